@@ -1,0 +1,34 @@
+# `make train` and `make test` need Python 3.11 to 3.13 and nothing else.
+PYTHON ?= python3
+ARGS ?= env=halfcheetah arch=shared
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: train test check install install-dev clean
+
+train: $(VENV)/installed
+	$(VENV)/bin/python -m acexp $(ARGS)
+
+test: $(VENV)/installed-dev
+	scripts/test
+
+check: $(VENV)/installed-dev
+	scripts/check
+
+install: $(VENV)/installed
+
+install-dev: $(VENV)/installed-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(PIP) install --constraint requirements.lock --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) install --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""acexp: experiments with actor-critic methods, from one config to a trained, comparable run."""

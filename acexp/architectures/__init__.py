@@ -1,0 +1,18 @@
+"""Layer 1: networks of a whole population, from observations to policy parameters and values."""
+
+from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, ConvolutionConfig, Interface
+from acexp.architectures.module import ModuleArchitecture, register_module
+from acexp.architectures.separate import Separate
+from acexp.architectures.shared import Shared
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "ArchitectureConfig",
+    "ConvolutionConfig",
+    "Interface",
+    "ModuleArchitecture",
+    "Separate",
+    "Shared",
+    "register_module",
+]

@@ -1,0 +1,123 @@
+"""What an architecture is, what its config says, and the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from acexp.core.errors import UserError
+from acexp.core.observations import Inputs
+from acexp.core.parameters import Parameters
+from acexp.core.registry import Registry
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "elu": torch.nn.functional.elu,
+    "gelu": torch.nn.functional.gelu,
+    "silu": torch.nn.functional.silu,
+}
+INITIALIZATIONS = ("orthogonal", "torch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvolutionConfig:
+    """The convolutions that read an image; the defaults are those of Mnih et al. (2015).
+
+    Attributes:
+        channels, kernel_sizes, strides: one number per layer.
+        features: width of the linear layer behind them.
+    """
+
+    channels: list[int] = field(default_factory=lambda: [32, 64, 64])
+    kernel_sizes: list[int] = field(default_factory=lambda: [8, 4, 3])
+    strides: list[int] = field(default_factory=lambda: [4, 2, 1])
+    features: int = 512
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.channels), len(self.kernel_sizes), len(self.strides)}
+        if len(lengths) != 1 or not self.channels:
+            raise UserError(
+                "channels, kernel_sizes and strides need one number per layer, and at least one layer.",
+                value=f"{self.channels}, {self.kernel_sizes}, {self.strides}",
+            )
+        if min(*self.channels, *self.kernel_sizes, *self.strides, self.features) < 1:
+            raise UserError(
+                "Sizes of convolutions are positive.",
+                value=f"{self.channels}, {self.kernel_sizes}, {self.strides}, {self.features}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchitectureConfig:
+    """What every architecture can be told. One of your own may inherit from it and add fields.
+
+    Attributes:
+        name: which one.
+        hidden_sizes: widths of the hidden layers that read vectors; empty for a linear network.
+        activation: one of ACTIVATIONS, after each hidden layer. Convolutions use relu.
+        init: `orthogonal` (gain sqrt 2, policy head 0.01, value head 1) or `torch`, PyTorch's own default.
+        log_std_init: the initial log standard deviation of a Gaussian policy.
+        cnn: the convolutions that read images.
+    """
+
+    name: str
+    hidden_sizes: list[int] = field(default_factory=lambda: [64, 64])
+    activation: str = "tanh"
+    init: str = "orthogonal"
+    log_std_init: float = 0.0
+    cnn: ConvolutionConfig = field(default_factory=ConvolutionConfig)
+
+    def __post_init__(self) -> None:
+        if any(size < 1 for size in self.hidden_sizes):
+            raise UserError("Hidden layers have at least one unit.", key="hidden_sizes", value=str(self.hidden_sizes))
+        for key, value, choices in (
+            ("activation", self.activation, tuple(ACTIVATIONS)),
+            ("init", self.init, INITIALIZATIONS),
+        ):
+            if value not in choices:
+                raise UserError(f"There is no {key} called {value!r}.", key=key, value=value, choices=choices)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a network has to fit, read off the environment's spaces.
+
+    Attributes:
+        input_shapes: of one slot: one vector `(features,)` if there is any, then each image `(C, H, W)`.
+        n_outputs: what the policy's last layer gives.
+        n_parameters: K, with the state-independent log standard deviations of a Gaussian.
+    """
+
+    input_shapes: tuple[tuple[int, ...], ...]
+    n_outputs: int
+    n_parameters: int
+
+
+class Architecture(Protocol):
+    """The actors and critics of M members.
+
+    `inputs` are float32 `[M, B, *shape]`, one tensor per input shape of the interface.
+    """
+
+    parameters: Parameters
+
+    def policy(self, inputs: Inputs) -> Tensor:
+        """The actor's output, `[M, B, K]`."""
+
+    def value(self, inputs: Inputs) -> Tensor:
+        """The critic's output, `[M, B]`."""
+
+    def policy_and_value(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Both, `[M, B, K]` and `[M, B]`, computing what they share once."""
+
+    def describe(self) -> list[tuple[str, str]]:
+        """The layers as (name, what it is) rows, for people."""
+
+
+Builder = Callable[[ArchitectureConfig, Interface, Sequence[torch.Generator], torch.device], Architecture]
+ARCHITECTURES: Registry[Builder] = Registry("arch", ArchitectureConfig)

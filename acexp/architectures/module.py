@@ -1,0 +1,140 @@
+"""A user's own plain `nn.Module` as an architecture: M copies, run together by `torch.func.vmap`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, Interface
+from acexp.architectures.layers import constant
+from acexp.core.errors import UserError
+from acexp.core.observations import Inputs
+from acexp.core.parameters import Parameters, ParameterSpec
+
+N = TypeVar("N", bound=type[nn.Module])
+
+
+def register_module(name: str, config: type[ArchitectureConfig] = ArchitectureConfig) -> Callable[[N], N]:
+    """Decorator: make a plain module choosable as `arch=NAME`.
+
+    The class is built as `Module(interface, config)`. Its `forward` takes the inputs of one member, float32
+    `[B, *shape]` for each of `interface.input_shapes`, and returns the policy parameters `[B, interface.n_parameters]`
+    and the values `[B]`. Parameters of its attributes `actor` and `critic` belong to these modules, all others to the
+    trunk. It needs no knowledge of populations; it must not keep state between calls.
+    """
+
+    def decorate(module: N) -> N:
+        def build(
+            config: ArchitectureConfig,
+            interface: Interface,
+            generators: Sequence[torch.Generator],
+            device: torch.device,
+        ) -> Architecture:
+            return ModuleArchitecture(module, config, interface, generators, device)
+
+        build.__doc__, build.__module__, build.__qualname__ = module.__doc__, module.__module__, module.__qualname__
+        ARCHITECTURES.register(name, config)(build)
+        return module
+
+    return decorate
+
+
+class ModuleArchitecture:
+    """M instances of a user's module, with their parameters stacked.
+
+    Raises UserError for a module that cannot be stacked, or that does not give what the interface asks for.
+    """
+
+    def __init__(
+        self,
+        module: Callable[[Interface, Any], nn.Module],
+        config: ArchitectureConfig,
+        interface: Interface,
+        generators: Sequence[torch.Generator],
+        device: torch.device,
+    ) -> None:
+        instances = [_instance(module, config, interface, generator) for generator in generators]
+        self._template = instances[0].to(device)
+        if next(self._template.buffers(), None) is not None:
+            raise UserError(
+                f"The architecture {config.name!r} has buffers (as batch normalization does), which cannot be stacked.",
+                key="arch.name",
+                value=config.name,
+                remedy="use layers without running state, for instance LayerNorm",
+            )
+        homes = {name: _home(name) for name, _ in self._template.named_parameters()}
+        specs: dict[str, list[ParameterSpec]] = {}
+        for name, parameter in self._template.named_parameters():
+            home, short = homes[name]
+            specs.setdefault(home, []).append(ParameterSpec(short, tuple(parameter.shape), constant(0.0)))
+        self.parameters = Parameters(specs, generators, device)
+
+        stacked = self.parameters.named()
+        self._weights = {name: stacked[".".join(home)] for name, home in homes.items()}
+        with torch.no_grad():
+            for name, tensor in self._weights.items():
+                tensor.copy_(torch.stack([instance.get_parameter(name) for instance in instances]))
+        self._forward = vmap(self._one_member, in_dims=(0, *(0 for _ in interface.input_shapes)))
+        self._check(config, interface, device)
+
+    def _one_member(self, weights: dict[str, Tensor], *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        result: tuple[Tensor, Tensor] = functional_call(self._template, weights, inputs)
+        return result
+
+    def _check(self, config: ArchitectureConfig, interface: Interface, device: torch.device) -> None:
+        wanted = ((2, interface.n_parameters), (2,))
+        inputs = [torch.zeros(self.parameters.n_members, 2, *shape, device=device) for shape in interface.input_shapes]
+        expectation = f"forward must return policy parameters [B, {interface.n_parameters}] and values [B]"
+        try:
+            policy, value = self._forward(self._weights, *inputs)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The architecture {config.name!r} cannot be run on inputs of shapes {interface.input_shapes}: {error}",
+                key="arch.name",
+                value=config.name,
+                remedy=expectation,
+            ) from error
+        given = tuple(policy.shape[1:]), tuple(value.shape[1:])
+        if given != wanted:
+            raise UserError(
+                f"The architecture {config.name!r} gives shapes {given} where {wanted} are needed (B = 2).",
+                key="arch.name",
+                value=config.name,
+                remedy=expectation,
+            )
+
+    def policy(self, inputs: Inputs) -> Tensor:
+        return self.policy_and_value(inputs)[0]
+
+    def value(self, inputs: Inputs) -> Tensor:
+        return self.policy_and_value(inputs)[1]
+
+    def policy_and_value(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        policy, value = self._forward(self._weights, *inputs)
+        return policy, value
+
+    def describe(self) -> list[tuple[str, str]]:
+        leaves = [(name, child) for name, child in self._template.named_modules() if not list(child.children())]
+        return [(name or type(self._template).__name__, str(child)) for name, child in leaves]
+
+
+def _instance(
+    module: Callable[[Interface, Any], nn.Module],
+    config: ArchitectureConfig,
+    interface: Interface,
+    generator: torch.Generator,
+) -> nn.Module:
+    """Build one member's module; plain modules draw from the global generator, which is lent and given back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        return module(interface, config)
+
+
+def _home(name: str) -> tuple[str, str]:
+    """Which module a parameter belongs to, and its name there."""
+    first, _, rest = name.partition(".")
+    return (first, rest) if first in ("actor", "critic", "trunk") and rest else ("trunk", name)

@@ -1,0 +1,112 @@
+"""Layer 1: gradient clipping, per member, on the flat gradient of an optimizer group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from acexp.core.errors import UserError
+from acexp.core.parameters import Segment
+from acexp.core.registry import Registry
+
+SCOPES = ("optimizer", "module")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipConfig:
+    """How gradients are clipped. Every kind takes every field, so that kinds can be swept together.
+
+    Attributes:
+        name: `norm`, `value` or `none`.
+        max_norm: of `norm`.
+        max_value: of `value`.
+        scope: what `norm` clips together: everything that an optimizer steps, or each module by itself.
+    """
+
+    name: str
+    max_norm: float = 0.5
+    max_value: float = 0.5
+    scope: str = "optimizer"
+
+    def __post_init__(self) -> None:
+        if self.scope not in SCOPES:
+            raise UserError(
+                f"There is no clipping scope {self.scope!r}.", key="scope", value=self.scope, choices=SCOPES
+            )
+        for key, bound in (("max_norm", self.max_norm), ("max_value", self.max_value)):
+            if not bound > 0.0:
+                raise UserError(
+                    "A clipping bound is positive.", key=key, value=bound, remedy="clip=none turns clipping off"
+                )
+
+
+class Clip(Protocol):
+    """Clips gradients, each member's by itself."""
+
+    def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
+        """Clip in place.
+
+        Args:
+            gradient: `[M, P]`, of one optimizer group.
+            segments: where its modules stand.
+            norms: of each module's part, before, `[M, len(segments)]`.
+
+        Returns:
+            The clipped gradient, and `[M]` float32: 1 where something changed.
+        """
+
+
+Builder = Callable[[Sequence[ClipConfig], torch.device], Clip]
+CLIPS: Registry[Builder] = Registry("clip", ClipConfig)
+"""Builders take one config per member; all but the bounds is equal among them."""
+
+
+def module_norms(gradient: Tensor, segments: Sequence[Segment]) -> Tensor:
+    """The Euclidean norm of each module's part: `[M, P]` -> `[M, len(segments)]`."""
+    return torch.stack([torch.linalg.vector_norm(gradient[:, s.start : s.stop], dim=1) for s in segments], 1)
+
+
+@CLIPS.register("norm")
+class ClipNorm:
+    """Scale the gradient down to clip.max_norm where it is longer, as torch's clip_grad_norm_ does."""
+
+    def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:
+        self._max_norm = torch.tensor([[config.max_norm] for config in configs], device=device)
+        self._by_module = configs[0].scope == "module"
+
+    def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
+        clipped_together = norms if self._by_module else torch.linalg.vector_norm(norms, dim=1, keepdim=True)
+        scale = (self._max_norm / (clipped_together + 1e-6)).clamp(max=1.0)
+        if self._by_module:
+            for i, s in enumerate(segments):
+                gradient[:, s.start : s.stop].mul_(scale[:, i : i + 1])
+        else:
+            gradient.mul_(scale)
+        return gradient, (scale < 1.0).any(1).to(gradient.dtype)
+
+
+@CLIPS.register("value")
+class ClipValue:
+    """Clamp every entry of the gradient to [-clip.max_value, clip.max_value]."""
+
+    def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:
+        self._max_value = torch.tensor([[config.max_value] for config in configs], device=device)
+
+    def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
+        clipped = (gradient.abs() > self._max_value).any(1).to(gradient.dtype)
+        return gradient.clamp_(-self._max_value, self._max_value), clipped
+
+
+@CLIPS.register("none")
+class ClipNone:
+    """Leave the gradient as it is; its norms are measured all the same."""
+
+    def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:
+        self._nothing_clipped = torch.zeros(len(configs), device=device)
+
+    def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
+        return gradient, self._nothing_clipped

@@ -1,0 +1,12 @@
+"""Layer 6: the commands. Each parses its arguments, calls one thing below, and prints."""
+
+from collections.abc import Callable
+
+from acexp.commands.inspect import inspect
+from acexp.commands.list_choices import list_choices
+from acexp.commands.train import train
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"inspect": inspect, "list": list_choices}
+"""What a first argument can name; anything else is training."""
+
+__all__ = ["COMMANDS", "train"]

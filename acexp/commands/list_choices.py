@@ -1,0 +1,31 @@
+"""`acexp list`: what can be chosen."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from acexp.config import GROUPS, choices
+from acexp.config.application import config_directory
+from acexp.config.load import import_plugins
+
+
+def list_choices(arguments: list[str]) -> int:
+    """Print every choice of a group, or of every group, one line each."""
+    parser = argparse.ArgumentParser(prog="acexp list", description="What can be chosen, one line each.")
+    parser.add_argument("group", nargs="?", help=", ".join(GROUPS))
+    parser.add_argument("--config-dir", type=Path, help="a folder with YAML of your own")
+    parser.add_argument("--plugin", action="append", default=[], help="a module of your own to import first")
+    options = parser.parse_args(arguments)
+
+    import_plugins(options.plugin)
+    directories = [config_directory()] + ([options.config_dir] if options.config_dir else [])
+    console = Console(highlight=False, soft_wrap=True)
+    for group in [options.group] if options.group else GROUPS:
+        found = choices(group, directories)
+        width = max((len(choice.name) for choice in found), default=0)
+        for choice in found:
+            console.print(f"{group}={choice.name:<{width}}  {choice.summary}".rstrip(), markup=False)
+    return 0

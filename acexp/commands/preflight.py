@@ -1,0 +1,42 @@
+"""A Hydra callback that refuses what cannot work before Hydra makes a directory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from acexp import runner
+from acexp.config.application import load_checked
+from acexp.config.places import place_of
+from acexp.config.sweep import runs_of
+from acexp.core.errors import UserError
+
+
+class Refused(SystemExit):
+    """Passes through Hydra, which turns ordinary exceptions in callbacks into warnings."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(2)
+        self.error = error
+
+
+class Preflight(Callback):
+    """Hydra calls this before anything is made."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """A single run must load, and everything it names must build."""
+        overrides = list(config.hydra.overrides.task)
+        try:
+            runner.check(load_checked(config, overrides))
+        except UserError as error:
+            raise Refused(error.at(place_of(error.key, overrides))) from None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Every run of a sweep must load; what only its environment cannot take fails that run alone, later."""
+        try:
+            for _ in runs_of(config):
+                pass
+        except UserError as error:
+            raise Refused(error) from None

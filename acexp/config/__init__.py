@@ -1,0 +1,18 @@
+"""Layer 4: from Hydra's YAML to typed, checked, immutable configs. Below this layer nobody knows Hydra."""
+
+from acexp.config.groups import GROUPS, Choice, choices
+from acexp.config.load import load
+from acexp.config.render import to_yaml
+from acexp.config.schema import A2CConfig, LogConfig, RunConfig, require_equal_structure
+
+__all__ = [
+    "GROUPS",
+    "A2CConfig",
+    "Choice",
+    "LogConfig",
+    "RunConfig",
+    "choices",
+    "load",
+    "require_equal_structure",
+    "to_yaml",
+]

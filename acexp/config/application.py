@@ -1,0 +1,151 @@
+"""How Hydra is started: where its YAML lies, what its interpolations mean, and what its errors say."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from acexp.config.load import load
+from acexp.config.messages import explain
+from acexp.config.places import place_of
+from acexp.config.schema import RunConfig
+from acexp.core.errors import UserError
+
+CONFIG_NAME = "config"
+LONGEST_NAME = 180
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run as Hydra hands it over: its typed config, its directory, and what was overridden."""
+
+    config: RunConfig
+    directory: Path
+    overrides: tuple[str, ...]
+    in_sweep: bool
+
+
+def config_directory() -> Path:
+    """Where acexp's YAML lies: inside an installed package, or at the top of the repository."""
+    for candidate in (_PACKAGE / "conf", _PACKAGE.parent / "conf"):
+        if (candidate / f"{CONFIG_NAME}.yaml").is_file():
+            return candidate
+    raise FileNotFoundError(f"acexp's conf/ is neither in {_PACKAGE} nor beside it")
+
+
+def slug(text: str) -> str:
+    """A directory name: odd characters become dashes, and a long name ends in a hash of the whole."""
+    name = re.sub(r"[^\w.=,+-]+", "-", text).strip("-") or "default"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def sweep_name(overrides: Sequence[str]) -> str:
+    """The sweep's directory: `name=...` if it is given, else a hash of the sorted overrides."""
+    named = [override.partition("=")[2] for override in overrides if override.startswith("name=")]
+    if named:
+        return slug(named[-1])
+    return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:10]
+
+
+def _environment_name(choice: str, environment_id: str) -> str:
+    return slug(environment_id if choice == "gym" else choice)
+
+
+def _register_resolvers(arguments: Sequence[str]) -> None:
+    name = sweep_name([argument for argument in arguments if not argument.startswith("-")])
+    OmegaConf.register_new_resolver("acexp.sweep", lambda: name, replace=True)
+    OmegaConf.register_new_resolver("acexp.slug", slug, replace=True)
+    OmegaConf.register_new_resolver("acexp.environment", _environment_name, replace=True)
+
+
+@contextmanager
+def _explained(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra's own errors as UserErrors; without HYDRA_FULL_ERROR it would print them and exit by itself."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    except HydraException as error:
+        raise explain(error, arguments) from None
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def run(arguments: Sequence[str], job: Callable[[Job], None]) -> None:
+    """Call `job` for the run, or for every run of the sweep, that Hydra's command line describes.
+
+    Raises UserError for what Hydra does not understand, and for a directory that cannot be made.
+    """
+    _register_resolvers(arguments)
+
+    started = False
+
+    def task(node: DictConfig) -> None:
+        nonlocal started
+        started = True
+        runtime = HydraConfig.get()
+        job(
+            Job(
+                config=load_checked(node, list(runtime.overrides.task)),
+                directory=Path(runtime.runtime.output_dir),
+                overrides=tuple(runtime.overrides.task),
+                in_sweep=str(runtime.mode) == "RunMode.MULTIRUN",
+            )
+        )
+
+    decorated = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)
+    before = sys.argv
+    sys.argv = ["acexp", *arguments]
+    try:
+        with _explained(arguments):
+            decorated()
+    except OSError as error:
+        if started:
+            raise
+        raise UserError(
+            f"The run directory cannot be made: {error.strerror}.",
+            key="hydra.run.dir",
+            value=error.filename,
+            place=place_of("hydra.run.dir", arguments),
+            remedy="choose another one: hydra.run.dir=...",
+        ) from None
+    finally:
+        sys.argv = before
+        GlobalHydra.instance().clear()
+
+
+def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
+    """The config of one run, without running it."""
+    _register_resolvers(overrides)
+    extra = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
+    with (
+        _explained(overrides),
+        hydra.initialize_config_dir(str(config_directory()), version_base="1.3", job_name="acexp"),
+    ):
+        node = hydra.compose(CONFIG_NAME, [*extra, *overrides])
+        return load_checked(node, list(overrides))
+
+
+def load_checked(node: DictConfig, overrides: Sequence[str]) -> RunConfig:
+    """`load`, whose errors say where the value at fault was said. Needs Hydra to be initialized."""
+    try:
+        return load(node)
+    except UserError as error:
+        raise error.at(place_of(error.key, overrides)) from None

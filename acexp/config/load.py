@@ -1,0 +1,213 @@
+"""The boundary between Hydra and the rest: an untyped node goes in, a RunConfig or a UserError comes out."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from acexp.config.groups import GROUPS
+from acexp.config.schema import A2CConfig, LogConfig, RunConfig, RunSettings
+from acexp.core.errors import UserError
+from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
+from acexp.engines.base import AUTO
+from acexp.optimizers import ALGORITHMS, DualConfig
+
+C = TypeVar("C")
+
+PLAIN: dict[str, type[Any]] = {"env": EnvironmentConfig, "engine": EngineConfig, "a2c": A2CConfig, "log": LogConfig}
+"""The parts of a config whose class does not depend on a name."""
+
+
+def load(node: DictConfig) -> RunConfig:
+    """Import the plugins, then check every key, type and name; raises UserError that names the key at fault."""
+    tree: dict[str, Any] = _container(node)
+    tree.pop("hydra", None)
+    import_plugins(tree.get("plugins"))
+    parts = {field.name for field in fields(RunConfig)} - {field.name for field in fields(RunSettings)}
+    settings = _typed(RunSettings, {key: value for key, value in tree.items() if key not in parts}, "", known=parts)
+
+    config = RunConfig(
+        **{field.name: getattr(settings, field.name) for field in fields(RunSettings)},
+        **{key: _typed(cls, tree.get(key), key) for key, cls in PLAIN.items()},
+        **{group: _component(group, tree.get(group)) for group in GROUPS if group in parts - set(PLAIN)},
+    )
+    if config.engine.name not in (AUTO, *ENGINES.names):
+        raise UserError(
+            f"There is no engine called {config.engine.name!r}.",
+            key="engine.name",
+            value=config.engine.name,
+            choices=(AUTO, *ENGINES.names),
+        )
+    sides = {"optim": config.optim}
+    if isinstance(config.optim, DualConfig):
+        sides = {"optim.actor": config.optim.actor, "optim.critic": config.optim.critic}  # type: ignore[dict-item]
+    for key, side in sides.items():
+        _named(ALGORITHMS, side.algorithm, f"{key}.algorithm")
+    return config
+
+
+def settings_beside(key: str) -> tuple[str, ...]:
+    """The settings that stand where a key was looked for, whether it exists or not."""
+    part, _, rest = key.partition(".")
+    registry = GROUPS.get(part)
+    classes = [PLAIN[part]] if part in PLAIN else []
+    if not classes and registry is not None:
+        classes = [registry[name].config for name in registry.names]
+    if not rest or not classes:
+        return tuple(dict.fromkeys((*(field.name for field in fields(RunConfig)), *GROUPS)))
+    parent = rest.rpartition(".")[0]
+    names = [_siblings(cls, rest) if parent else tuple(field.name for field in fields(cls)) for cls in classes]
+    prefix = f"{part}.{parent}" if parent else part
+    return tuple(f"{prefix}.{name}" for name in dict.fromkeys(name for group in names for name in group))
+
+
+def import_plugins(plugins: object) -> None:
+    """Import the user's modules, so that what they register can be chosen."""
+    if not isinstance(plugins, list):
+        return  # its type is checked with the other settings
+    for name in plugins:
+        try:
+            importlib.import_module(str(name))
+        except ModuleNotFoundError as error:
+            if error.name and not str(name).startswith(error.name):
+                raise
+            raise UserError(
+                f"The plugin {name!r} cannot be found.",
+                key="plugins",
+                value=str(name),
+                remedy="name a module that can be imported from the current folder, without .py",
+            ) from None
+
+
+def _container(node: DictConfig) -> dict[str, Any]:
+    bare = OmegaConf.create({key: node._get_node(key) for key in node if key != "hydra"})
+    try:
+        container = OmegaConf.to_container(bare, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise UserError(f"{key} has no value.", key=key, remedy=f"set it: {key}=...") from None
+    except OmegaConfBaseException as error:
+        raise UserError(str(error).split("\n")[0], key=str(error.full_key or "")) from None
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def _component(group: str, values: object) -> Any:
+    registry = GROUPS[group]
+    assert registry is not None
+    name = values.get("name") if isinstance(values, Mapping) else values
+    entry = _named(registry, name, f"{group}.name" if isinstance(values, Mapping) else group)
+    return _typed(entry.config, values, group)
+
+
+def _named(registry: Any, name: object, key: str) -> Any:
+    try:
+        return registry[name]
+    except UserError as error:
+        raise error.under(key) from None
+
+
+def _typed(cls: type[C], values: object, prefix: str, known: set[str] | frozenset[str] = frozenset()) -> C:
+    """An instance of a config class from plain values; unknown keys and wrong types raise UserError."""
+    names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
+    if not isinstance(values, Mapping):
+        raise UserError(f"{prefix} is a group of settings, not one value.", key=prefix, value=values, choices=names)
+    whole = {
+        key: int(v) if isinstance(v, float) and v.is_integer() and _is_int(cls, key) else v for key, v in values.items()
+    }
+    try:
+        result = OmegaConf.to_object(OmegaConf.merge(_schema(cls), whole))
+    except UserError as error:
+        raise (error.under(prefix) if prefix else error) from None
+    except ConfigKeyError as error:
+        key = str(error.full_key)
+        raise UserError(
+            f"There is no setting {_join(prefix, key)!r}.",
+            key=_join(prefix, key),
+            choices=_siblings(cls, key) or names + tuple(sorted(known)),
+        ) from None
+    except MissingMandatoryValue as error:
+        key = _join(prefix, str(error.full_key))
+        raise UserError(f"{key} has no value.", key=key, remedy=f"set it: {key}=...") from None
+    except OmegaConfBaseException as error:
+        key = str(error.full_key or "")
+        raise UserError(
+            f"{_join(prefix, key)} is {_expected(cls, key)}.",
+            key=_join(prefix, key),
+            value=_dig(values, key),
+        ) from None
+    assert isinstance(result, cls)
+    return result
+
+
+def _schema(cls: type[Any]) -> DictConfig:
+    """The class as OmegaConf's schema. A frozen class gives read-only nodes, whose nested lists refuse to be merged."""
+    schema = OmegaConf.structured(cls)
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        OmegaConf.set_readonly(node, None)
+        children = [node._get_node(key) for key in node] if not node._is_missing() else []
+        pending += [child for child in children if isinstance(child, DictConfig)]
+    assert isinstance(schema, DictConfig)
+    return schema
+
+
+def _join(prefix: str, key: str) -> str:
+    return f"{prefix}.{key}" if prefix and key else prefix or key
+
+
+def _field_of(cls: type[Any], key: str) -> Any:
+    first, _, rest = key.replace("[", ".").partition(".")
+    for field in fields(cls):
+        if field.name == first:
+            nested: Any = field.default_factory if field.default_factory is not MISSING else None
+            return _field_of(nested, rest) if rest and hasattr(nested, "__dataclass_fields__") else field
+    return None
+
+
+def _is_int(cls: type[Any], key: str) -> bool:
+    field = _field_of(cls, key)
+    return field is not None and field.type in ("int", "int | None")
+
+
+_TYPES_IN_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "list[int]": "a list of whole numbers, such as [64,64]",
+    "list[float]": "a list of numbers, such as [0.9,0.999]",
+    "list[str]": "a list of texts, such as [a,b]",
+    "dict[str, Any]": "a group of settings, such as {key: value}",
+}
+
+
+def _expected(cls: type[Any], key: str) -> str:
+    field = _field_of(cls, key)
+    declared = "" if field is None else str(field.type)
+    kind = declared.removesuffix(" | None")
+    words = _TYPES_IN_WORDS.get(kind, f"of type {kind}" if kind else "something else")
+    return f"{words}, or null" if kind != declared else words
+
+
+def _siblings(cls: type[Any], key: str) -> tuple[str, ...]:
+    """The settings that stand beside a nested key, if it is one."""
+    parent, _, _ = key.rpartition(".")
+    field = _field_of(cls, parent) if parent else None
+    nested: Any = None if field is None else field.default_factory
+    return tuple(f.name for f in fields(nested)) if hasattr(nested, "__dataclass_fields__") else ()
+
+
+def _dig(values: Any, key: str) -> str | None:
+    for part in key.replace("[", ".").replace("]", "").split("."):
+        try:
+            values = values[int(part)] if isinstance(values, list) else values[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return repr(values)

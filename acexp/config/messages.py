@@ -1,0 +1,62 @@
+"""Hydra's own errors, said shortly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+
+from acexp.config.groups import GROUPS
+from acexp.config.load import settings_beside
+from acexp.config.places import place_of
+from acexp.core.errors import UserError
+
+
+def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
+    """What a Hydra error means for the user who gave these arguments."""
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            "An override cannot be read.",
+            value=error.override,
+            place=f"command line: {error.override}",
+            remedy="write key=value, with quotes around what the shell would take apart: seed='range(10)'",
+        )
+    if isinstance(error, MissingConfigException):
+        return _missing_choice(error)
+    text = str(error)
+    key = _key_in(text)
+    if isinstance(error, ConfigCompositionException) and key is not None:
+        return UserError(
+            f"There is no setting {key!r}.",
+            key=key,
+            place=place_of(key, arguments),
+            choices=settings_beside(key),
+        )
+    if "requires --multirun" in text:
+        return UserError(text, place="command line", remedy="add -m to train one run for each value")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return UserError(lines[0] if lines else type(error).__name__, remedy=" ".join(lines[1:3]) or None)
+
+
+def _key_in(text: str) -> str | None:
+    match = re.search(r"Could not (?:override|append|delete)[^']*'([^'=@]+)", text)
+    if match is None:
+        match = re.search(r"Key '([^']+)' is not in struct", text)
+    return match.group(1) if match else None
+
+
+def _missing_choice(error: MissingConfigException) -> UserError:
+    path = str(error.missing_cfg_file or "")
+    group, _, name = path.rpartition("/")
+    options = tuple(option for option in (error.options or ()) if "/" not in option)
+    if not options and "group" not in str(error):
+        return UserError(str(error).strip().splitlines()[0], place="command line")
+    return UserError(
+        f"There is no {group or 'config'} called {name!r}.",
+        key=group or None,
+        value=name,
+        place=f"command line: {group}={name}",
+        choices=options,
+        remedy=f"choose one of these; `acexp list {group}` says what each does" if group in GROUPS else None,
+    )

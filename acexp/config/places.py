@@ -1,0 +1,63 @@
+"""Where a value came from: an override on the command line, or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+
+def place_of(key: str | None, overrides: Sequence[str]) -> str | None:
+    """`command line: KEY=VALUE` or the YAML file that has the last word on a key; None if neither says it."""
+    if not key:
+        return None
+    for override in reversed(overrides):
+        name = override.partition("=")[0].lstrip("+~").partition("@")[0]
+        if name == key or key.startswith(f"{name}.") or name.startswith(f"{key}."):
+            return f"command line: {override}"
+    return _file_of(key, overrides)
+
+
+def _file_of(key: str, overrides: Sequence[str]) -> str | None:
+    if not GlobalHydra.instance().is_initialized():
+        return None
+    loader = GlobalHydra.instance().config_loader()
+    try:
+        defaults = loader.compute_defaults_list("config", list(overrides), RunMode.RUN).defaults
+    except HydraException:
+        return None
+    folders = [Path(entry.path.removeprefix("file://")) for entry in loader.get_search_path().get_path() if entry.path]
+    for default in reversed(defaults):
+        if default.config_path is None or (default.package or "").startswith("hydra"):
+            continue
+        for path in _existing(folders, default.config_path):
+            package = default.package if default.package not in (None, "_global_", "") else None
+            relative = key if package is None else key.removeprefix(f"{package}.")
+            node = OmegaConf.load(path)
+            if isinstance(node, DictConfig) and _says(node, relative) and (package is None or relative != key):
+                return _short(path)
+    return None
+
+
+def _existing(folders: Iterable[Path], config_path: str) -> list[Path]:
+    return [path for folder in folders if (path := folder / f"{config_path}.yaml").is_file()][:1]
+
+
+def _says(node: DictConfig, key: str) -> bool:
+    current: object = node
+    for part in key.split("."):
+        if not isinstance(current, DictConfig) or part not in current:
+            return False
+        current = current._get_node(part)
+    return True
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

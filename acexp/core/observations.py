@@ -1,0 +1,189 @@
+"""Observation spaces, taken apart into leaves, and leaves turned into the tensors that a network reads.
+
+A Dict or Tuple space is a tree; its leaves are what can be normalized and encoded each on its own. A plain space is a
+tree of one leaf, so there is one way to treat them all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+from acexp.core.errors import UserError
+
+Leaves = tuple[Tensor, ...]
+Inputs = tuple[Tensor, ...]
+
+SMALLEST_IMAGE_SIDE = 36
+"""What the Nature CNN's three convolutions need; a smaller uint8 array is read as a vector."""
+
+PRACTICALLY_INFINITE = 1e10
+"""Some environments write the largest float32 where they mean infinity."""
+
+
+class LeafKind(Enum):
+    """What a leaf holds, which decides how it is stored, normalized and encoded."""
+
+    VECTOR = "vector"
+    IMAGE = "image"
+    DISCRETE = "discrete"
+    BINARY = "binary"
+
+
+_STORED_AS = {
+    LeafKind.VECTOR: torch.float32,
+    LeafKind.IMAGE: torch.uint8,
+    LeafKind.DISCRETE: torch.int64,
+    LeafKind.BINARY: torch.float32,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One part of an observation.
+
+    Attributes:
+        path: where it stands in the tree, for messages: `observation`, or `observation["camera"][0]`.
+        keys: the same as keys and indices, to take it out of a batch.
+        kind: see LeafKind.
+        shape: of one observation, as the environment gives it.
+        given_as: the dtype that the environment gives it in.
+        low, high: bounds of a VECTOR or IMAGE, `[*shape]`; None otherwise.
+        categories: sizes of the one-hots of a DISCRETE leaf, one per component.
+        start: what counts as category 0, one per component.
+    """
+
+    path: str
+    keys: tuple[str | int, ...]
+    kind: LeafKind
+    shape: tuple[int, ...]
+    given_as: str
+    low: NDArray[Any] | None = None
+    high: NDArray[Any] | None = None
+    categories: tuple[int, ...] = ()
+    start: tuple[int, ...] = ()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """How it is stored in a rollout."""
+        return _STORED_AS[self.kind]
+
+    @property
+    def unbounded(self) -> list[int]:
+        """The flat indices of the dimensions that have an infinite bound."""
+        if self.low is None or self.high is None:
+            return []
+        infinite = (np.abs(self.low) > PRACTICALLY_INFINITE) | (np.abs(self.high) > PRACTICALLY_INFINITE)
+        return [int(i) for i in np.flatnonzero(infinite)]
+
+    @property
+    def encoded_shape(self) -> tuple[int, ...]:
+        """Shape of one encoded observation: `(features,)`, or `(channels, height, width)` of an image."""
+        if self.kind is LeafKind.IMAGE:
+            return _image_layout(self.shape)[1]
+        if self.kind is LeafKind.DISCRETE:
+            return (sum(self.categories),)
+        return (math.prod(self.shape),)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """`[M, B, *shape]` -> float32 `[M, B, *encoded_shape]`."""
+        if self.kind is LeafKind.IMAGE:
+            order, shape = _image_layout(self.shape)
+            return x.permute(0, 1, *(axis + 2 for axis in order)).reshape(*x.shape[:2], *shape)
+        if self.kind is LeafKind.DISCRETE:
+            components = x.reshape(*x.shape[:2], len(self.categories)).unbind(-1)
+            return torch.cat(
+                [
+                    F.one_hot(component - start, n).to(torch.float32)
+                    for component, start, n in zip(components, self.start, self.categories, strict=True)
+                ],
+                -1,
+            )
+        return x.reshape(*x.shape[:2], math.prod(self.shape))
+
+
+def _image_layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:
+    """How to bring an image to channels first: the order of its axes, and the (channels, height, width) it becomes.
+
+    Takes `[H, W]`, `[C, H, W]`, `[H, W, C]` and stacks `[S, C, H, W]`, `[S, H, W, C]`, whose frames become channels.
+    The channel axis is the shorter end; equal ends mean channels first.
+    """
+    if len(shape) == 2:
+        return (0, 1), (1, *shape)
+    stack = tuple(range(len(shape) - 3))
+    a, b, c = range(len(shape) - 3, len(shape))
+    channels, height, width = (a, b, c) if shape[a] <= shape[c] else (c, a, b)
+    n_channels = math.prod(shape[axis] for axis in (*stack, channels))
+    return (*stack, channels, height, width), (n_channels, shape[height], shape[width])
+
+
+def _is_image(space: spaces.Box) -> bool:
+    if space.dtype != np.uint8 or len(space.shape) not in (2, 3, 4):
+        return False
+    _, (_, height, width) = _image_layout(space.shape)
+    return min(height, width) >= SMALLEST_IMAGE_SIDE
+
+
+def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str | int, ...] = ()) -> tuple[Leaf, ...]:
+    """The leaves of an observation space, in the order of its keys; raises UserError where there is no encoding."""
+    given_as = str(space.dtype)
+    match space:
+        case spaces.Dict():
+            parts = [leaves_of(part, f"{path}[{key!r}]", (*keys, key)) for key, part in space.spaces.items()]
+            return tuple(leaf for part in parts for leaf in part)
+        case spaces.Tuple():
+            parts = [leaves_of(part, f"{path}[{i}]", (*keys, i)) for i, part in enumerate(space.spaces)]
+            return tuple(leaf for part in parts for leaf in part)
+        case spaces.Discrete():
+            one = Leaf(
+                path, keys, LeafKind.DISCRETE, (), given_as, categories=(int(space.n),), start=(int(space.start),)
+            )
+            return (one,)
+        case spaces.MultiDiscrete():
+            sizes = tuple(int(n) for n in space.nvec.reshape(-1))
+            start = tuple(int(s) for s in np.asarray(space.start).reshape(-1))
+            return (Leaf(path, keys, LeafKind.DISCRETE, space.shape, given_as, categories=sizes, start=start),)
+        case spaces.MultiBinary():
+            return (Leaf(path, keys, LeafKind.BINARY, space.shape, given_as),)
+        case spaces.Box():
+            kind = LeafKind.IMAGE if _is_image(space) else LeafKind.VECTOR
+            return (Leaf(path, keys, kind, space.shape, given_as, low=space.low, high=space.high),)
+    raise UserError(
+        f"An {path} from {space} is not supported.",
+        key="env.id",
+        choices=("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple"),
+        remedy="wrap the environment so that it observes one of these",
+    )
+
+
+def pick(observation: Any, leaf: Leaf) -> NDArray[Any]:
+    """A leaf's array out of a batched observation: `[E, *shape]`."""
+    for key in leaf.keys:
+        observation = observation[key]
+    return np.asarray(observation)
+
+
+def input_shapes(leaves: tuple[Leaf, ...]) -> tuple[tuple[int, ...], ...]:
+    """What a network reads: one vector of all the vector parts, if there are any, then each image."""
+    images = tuple(leaf.encoded_shape for leaf in leaves if leaf.kind is LeafKind.IMAGE)
+    width = sum(leaf.encoded_shape[0] for leaf in leaves if leaf.kind is not LeafKind.IMAGE)
+    return (((width,),) if width else ()) + images
+
+
+def encode(leaves: tuple[Leaf, ...], values: Leaves) -> Inputs:
+    """Normalized leaves `[M, B, *shape]` -> the network's inputs, `[M, B, *input_shape]` each."""
+    encoded = [leaf.encode(value) for leaf, value in zip(leaves, values, strict=True)]
+    vectors = [x for leaf, x in zip(leaves, encoded, strict=True) if leaf.kind is not LeafKind.IMAGE]
+    images = tuple(x for leaf, x in zip(leaves, encoded, strict=True) if leaf.kind is LeafKind.IMAGE)
+    vector = (vectors[0] if len(vectors) == 1 else torch.cat(vectors, -1),) if vectors else ()
+    return vector + images

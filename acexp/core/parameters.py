@@ -1,0 +1,119 @@
+"""All parameters of a population in one tensor, `[M, P]`: a row for each member.
+
+Every parameter is a view of it, `[M, *shape]`, and stands with its module's: `actor | trunk | critic`. In that order
+each set of modules that an optimizer may own is one slice, so that clipping and stepping are a few calls on one tensor,
+whatever the network looks like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+MODULES = ("actor", "trunk", "critic")
+
+Initializer = Callable[[Tensor, torch.Generator], None]
+"""Fills one member's parameter in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """A parameter to be made: its name within its module, its shape for one member, and how it is initialized."""
+
+    name: str
+    shape: tuple[int, ...]
+    initialize: Initializer
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where a module's parameters stand, in the columns `[start, stop)`."""
+
+    module: str
+    start: int
+    stop: int
+
+
+class Parameters:
+    """The parameters of M members, allocated and initialized.
+
+    Args:
+        specs: the parameters of each module that the architecture has; the names are among MODULES.
+        generators: one per member; a member draws the same numbers whatever the population's size.
+        device: where they live; initialization happens on the CPU.
+    """
+
+    def __init__(
+        self,
+        specs: Mapping[str, Sequence[ParameterSpec]],
+        generators: Sequence[torch.Generator],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        unknown = set(specs) - set(MODULES)
+        if unknown:
+            raise ValueError(f"modules are {MODULES}, not {sorted(unknown)}")
+        self.specs = {module: tuple(specs[module]) for module in MODULES if specs.get(module)}
+        size = sum(math.prod(spec.shape) for module in self.specs.values() for spec in module)
+        host = torch.zeros(len(generators), size)
+        for row, generator in zip(host, generators, strict=True):
+            for _, spec, start, stop in self._layout():
+                spec.initialize(row[start:stop].view(spec.shape), generator)
+        self.flat = host.to(device)
+
+        self.segments: tuple[Segment, ...] = ()
+        self._tensors: dict[str, tuple[Tensor, ...]] = dict.fromkeys(MODULES, ())
+        for module, spec, start, stop in self._layout():
+            view = self.flat[:, start:stop].view(len(generators), *spec.shape)
+            self._tensors[module] += (view.detach().requires_grad_(),)
+            if self.segments and self.segments[-1].module == module:
+                start = self.segments[-1].start
+                self.segments = self.segments[:-1]
+            self.segments += (Segment(module, start, stop),)
+
+    def _layout(self) -> list[tuple[str, ParameterSpec, int, int]]:
+        layout, offset = [], 0
+        for module, specs in self.specs.items():
+            for spec in specs:
+                size = math.prod(spec.shape)
+                layout.append((module, spec, offset, offset + size))
+                offset += size
+        return layout
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that there are, in the order of their columns."""
+        return tuple(self.specs)
+
+    @property
+    def n_members(self) -> int:
+        return len(self.flat)
+
+    def of(self, *modules: str) -> tuple[Tensor, ...]:
+        """The leaf tensors `[M, *shape]` of some modules, in column order."""
+        return tuple(tensor for module in MODULES if module in modules for tensor in self._tensors[module])
+
+    def named(self) -> dict[str, Tensor]:
+        """Every leaf tensor under its full name, such as `actor.log_std`."""
+        return {
+            f"{module}.{spec.name}": tensor
+            for module, specs in self.specs.items()
+            for spec, tensor in zip(specs, self._tensors[module], strict=True)
+        }
+
+    def size(self, module: str) -> int:
+        """How many parameters one member has in a module."""
+        return sum(segment.stop - segment.start for segment in self.segments if segment.module == module)
+
+    def columns(self, modules: Sequence[str]) -> tuple[Tensor, tuple[Segment, ...]]:
+        """The slice `[M, P']` of some neighbouring modules, which shares memory, and their segments within it."""
+        chosen = [segment for segment in self.segments if segment.module in modules]
+        if not chosen or any(a.stop != b.start for a, b in pairwise(chosen)):
+            raise ValueError(f"{tuple(modules)} are not neighbours in {self.modules}")
+        start = chosen[0].start
+        shifted = tuple(Segment(segment.module, segment.start - start, segment.stop - start) for segment in chosen)
+        return self.flat[:, start : chosen[-1].stop], shifted

@@ -1,0 +1,75 @@
+"""Advantages and returns from a rollout, with terminated and truncated kept apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def generalized_advantages(
+    rewards: Tensor,
+    values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    gamma: Tensor,
+    gae_lambda: Tensor,
+) -> Tensor:
+    """Generalized advantage estimation (Schulman et al., 2016, equation 16).
+
+    `delta_t = r_t + gamma * (1 - terminated_t) * V(s_{t+1}) - V(s_t)`
+    `A_t = delta_t + gamma * lambda * (1 - terminated_t) * (1 - truncated_t) * A_{t+1}`
+
+    A time limit ends the episode but not the future: the error bootstraps from the final observation's value unless
+    the step *terminated*, while the sum over later errors stops at either. The observation after the last step of an
+    episode is the true final one (NEXT_STEP autoreset), so `values[t + 1]` is the value to bootstrap from.
+
+    Args:
+        rewards: `[T, M, N]` float.
+        values: `[T + 1, M, N]` float; the last row belongs to the observation after the rollout.
+        terminated, truncated: `[T, M, N]` bool.
+        gamma, gae_lambda: `[M]` float.
+
+    Returns:
+        `[T, M, N]` float. Reset slots hold numbers without meaning: mask them.
+    """
+    gamma, gae_lambda = gamma.view(1, -1, 1), gae_lambda.view(1, -1, 1)
+    continues = (~(terminated | truncated)).to(rewards.dtype)
+    bootstraps = (~terminated).to(rewards.dtype)
+    delta = rewards + gamma * bootstraps * values[1:] - values[:-1]
+    decay = gamma * gae_lambda * continues
+
+    advantages = torch.empty_like(delta)
+    advantages[-1] = delta[-1]
+    for t in range(len(delta) - 2, -1, -1):
+        torch.addcmul(delta[t], decay[t], advantages[t + 1], out=advantages[t])
+    return advantages
+
+
+def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+    """The discounted sum of past rewards at each slot: `R_t = gamma * R_{t-1} + r_t`, 0 again after an episode's end.
+
+    Args:
+        rewards: `[T, M, N]` float.
+        done: `[T, M, N]` bool, terminated or truncated.
+        gamma: `[M]` float.
+        start: `[M, N]` float, R before the first slot.
+
+    Returns:
+        `[T, M, N]` and the `[M, N]` to start the next rollout with.
+    """
+    gamma = gamma.view(-1, 1)
+    continues = (~done).to(rewards.dtype)
+    sums = torch.empty_like(rewards)
+    running = start
+    for t in range(len(rewards)):
+        sums[t] = running * gamma + rewards[t]
+        running = sums[t] * continues[t]
+    return sums, running
+
+
+def normalized(advantages: Tensor, valid: Tensor) -> Tensor:
+    """Advantages with mean 0 and deviation 1 over each member's valid slots: `[M, B]`, `[M, B]` -> `[M, B]`."""
+    count = valid.sum(-1, keepdim=True).clamp(min=1.0)
+    centered = (advantages - (advantages * valid).sum(-1, keepdim=True) / count) * valid
+    deviation = (centered.square().sum(-1, keepdim=True) / count).sqrt()
+    return centered / (deviation + 1e-8)

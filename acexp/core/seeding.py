@@ -1,0 +1,37 @@
+"""Where every random number of a run comes from.
+
+One `numpy.random.SeedSequence(seed)` is split by `spawn` into independent streams, so that environments,
+initialization and action sampling never share numbers, within a run or between runs: `seed + i` would give seeds 0 and
+1 all but one of their environment streams in common. The global generators of torch and numpy are never used.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+
+class Streams(NamedTuple):
+    """The independent random streams of one run. The order is part of the format: append, never insert."""
+
+    environments: np.random.SeedSequence
+    initialization: np.random.SeedSequence
+    actions: np.random.SeedSequence
+
+
+def streams(seed: int) -> Streams:
+    """Split a run's seed into its streams."""
+    return Streams(*np.random.SeedSequence(seed).spawn(len(Streams._fields)))
+
+
+def environment_seeds(sequence: np.random.SeedSequence, n_envs: int) -> list[int]:
+    """One seed in [0, 2^31) per environment: every engine takes these, C++ ones included."""
+    return [int(word >> 1) for word in sequence.generate_state(n_envs, np.uint32)]
+
+
+def generator(sequence: np.random.SeedSequence, device: torch.device | str = "cpu") -> torch.Generator:
+    """A torch generator seeded from a stream."""
+    word = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator(device=device).manual_seed(word)

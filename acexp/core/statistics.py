@@ -1,0 +1,75 @@
+"""Running mean and variance of each member, merged batch by batch (Chan, Golub and LeVeque, 1979)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class RunningMoments(NamedTuple):
+    """Mean and population variance of everything seen so far.
+
+    Shapes: `mean`, `variance` `[M, ...]`, `n_samples` `[M]`; all float64, so that a million samples lose nothing.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    n_samples: Tensor
+
+
+def initial_moments(n_members: int, shape: tuple[int, ...], device: torch.device | str = "cpu") -> RunningMoments:
+    """Mean 0, variance 1, and a count so small that the first batch decides."""
+    return RunningMoments(
+        mean=torch.zeros(n_members, *shape, dtype=torch.float64, device=device),
+        variance=torch.ones(n_members, *shape, dtype=torch.float64, device=device),
+        n_samples=torch.full((n_members,), 1e-4, dtype=torch.float64, device=device),
+    )
+
+
+def merge(moments: RunningMoments, samples: Tensor, valid: Tensor) -> RunningMoments:
+    """Take the valid samples of one batch into account.
+
+    Args:
+        moments: what is known, `[M, ...]`.
+        samples: `[M, B, ...]`, any real dtype.
+        valid: `[M, B]`, bool; a member without a valid sample keeps its moments.
+
+    With batch mean b, batch variance w, counts n and k and d = b - mean:
+    `mean' = mean + d k / (n + k)`, `variance' = (n variance + k w + d^2 n k / (n + k)) / (n + k)`.
+    """
+    samples = samples.to(torch.float64)
+    tail = (1,) * (samples.dim() - 2)
+    weight = valid.to(torch.float64).view(*valid.shape, *tail)
+    batch_count = valid.sum(1).to(torch.float64)
+    n, k = moments.n_samples.view(-1, *tail), batch_count.view(-1, *tail)
+
+    divisor = k.clamp(min=1.0)
+    batch_mean = (samples * weight).sum(1) / divisor
+    batch_variance = ((samples - batch_mean.unsqueeze(1)).square() * weight).sum(1) / divisor
+
+    total = n + k
+    delta = batch_mean - moments.mean
+    mean = moments.mean + delta * (k / total)
+    variance = (n * moments.variance + k * batch_variance + delta.square() * (n * k / total)) / total
+    return RunningMoments(mean, variance, moments.n_samples + batch_count)
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid entries of each member: `[M, B]`, `[M, B]` -> `[M]`; 0 where nothing is valid.
+
+    `valid` has the dtype of `values`, holding ones and zeros.
+    """
+    return (values * valid).sum(-1) / valid.sum(-1).clamp(min=1.0)
+
+
+def explained_variance(values: Tensor, returns: Tensor, valid: Tensor) -> Tensor:
+    """`1 - Var(returns - values) / Var(returns)` of each member: `[M, B]` x 3 -> `[M]`.
+
+    1 is a perfect critic, 0 one that predicts the mean, below 0 worse than that. NaN where the returns do not vary.
+    """
+    residual = returns - values
+    residual_variance = masked_mean((residual - masked_mean(residual, valid).unsqueeze(-1)).square(), valid)
+    variance = masked_mean((returns - masked_mean(returns, valid).unsqueeze(-1)).square(), valid)
+    return torch.where(variance > 0, 1.0 - residual_variance / variance, torch.nan)

@@ -1,0 +1,19 @@
+"""Layer 1: what steps the environments. An engine looks like Gymnasium's vector environments in NEXT_STEP mode."""
+
+from acexp.engines.ale import Ale
+from acexp.engines.base import ENGINES, Engine, EngineConfig, Step, choose_engine, open_engine
+from acexp.engines.environment import EnvironmentConfig, is_atari
+from acexp.engines.gymnasium import Gymnasium
+
+__all__ = [
+    "ENGINES",
+    "Ale",
+    "Engine",
+    "EngineConfig",
+    "EnvironmentConfig",
+    "Gymnasium",
+    "Step",
+    "choose_engine",
+    "is_atari",
+    "open_engine",
+]

@@ -1,0 +1,169 @@
+"""One environment: what the config says about it, and how Gymnasium makes it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from acexp.core.errors import UserError, nearest
+
+ATARI_FRAME_SKIP = 4
+ATARI_NOOP_MAX = 30
+ATARI_SIDE = 84
+ATARI_STACK = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentConfig:
+    """Which environment.
+
+    Attributes:
+        id: a Gymnasium id, `ALE/...` and `module:Name-v0` included.
+        kwargs: for its constructor.
+        max_episode_steps: time limit in env steps; None keeps the environment's own.
+    """
+
+    id: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    max_episode_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_episode_steps is not None and self.max_episode_steps < 1:
+            raise UserError("A time limit is at least one step.", key="max_episode_steps", value=self.max_episode_steps)
+
+
+def prepare_libraries() -> None:
+    """Make the Atari ids known, and keep the simulators' own banners and log files away from the user.
+
+    Each process that makes environments calls this once; calling it again does nothing new.
+    """
+    import ale_py
+
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    if "ALE/Pong-v5" not in gym.registry:
+        gym.register_envs(ale_py)
+    try:
+        import mujoco
+    except ImportError:
+        return
+    # MuJoCo prints its warnings and appends them to MUJOCO_LOG.TXT in the working directory unless somebody takes them.
+    mujoco.set_mju_user_warning(lambda message: None)
+
+
+def spec_of(environment: EnvironmentConfig) -> EnvSpec:
+    """What Gymnasium has registered under this id; raises UserError with the nearest ids when there is nothing."""
+    prepare_libraries()
+    module, _, name = environment.id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        return gym.spec(name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The module in the environment's id cannot be imported: {error}.",
+            key="env.id",
+            value=environment.id,
+            remedy="start acexp in the folder that holds the module, or install its package",
+        ) from None
+    except gym.error.Error as error:
+        near = nearest(environment.id, gym.registry)
+        raise UserError(
+            f"Gymnasium knows no environment {environment.id!r}.",
+            key="env.id",
+            value=environment.id,
+            choices=_versions_like(environment.id) or ((near,) if near else ()),
+            remedy="`python -c 'import gymnasium; gymnasium.pprint_registry()'` lists the ids; "
+            "one of your own is registered by a module named in plugins=[...]",
+        ) from error
+
+
+def _versions_like(environment_id: str) -> tuple[str, ...]:
+    name = environment_id.rsplit("-v", 1)[0].lower()
+    return tuple(known for known in gym.registry if known.rsplit("-v", 1)[0].lower() == name)
+
+
+def is_atari(environment: EnvironmentConfig) -> bool:
+    """Whether it is a game of the Arcade Learning Environment that shows its screen."""
+    spec = spec_of(environment)
+    return spec.entry_point == "ale_py.env:AtariEnv" and _atari_arguments(environment)["obs_type"] != "ram"
+
+
+def _atari_arguments(environment: EnvironmentConfig) -> dict[str, Any]:
+    return {"obs_type": "rgb"} | dict(spec_of(environment).kwargs) | environment.kwargs
+
+
+def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
+    """One environment with its standard preprocessing; raises UserError where it cannot be made."""
+    atari = is_atari(environment)
+    try:
+        return _make_atari(environment) if atari else _make_plain(environment)
+    except gym.error.DependencyNotInstalled as error:
+        raise UserError(
+            f"{environment.id} needs a package that is not installed: {error}",
+            key="env.id",
+            value=environment.id,
+            remedy="install it as the message says",
+        ) from error
+    except (TypeError, ValueError, ImportError, gym.error.Error) as error:
+        raise UserError(
+            f"{environment.id} cannot be made: {_first_line(error)}",
+            key="env.kwargs" if environment.kwargs else "env.id",
+            value=environment.kwargs or environment.id,
+            remedy="check env.kwargs against the environment's documentation"
+            if environment.kwargs
+            else "choose another environment, or install what it asks for",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _make_plain(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
+    return gym.make(
+        environment.id,
+        max_episode_steps=environment.max_episode_steps,
+        disable_env_checker=True,
+        **environment.kwargs,
+    )
+
+
+def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
+    """The preprocessing of Mnih et al. (2015) and Machado et al. (2018), as ale-py's vector environment does it.
+
+    Up to 30 no-ops, fire to start, the maximum of the last two of four frames, 84 x 84 gray, 4 frames stacked, whole
+    games rather than lives, and the id's own sticky actions. Rewards stay raw here; learning clips them.
+    """
+    kwargs = environment.kwargs | {"frameskip": 1}
+    env: gym.Env[Any, Any] = gym.make(environment.id, disable_env_checker=True, **kwargs)
+    env = gym.wrappers.AtariPreprocessing(
+        env, noop_max=ATARI_NOOP_MAX, frame_skip=ATARI_FRAME_SKIP, screen_size=ATARI_SIDE
+    )
+    if _fire_starts(env):
+        env = _FireOnReset(env)
+    env = gym.wrappers.FrameStackObservation(env, ATARI_STACK)
+    if environment.max_episode_steps is not None:
+        env = gym.wrappers.TimeLimit(env, environment.max_episode_steps)
+    return env
+
+
+def _fire_starts(env: gym.Env[Any, Any]) -> bool:
+    meanings: list[str] = env.unwrapped.get_action_meanings()  # type: ignore[attr-defined]
+    return len(meanings) > 1 and meanings[1] == "FIRE"
+
+
+class _FireOnReset(gym.Wrapper[np.ndarray, int, np.ndarray, int]):
+    """Press FIRE once after each reset: some games wait for it."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        observation, _, terminated, truncated, info = self.env.step(1)
+        if terminated or truncated:
+            observation, info = self.env.reset(options=options)
+        return observation, info

@@ -1,0 +1,62 @@
+"""Layer 2: from a rollout to a batch that can be learned from: evaluated by the networks, with targets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from acexp.architectures import Architecture
+from acexp.core.observations import Leaves
+from acexp.core.returns import generalized_advantages, normalized
+from acexp.core.types import Batch, Hyperparameters, Rollout
+from acexp.normalizers import ObservationNormalizer, RewardNormalizer
+
+
+def flat(x: Tensor) -> Tensor:
+    """`[T, M, N, ...]` -> `[M, T * N, ...]`: a row for each member, whose sums do not depend on the others."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def estimate(
+    rollout: Rollout,
+    observe: ObservationNormalizer,
+    reward_normalizer: RewardNormalizer,
+    architecture: Architecture,
+    hyperparameters: Hyperparameters,
+    *,
+    normalize_advantage: bool,
+) -> Batch:
+    """Evaluate the rollout once, with a graph, and compute its advantages and returns.
+
+    The normalizers learn from the rollout here: observation statistics after it was evaluated with those that it was
+    acted with, so that a policy is scored on what it saw; reward statistics before their use.
+    """
+    *steps, n_members, n_envs = rollout.rewards.shape
+    observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
+    policy, values = architecture.policy_and_value(observe(observations))
+    with torch.no_grad():
+        last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
+        by_step = values.detach().view(n_members, *steps, n_envs).transpose(0, 1)
+        rewards = reward_normalizer(rollout.rewards, rollout.terminated | rollout.truncated, rollout.valid)
+        advantages = flat(
+            generalized_advantages(
+                rewards,
+                torch.cat((by_step, last_value.unsqueeze(0))),
+                rollout.terminated,
+                rollout.truncated,
+                hyperparameters.gamma,
+                hyperparameters.gae_lambda,
+            )
+        )
+        returns = advantages + values.detach()
+        mask = flat(rollout.valid)
+        valid = mask.to(advantages.dtype)
+        observe.update(observations, mask)
+    return Batch(
+        policy=policy,
+        values=values,
+        actions=flat(rollout.actions),
+        advantages=normalized(advantages, valid) if normalize_advantage else advantages,
+        returns=returns,
+        valid=valid,
+    )

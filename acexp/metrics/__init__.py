@@ -1,0 +1,19 @@
+"""Layer 1: where measurements go. Tags are named in one place, values are written in one place."""
+
+from acexp.metrics.console import Display, PlainDisplay, RichDisplay, Silent, display_for
+from acexp.metrics.jsonl import JsonlWriter
+from acexp.metrics.recorder import Diverged, Recorder, Writer
+from acexp.metrics.tensorboard import TensorBoardWriter
+
+__all__ = [
+    "Display",
+    "Diverged",
+    "JsonlWriter",
+    "PlainDisplay",
+    "Recorder",
+    "RichDisplay",
+    "Silent",
+    "TensorBoardWriter",
+    "Writer",
+    "display_for",
+]

@@ -1,0 +1,110 @@
+"""What a person sees while it trains: a progress bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+PLAIN_SECONDS = 10.0
+
+
+class Display(Protocol):
+    """Shows how far training has come."""
+
+    def start(self, title: str, total_steps: int) -> None:
+        """Training begins."""
+
+    def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
+        """Training goes on; None while no episode has ended."""
+
+    def close(self) -> None:
+        """Training ended, one way or the other."""
+
+
+def _return_text(mean_return: float | None) -> str:
+    return "return -" if mean_return is None else f"return {mean_return:.1f}"
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, title: str, total_steps: int) -> None:
+        pass
+
+    def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class RichDisplay:
+    """A progress bar with steps, steps per second, the mean return of recent episodes, and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[recent]}"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            refresh_per_second=4,
+        )
+        self._task: TaskID | None = None
+
+    def start(self, title: str, total_steps: int) -> None:
+        self._task = self._progress.add_task(title, total=total_steps, rate="", recent=_return_text(None))
+        self._progress.start()
+
+    def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
+        assert self._task is not None
+        self._progress.update(
+            self._task, completed=step, rate=f"{steps_per_second:,.0f} steps/s", recent=_return_text(mean_return)
+        )
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class PlainDisplay:
+    """A line now and then, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._title = ""
+        self._total = 0
+        self._started = self._printed_at = 0.0
+        self._printed_step = -1
+
+    def start(self, title: str, total_steps: int) -> None:
+        self._title, self._total = title, total_steps
+        self._started = self._printed_at = time.perf_counter()
+        self._printed_step = -1
+        self._print(f"{title}: training for {total_steps:,} env steps")
+
+    def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
+        now = time.perf_counter()
+        if (now - self._printed_at < PLAIN_SECONDS and step < self._total) or step == self._printed_step:
+            return
+        self._printed_at, self._printed_step = now, step
+        left = (now - self._started) * max(self._total - step, 0) / max(step, 1)
+        self._print(
+            f"{self._title}: {step:,}/{self._total:,} steps, {steps_per_second:,.0f} steps/s, "
+            f"{_return_text(mean_return)}, {left:,.0f} s left"
+        )
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        pass
+
+
+def display_for(console: Console) -> Display:
+    """A bar for a terminal, lines for anything else."""
+    return RichDisplay(console) if console.is_terminal else PlainDisplay(console)

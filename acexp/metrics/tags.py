@@ -1,0 +1,75 @@
+"""The tags, and how a stretch of updates becomes one number for each. `docs/metrics.md` explains every one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from acexp.core.types import GroupNorms, UpdateStatistics
+
+EPISODE_RETURN = "charts/episode_return"
+EPISODE_LENGTH = "charts/episode_length"
+VALID_STEPS = "charts/valid_steps"
+STEPS_PER_SECOND = "charts/steps_per_second"
+EXPLAINED_VARIANCE = "value/explained_variance"
+UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE})
+"""NaN here means that the value does not exist, not that something diverged."""
+
+
+def before_clip(part: str) -> str:
+    """The tag of a part's gradient norm before clipping."""
+    return f"grad_norm/{part}/before_clip"
+
+
+def after_clip(part: str) -> str:
+    """The tag of a part's gradient norm after clipping."""
+    return f"grad_norm/{part}/after_clip"
+
+
+def per_update(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
+    """Every tag's value at each of U updates, `[U, M]`."""
+    scalars = {
+        "losses/actor": torch.stack([s.actor_loss for s in statistics]),
+        "losses/critic": torch.stack([s.critic_loss for s in statistics]),
+        "losses/entropy": torch.stack([s.entropy_loss for s in statistics]),
+        "losses/total": torch.stack([s.total_loss for s in statistics]),
+        "policy/entropy": torch.stack([s.entropy for s in statistics]),
+        EXPLAINED_VARIANCE: torch.stack([s.explained_variance for s in statistics]),
+    }
+    deviations = [s.standard_deviation for s in statistics if s.standard_deviation is not None]
+    if deviations:
+        scalars["policy/std"] = torch.stack(deviations)
+    return scalars | _norms([s.norms for s in statistics])
+
+
+def _norms(updates: Sequence[Sequence[GroupNorms]]) -> dict[str, Tensor]:
+    """Norms of groups, modules and everything. A part that two optimizers step counts both of its gradients."""
+    scalars: dict[str, Tensor] = {}
+    modules: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    groups: list[tuple[Tensor, Tensor]] = []
+    for group in zip(*updates, strict=True):
+        name = f"optim_{group[0].group}"
+        before, after = torch.stack([g.before for g in group]), torch.stack([g.after for g in group])
+        joint = (torch.linalg.vector_norm(before, dim=-1), torch.linalg.vector_norm(after, dim=-1))
+        scalars[before_clip(name)], scalars[after_clip(name)] = joint
+        scalars[f"grad_norm/{name}/clip_fraction"] = torch.stack([g.clipped for g in group])
+        scalars[f"optim/learning_rate/{group[0].group}"] = torch.stack([g.learning_rate for g in group])
+        groups.append(joint)
+        for i, module in enumerate(group[0].modules):
+            modules.setdefault(module, []).append((before[..., i], after[..., i]))
+    for part, pairs in {"all": groups, **modules}.items():
+        scalars[before_clip(part)] = _root_of_squares(before for before, _ in pairs)
+        scalars[after_clip(part)] = _root_of_squares(after for _, after in pairs)
+    return scalars
+
+
+def _root_of_squares(parts: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(parts)).square().sum(0).sqrt()
+
+
+def clip_charts(tags: Iterable[str]) -> dict[str, list[str]]:
+    """Which tags belong on one chart: the norms before and after clipping of each part that was measured."""
+    parts = [tag.split("/")[1] for tag in tags if tag.endswith("/before_clip")]
+    return {part: [before_clip(part), after_clip(part)] for part in parts}

@@ -1,0 +1,166 @@
+"""Observation normalization, leaf by leaf, and the way from raw leaves to a network's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from acexp.core.errors import UserError
+from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode
+from acexp.core.registry import Registry
+from acexp.core.statistics import initial_moments, merge
+
+CLIP_AT = 10.0
+EPSILON = 1e-8
+NUMERIC = (LeafKind.VECTOR, LeafKind.IMAGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalizerConfig:
+    """Which normalizer."""
+
+    name: str
+
+
+class LeafNormalizer(Protocol):
+    """Normalizes one numeric leaf; discrete leaves never meet one.
+
+    Built as `LeafNormalizer(leaf, n_members, config, device)`. A class of your own is registered with
+    `@NORMALIZERS.register("name")`.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Raw `[M, B, *shape]` in the leaf's dtype -> float32 of the same shape. Does not change `x`."""
+
+    def update(self, x: Tensor, valid: Tensor) -> None:
+        """Learn from a rollout's raw observations `[M, B, *shape]` where `valid` `[M, B]` (bool) says so."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What was learned, so that it can be saved; `[M, ...]` each."""
+
+
+Builder = Callable[[Leaf, int, NormalizerConfig, torch.device], LeafNormalizer]
+NORMALIZERS: Registry[Builder] = Registry("normalizer", NormalizerConfig)
+
+
+@NORMALIZERS.register("none")
+class Unchanged:
+    """Observations as they are, in float32."""
+
+    def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
+        pass
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.to(torch.float32)
+
+    def update(self, x: Tensor, valid: Tensor) -> None:
+        pass
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+
+@NORMALIZERS.register("bounds")
+class Bounds:
+    """The bounds of the space mapped to [0, 1], an image to pixel / 255; the bounds must be finite."""
+
+    def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
+        if leaf.unbounded:
+            dimensions = ", ".join(map(str, leaf.unbounded[:12])) + (", ..." if len(leaf.unbounded) > 12 else "")
+            raise UserError(
+                f"normalizer=bounds needs finite bounds, but {leaf.path} has none in {len(leaf.unbounded)} of "
+                f"{_size(leaf)} dimensions: {dimensions}.",
+                key="normalizer.name",
+                value=config.name,
+                choices=("running", "none", "auto"),
+                remedy="normalizer=running learns mean and variance instead",
+            )
+        low = torch.as_tensor(leaf.low, dtype=torch.float32, device=device)
+        span = torch.as_tensor(leaf.high, dtype=torch.float32, device=device) - low
+        self._low = low
+        self._span = torch.where(span == 0.0, 1.0, span)
+        self._is_plain_image = leaf.kind is LeafKind.IMAGE and bool((low == 0.0).all() and (span == 255.0).all())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._is_plain_image:
+            return x.to(torch.float32).div_(255.0)
+        return (x - self._low) / self._span
+
+    def update(self, x: Tensor, valid: Tensor) -> None:
+        pass
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+
+@NORMALIZERS.register("running")
+class Running:
+    """Running mean and variance of each member, clipped at 10; statistics move once per rollout, after its update."""
+
+    def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
+        self._moments = initial_moments(n_members, leaf.shape, device)
+        self._mean = torch.zeros(n_members, 1, *leaf.shape, device=device)
+        self._scale = torch.ones(n_members, 1, *leaf.shape, device=device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return ((x - self._mean) * self._scale).clamp_(-CLIP_AT, CLIP_AT)
+
+    def update(self, x: Tensor, valid: Tensor) -> None:
+        self._moments = merge(self._moments, x, valid)
+        self._mean.copy_(self._moments.mean.unsqueeze(1))
+        self._scale.copy_((self._moments.variance + EPSILON).rsqrt().unsqueeze(1))
+
+    def state(self) -> dict[str, Tensor]:
+        return self._moments._asdict()
+
+
+@NORMALIZERS.register("auto")
+def auto(leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> LeafNormalizer:
+    """An image or a finite Box by its bounds, an unbounded Box by running statistics, discrete parts not at all."""
+    return NORMALIZERS["running" if leaf.unbounded else "bounds"].build(leaf, n_members, config, device)
+
+
+def _size(leaf: Leaf) -> int:
+    return 0 if leaf.low is None else leaf.low.size
+
+
+class ObservationNormalizer:
+    """From raw leaves to a network's inputs: numeric leaves normalized, then every leaf encoded."""
+
+    def __init__(self, leaves: Sequence[Leaf], normalizers: Sequence[LeafNormalizer | None]) -> None:
+        self.leaves = tuple(leaves)
+        self._normalizers = tuple(normalizers)
+
+    def __call__(self, values: Leaves) -> Inputs:
+        """Raw leaves `[M, B, *shape]` -> inputs `[M, B, *input_shape]`."""
+        return encode(self.leaves, self.normalized(values))
+
+    def normalized(self, values: Leaves) -> Leaves:
+        """Raw leaves -> normalized leaves of the same shapes; discrete ones pass."""
+        pairs = zip(self._normalizers, values, strict=True)
+        return tuple(x if normalizer is None else normalizer(x) for normalizer, x in pairs)
+
+    def update(self, values: Leaves, valid: Tensor) -> None:
+        """Learn from a rollout: leaves `[M, B, *shape]`, `valid` bool `[M, B]`."""
+        for normalizer, x in zip(self._normalizers, values, strict=True):
+            if normalizer is not None:
+                normalizer.update(x, valid)
+
+    def state(self) -> dict[str, Tensor]:
+        """What was learned, under `<leaf's path>.<name>`."""
+        pairs = zip(self.leaves, self._normalizers, strict=True)
+        return {f"{leaf.path}.{k}": v for leaf, n in pairs if n is not None for k, v in n.state().items()}
+
+
+def build_observation_normalizer(
+    leaves: Sequence[Leaf], n_members: int, config: NormalizerConfig, device: torch.device
+) -> ObservationNormalizer:
+    """A normalizer for each numeric leaf; raises UserError where the kind does not suit the bounds."""
+    build = NORMALIZERS[config.name].build
+    return ObservationNormalizer(
+        leaves, [build(leaf, n_members, config, device) if leaf.kind in NUMERIC else None for leaf in leaves]
+    )

@@ -1,0 +1,125 @@
+"""Optimizer layouts: one optimizer over everything, or one for the actor and one for the critic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from acexp.core.errors import UserError
+from acexp.core.parameters import Parameters
+from acexp.core.registry import Registry
+from acexp.optimizers.algorithms import ALGORITHMS, Algorithm
+from acexp.optimizers.base import OptimizerConfig
+
+TRUNK_OWNERS = ("both", "actor", "critic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutConfig(OptimizerConfig):
+    """What every layout has: its name, and the settings of an optimizer."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleConfig(LayoutConfig):
+    """One optimizer, so nothing to add."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DualConfig(LayoutConfig):
+    """Two optimizers; the YAML lets each inherit what it does not set.
+
+    Attributes:
+        trunk: who owns the shared trunk: `both`, `actor` or `critic`. Without a trunk it changes nothing.
+        actor, critic: settings of each optimizer.
+    """
+
+    trunk: str = "both"
+    actor: OptimizerConfig = field(default_factory=OptimizerConfig)
+    critic: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+    def __post_init__(self) -> None:
+        LayoutConfig.__post_init__(self)
+        if self.trunk not in TRUNK_OWNERS:
+            raise UserError(
+                f"{self.trunk!r} cannot own the shared trunk.",
+                key="trunk",
+                value=self.trunk,
+                choices=TRUNK_OWNERS,
+                remedy="with `both`, each optimizer steps the trunk with the gradient of its own loss; otherwise one "
+                "does, and the other's gradient stops at its head",
+            )
+
+
+class OptimizerGroup:
+    """One optimizer, the neighbouring modules that it steps, and the loss whose gradient it follows.
+
+    Attributes:
+        loss: `joint` (actor + value_coef * critic), `actor` or `critic`; also the group's name in the log.
+        modules: what it steps, in column order.
+        segments: where the modules stand in its gradient `[M, P']`.
+        tensors: the leaf tensors to differentiate by, in the same order.
+    """
+
+    def __init__(
+        self,
+        loss: str,
+        modules: Sequence[str],
+        parameters: Parameters,
+        configs: Sequence[OptimizerConfig],
+    ) -> None:
+        self.loss = loss
+        self.modules = tuple(module for module in parameters.modules if module in modules)
+        columns, self.segments = parameters.columns(self.modules)
+        self.tensors = parameters.of(*self.modules)
+        self._base_rate = torch.tensor([[config.learning_rate] for config in configs], device=columns.device)
+        self._anneals = configs[0].anneal == "linear"
+        self._algorithm: Algorithm = ALGORITHMS[configs[0].algorithm].build(columns, configs[0])
+
+    def learning_rate(self, progress: float) -> Tensor:
+        """`[M, 1]`, at a progress from 0 (nothing done) to 1 (budget spent)."""
+        return self._base_rate * (1.0 - progress) if self._anneals else self._base_rate
+
+    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
+        """Step the parameters in place: `[M, P']`, `[M, 1]`."""
+        self._algorithm.step(gradient, learning_rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next step depends on."""
+        return self._algorithm.state()
+
+
+Builder = Callable[[Sequence[LayoutConfig], Parameters], tuple[OptimizerGroup, ...]]
+OPTIMIZERS: Registry[Builder] = Registry("optim", LayoutConfig)
+"""Builders take one config per member; all but the learning rates is equal among them."""
+
+
+@OPTIMIZERS.register("single", SingleConfig)
+def single(configs: Sequence[LayoutConfig], parameters: Parameters) -> tuple[OptimizerGroup, ...]:
+    """One optimizer over all parameters, on actor + value_coef * critic."""
+    return (OptimizerGroup("joint", parameters.modules, parameters, configs),)
+
+
+@OPTIMIZERS.register("dual", DualConfig)
+def dual(configs: Sequence[LayoutConfig], parameters: Parameters) -> tuple[OptimizerGroup, ...]:
+    """One optimizer for the actor and one for the critic, each on its own loss; optim.trunk says who owns the trunk."""
+    duals = [config for config in configs if isinstance(config, DualConfig)]
+    assert len(duals) == len(configs)
+    for side in ("actor", "critic"):
+        if side not in parameters.modules and duals[0].trunk != "both":
+            raise UserError(
+                f"The network has no {side} of its own for optim=dual to step.",
+                key="optim.trunk",
+                value=duals[0].trunk,
+                remedy=f"name the {side}'s layers self.{side}, or use optim=single",
+            )
+    actor_modules = ("actor", "trunk") if duals[0].trunk in ("both", "actor") else ("actor",)
+    critic_modules = ("trunk", "critic") if duals[0].trunk in ("both", "critic") else ("critic",)
+    return (
+        OptimizerGroup("actor", actor_modules, parameters, [config.actor for config in duals]),
+        OptimizerGroup("critic", critic_modules, parameters, [config.critic for config in duals]),
+    )

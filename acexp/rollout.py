@@ -1,0 +1,139 @@
+"""Layer 2: collecting rollouts.
+
+The parameters stand still during a rollout, so acting needs only the actor, noise is drawn once for all T steps, and
+values are left to the one pass over the whole rollout that the update needs anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from acexp.architectures import Architecture
+from acexp.core.distributions import Distribution
+from acexp.core.observations import pick
+from acexp.core.types import Episode, Rollout
+from acexp.engines import Engine
+from acexp.normalizers import ObservationNormalizer
+
+REWARD_CLIP = 1.0
+
+
+class Collector:
+    """Steps M times N environments with the current policies, T steps at a time.
+
+    Args:
+        engine: with M * N environments, a member's N next to each other.
+        observe: raw observations to network inputs.
+        architecture: the actors.
+        distribution: what their output means.
+        generators: one per member, for action noise.
+        n_steps, n_envs: T and N.
+        clip_rewards: whether learning sees rewards clipped to [-1, 1]; episodes are counted raw.
+        device: where the networks are.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        observe: ObservationNormalizer,
+        architecture: Architecture,
+        distribution: Distribution,
+        generators: Sequence[torch.Generator],
+        *,
+        n_steps: int,
+        n_envs: int,
+        clip_rewards: bool,
+        device: torch.device,
+    ) -> None:
+        self.engine = engine
+        self._observe = observe
+        self._architecture = architecture
+        self._distribution = distribution
+        self._generators = tuple(generators)
+        self._n_steps, self._n_envs = n_steps, n_envs
+        self._clip_rewards = clip_rewards
+        self._device = device
+
+        slots = (n_steps, len(self._generators), n_envs)
+        self._slots = slots
+        self._observations = tuple(
+            torch.zeros(n_steps + 1, *slots[1:], *leaf.shape, dtype=leaf.dtype, device=device)
+            for leaf in observe.leaves
+        )
+        self._actions = torch.zeros(*slots, *distribution.action_shape, dtype=distribution.action_dtype, device=device)
+        # What the engine gives is gathered on the host, slot by slot, and moved once per rollout.
+        flat = (n_steps, slots[1] * n_envs)
+        self._rewards = np.zeros(flat, np.float32)
+        self._terminated, self._truncated = np.zeros(flat, np.bool_), np.zeros(flat, np.bool_)
+        self._valid = np.ones(flat, np.bool_)
+
+        self._was_done = np.zeros(flat[1], np.bool_)
+        self._episode_return = np.zeros(flat[1], np.float64)
+        self._episode_length = np.zeros(flat[1], np.int64)
+        self._store(n_steps, engine.reset())
+
+    @torch.no_grad()
+    def collect(self) -> Rollout:
+        """The next T steps of every environment."""
+        for leaf in self._observations:
+            leaf[0].copy_(leaf[-1])
+        noise = self._draw_noise()
+        episodes: list[Episode] = []
+        for t in range(self._n_steps):
+            inputs = self._observe(tuple(leaf[t] for leaf in self._observations))
+            actions = self._distribution.sample(self._architecture.policy(inputs), noise[t])
+            self._actions[t].copy_(actions)
+            flat = actions.cpu().numpy().reshape(self._was_done.size, *self._distribution.action_shape)
+            step = self.engine.step(self._distribution.to_environment(flat))
+            self._store(t + 1, step.observation)
+            self._account(t, step.reward, step.terminated, step.truncated, episodes)
+        return Rollout(
+            observations=self._observations,
+            actions=self._actions,
+            rewards=self._on_device(self._rewards),
+            terminated=self._on_device(self._terminated),
+            truncated=self._on_device(self._truncated),
+            valid=self._on_device(self._valid),
+            episodes=tuple(episodes),
+        )
+
+    def _draw_noise(self) -> Tensor:
+        """`[T, M, N, *noise_shape]`; each member's comes from its own generator."""
+        slots = (self._n_steps, self._n_envs)
+        drawn = [self._distribution.draw(slots, generator) for generator in self._generators]
+        return torch.stack(drawn, 1).to(self._device)
+
+    def _store(self, row: int, observation: Any) -> None:
+        for leaf, stored in zip(self._observe.leaves, self._observations, strict=True):
+            batch = torch.from_numpy(pick(observation, leaf))
+            stored[row].copy_(batch.view(*self._slots[1:], *leaf.shape))
+
+    def _account(self, t: int, reward: Any, terminated: Any, truncated: Any, episodes: list[Episode]) -> None:
+        """Store what a step gave, and keep count of the episodes."""
+        valid = ~self._was_done
+        self._valid[t] = valid
+        self._terminated[t] = terminated
+        self._truncated[t] = truncated
+        if self._clip_rewards:
+            np.clip(reward, -REWARD_CLIP, REWARD_CLIP, out=self._rewards[t], casting="unsafe")
+        else:
+            self._rewards[t] = reward
+        self._episode_return += reward
+        self._episode_length += valid
+        done = self._terminated[t] | self._truncated[t]
+        if done.any():
+            episodes += [
+                Episode(int(e) // self._n_envs, float(self._episode_return[e]), int(self._episode_length[e]))
+                for e in np.flatnonzero(done)
+            ]
+            self._episode_return[done] = 0.0
+            self._episode_length[done] = 0
+        self._was_done = done
+
+    def _on_device(self, array: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(array).view(self._slots).to(self._device)

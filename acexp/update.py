@@ -1,0 +1,86 @@
+"""Layer 2: one update of every optimizer from one batch, and what it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from acexp.clipping import Clip, module_norms
+from acexp.core.distributions import Distribution
+from acexp.core.losses import entropy_loss, policy_gradient_loss, value_loss
+from acexp.core.statistics import explained_variance, masked_mean
+from acexp.core.types import Batch, GroupNorms, Hyperparameters, UpdateStatistics
+from acexp.optimizers import OptimizerGroup
+
+
+def update(
+    batch: Batch,
+    distribution: Distribution,
+    groups: Sequence[OptimizerGroup],
+    clip: Clip,
+    hyperparameters: Hyperparameters,
+    progress: float,
+) -> UpdateStatistics:
+    """Take one step with every optimizer.
+
+    All gradients are taken before the first step, at the same parameters, also where two optimizers step one trunk.
+
+    Args:
+        batch: the evaluated rollout.
+        groups: the optimizers, each with the loss that it follows.
+        progress: share of the budget spent before this rollout, for annealing.
+    """
+    valid = batch.valid
+    log_prob = distribution.log_prob(batch.policy, batch.actions)
+    entropy = distribution.entropy(batch.policy)
+    actor_loss = policy_gradient_loss(log_prob, batch.advantages, valid)
+    entropy_term = entropy_loss(entropy, hyperparameters.entropy_coef, valid)
+    critic_loss = value_loss(batch.values, batch.returns, valid)
+    losses = {
+        "joint": actor_loss + entropy_term + hyperparameters.value_coef * critic_loss,
+        "actor": actor_loss + entropy_term,
+        "critic": critic_loss,
+    }
+
+    last = len(groups) - 1
+    gradients = [_gradient(losses[group.loss], group, keep_graph=i < last) for i, group in enumerate(groups)]
+    norms = tuple(
+        clip_and_step(group, gradient, clip, progress) for group, gradient in zip(groups, gradients, strict=True)
+    )
+    with torch.no_grad():
+        deviation = distribution.standard_deviation(batch.policy)
+        return UpdateStatistics(
+            actor_loss=actor_loss.detach(),
+            critic_loss=critic_loss.detach(),
+            entropy_loss=entropy_term.detach(),
+            total_loss=torch.stack([losses[group.loss].detach() for group in groups]).sum(0),
+            entropy=masked_mean(entropy.detach(), valid),
+            standard_deviation=None if deviation is None else masked_mean(deviation.detach(), valid),
+            explained_variance=explained_variance(batch.values.detach(), batch.returns, valid),
+            norms=norms,
+        )
+
+
+def _gradient(loss: Tensor, group: OptimizerGroup, *, keep_graph: bool) -> Tensor:
+    """The gradient of each member's loss by its own parameters: `[M]` -> `[M, P']`.
+
+    The members' losses are summed: a mean would divide every member's gradient by M.
+    """
+    parts = torch.autograd.grad(loss.sum(), group.tensors, retain_graph=keep_graph, materialize_grads=True)
+    return torch.cat([part.flatten(1) for part in parts], 1)
+
+
+@torch.no_grad()
+def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress: float) -> GroupNorms:
+    """Clip a gradient, step with it, and return its norms from before and after clipping, both measured.
+
+    (torch's clip_grad_norm_ returns the norm from before, so its return value never tells what clipping left.)
+    """
+    before = module_norms(gradient, group.segments)
+    clipped_gradient, clipped = clip(gradient, group.segments, before)
+    after = module_norms(clipped_gradient, group.segments)
+    learning_rate = group.learning_rate(progress)
+    group.step(clipped_gradient, learning_rate)
+    return GroupNorms(group.loss, group.modules, before, after, clipped, learning_rate.squeeze(1))
