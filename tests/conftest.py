@@ -1,0 +1,109 @@
+"""What several tests need: composing a config as the command line does, and training it into a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from acexp import runner
+from acexp.a2c import Population
+from acexp.config import RunConfig
+from acexp.config.application import compose
+from acexp.core.types import UpdateStatistics
+from acexp.estimate import estimate
+from acexp.runner import Outcome
+from acexp.update import update
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run on every core already."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def config() -> Callable[..., RunConfig]:
+    """Overrides to a typed config, single-threaded."""
+    return lambda *overrides: compose(["torch_threads=1", *overrides])
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., list[Outcome]]:
+    """Train configs as one population, each into its own folder under tmp_path."""
+
+    def run(*configs: RunConfig, name: str = "run") -> list[Outcome]:
+        return runner.run(configs, [tmp_path / f"{name}{i}" for i in range(len(configs))])
+
+    return run
+
+
+@pytest.fixture
+def acexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m acexp` as a user would, in an empty folder with an empty home."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "acexp", *arguments],
+            cwd=cwd,
+            env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY), **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+def metrics(directory: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def parameters(directory: Path) -> dict[str, torch.Tensor]:
+    """The parameters that a run ended with."""
+    loaded: dict[str, torch.Tensor] = torch.load(directory / "checkpoint.pt", weights_only=True)["parameters"]
+    return loaded
+
+
+def snapshot(population: Population) -> dict[str, torch.Tensor]:
+    """A copy of every parameter, `[M, ...]`."""
+    return {name: tensor.detach().clone() for name, tensor in population.architecture.parameters.named().items()}
+
+
+def advance(population: Population, n_updates: int, progress: float = 0.0) -> list[UpdateStatistics]:
+    """Take some updates, as the loop does, without logging."""
+    statistics = []
+    for _ in range(n_updates):
+        batch = estimate(
+            population.collector.collect(),
+            population.observe,
+            population.reward_normalizer,
+            population.architecture,
+            population.hyperparameters,
+            normalize_advantage=population.normalize_advantage,
+        )
+        statistics.append(
+            update(
+                batch,
+                population.distribution,
+                population.groups,
+                population.clip,
+                population.hyperparameters,
+                progress,
+            )
+        )
+    return statistics

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from acexp.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    ArchitectureConfig,
+    ConvolutionConfig,
+    Interface,
+    ModuleArchitecture,
+)
+from acexp.core.errors import UserError
+
+CPU = torch.device("cpu")
+VECTOR = Interface(((5,),), 3, 3)
+GAUSSIAN = Interface(((5,),), 2, 4)
+IMAGE = Interface(((4, 84, 84),), 6, 6)
+BOTH = Interface(((5,), (3, 64, 48)), 3, 3)
+INTERFACES = {"vector": VECTOR, "gaussian": GAUSSIAN, "image": IMAGE, "both": BOTH}
+
+
+def generators(n: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(i) for i in range(n)]
+
+
+def build(name: str, interface: Interface, n_members: int = 2, **settings: object) -> Architecture:
+    config = ArchitectureConfig(name=name, **settings)  # type: ignore[arg-type]
+    return ARCHITECTURES[name].build(config, interface, generators(n_members), CPU)
+
+
+def inputs(interface: Interface, n_members: int = 2, batch: int = 3) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(9)
+    return tuple(torch.randn(n_members, batch, *shape, generator=generator) for shape in interface.input_shapes)
+
+
+@pytest.mark.parametrize("interface", INTERFACES.values(), ids=INTERFACES)
+@pytest.mark.parametrize("name", ["separate", "shared"])
+def test_outputs_have_the_shapes_of_the_interface(name: str, interface: Interface) -> None:
+    network = build(name, interface)
+    x = inputs(interface)
+    policy, value = network.policy_and_value(x)
+    assert policy.shape == (2, 3, interface.n_parameters)
+    assert value.shape == (2, 3)
+    assert torch.equal(policy, network.policy(x))
+    assert torch.equal(value, network.value(x))
+
+
+@pytest.mark.parametrize("interface", INTERFACES.values(), ids=INTERFACES)
+@pytest.mark.parametrize("name", ["separate", "shared"])
+def test_a_member_is_the_same_whoever_else_is_there(name: str, interface: Interface) -> None:
+    """Parameters to the bit; outputs to float tolerance."""
+    three, alone = build(name, interface, 3), build(name, interface, 1)
+    for key, tensor in alone.parameters.named().items():
+        assert torch.equal(three.parameters.named()[key][:1], tensor), key
+    x = inputs(interface, 3)
+    policy, value = three.policy_and_value(x)
+    policy_alone, value_alone = alone.policy_and_value(tuple(part[:1] for part in x))
+    torch.testing.assert_close(policy[:1], policy_alone)
+    torch.testing.assert_close(value[:1], value_alone)
+
+
+def reference(network: Architecture, module: str, member: int, activation: nn.Module) -> Iterator[nn.Module]:
+    """The member's perceptron as plain torch modules."""
+    weights = [tensor[member] for name, tensor in network.parameters.named().items() if name.startswith(f"{module}.")]
+    for weight, bias in zip(weights[0::2], weights[1::2], strict=True):
+        layer = nn.Linear(*weight.shape)
+        layer.weight.data, layer.bias.data = weight.detach().T, bias.detach()
+        yield layer
+        yield activation
+
+
+@pytest.mark.parametrize(("activation", "module"), [("tanh", nn.Tanh()), ("relu", nn.ReLU()), ("silu", nn.SiLU())])
+def test_stacked_perceptrons_equal_plain_torch(activation: str, module: nn.Module) -> None:
+    network = build("separate", VECTOR, hidden_sizes=[7, 6], activation=activation)
+    (x,) = inputs(VECTOR)
+    for member in range(2):
+        *layers, _ = reference(network, "actor", member, module)
+        torch.testing.assert_close(network.policy((x,))[member], nn.Sequential(*layers)(x[member]))
+        *layers, _ = reference(network, "critic", member, module)
+        torch.testing.assert_close(network.value((x,))[member], nn.Sequential(*layers)(x[member]).squeeze(-1))
+
+
+def test_convolutions_equal_the_nature_cnn() -> None:
+    network = build("shared", IMAGE, 2)
+    named = {name: tensor[1].detach() for name, tensor in network.parameters.named().items()}
+    convolutions = [nn.Conv2d(4, 32, 8, 4), nn.Conv2d(32, 64, 4, 2), nn.Conv2d(64, 64, 3, 1)]
+    for i, convolution in enumerate(convolutions):
+        convolution.weight.data = named[f"trunk.image0.conv{i}.weight"]
+        convolution.bias.data = named[f"trunk.image0.conv{i}.bias"]  # type: ignore[union-attr]
+    (x,) = inputs(IMAGE)
+    h = x[1]
+    for convolution in convolutions:
+        h = torch.relu(convolution(h))
+    features = torch.relu(h.flatten(1) @ named["trunk.image0.linear.weight"] + named["trunk.image0.linear.bias"])
+    expected = features @ named["actor.policy.weight"] + named["actor.policy.bias"]
+    torch.testing.assert_close(network.policy((x,))[1], expected, rtol=1e-4, atol=1e-6)
+    assert sum(network.parameters.size(module) for module in network.parameters.modules) == 1_684_128 + 7 * 513
+
+
+def test_orthogonal_initialization_has_the_usual_gains() -> None:
+    named = build("separate", Interface(((64,),), 4, 4)).parameters.named()
+    for name, gain in (("hidden0", math.sqrt(2)), ("hidden1", math.sqrt(2)), ("policy", 0.01)):
+        weight = named[f"actor.{name}.weight"][1].detach()
+        gram = weight.T @ weight
+        torch.testing.assert_close(gram, gain**2 * torch.eye(len(gram)), rtol=1e-4, atol=1e-5)
+    assert float(named["critic.value.weight"][0].detach().norm()) == pytest.approx(1.0, rel=1e-5)
+    assert all((tensor == 0).all() for name, tensor in named.items() if name.endswith("bias"))
+
+
+def test_torch_initialization_has_torchs_bounds() -> None:
+    named = build("separate", Interface(((100,),), 4, 4), init="torch").parameters.named()
+    for name in ("actor.hidden0.weight", "actor.hidden0.bias"):
+        values = named[name].detach()
+        assert 0.08 < float(values.abs().max()) <= 0.1  # 1 / sqrt(100)
+
+
+def test_log_std_starts_where_the_config_says() -> None:
+    network = build("shared", GAUSSIAN, log_std_init=-1.5)
+    assert (network.policy(inputs(GAUSSIAN))[..., 2:] == -1.5).all()
+    assert network.parameters.modules == ("actor", "trunk", "critic")
+    assert "actor.log_std" in network.parameters.named()
+
+
+def test_no_hidden_layers_make_a_linear_network() -> None:
+    assert set(build("separate", VECTOR, hidden_sizes=[]).parameters.named()) == {
+        "actor.policy.weight",
+        "actor.policy.bias",
+        "critic.value.weight",
+        "critic.value.bias",
+    }
+
+
+def test_an_image_too_small_for_its_kernels_is_refused() -> None:
+    cnn = ConvolutionConfig(channels=[8, 8, 8], kernel_sizes=[8, 8, 8], strides=[4, 4, 4], features=16)
+    with pytest.raises(UserError, match="too small"):
+        build("separate", Interface(((1, 40, 40),), 2, 2), cnn=cnn)
+
+
+class Plain(nn.Module):
+    """A user's module, in plain torch: it knows nothing of members."""
+
+    def __init__(self, interface: Interface, config: ArchitectureConfig) -> None:
+        super().__init__()
+        ((n_inputs,),) = interface.input_shapes
+        self.encoder = nn.Sequential(nn.Linear(n_inputs, 16), nn.LayerNorm(16), nn.Tanh())
+        self.actor = nn.Linear(16, interface.n_parameters)
+        self.critic = nn.Linear(16, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.encoder(x)
+        return self.actor(h), self.critic(h).squeeze(-1)
+
+
+def plain(module: type[nn.Module] = Plain, n_members: int = 3) -> ModuleArchitecture:
+    return ModuleArchitecture(module, ArchitectureConfig(name="plain"), VECTOR, generators(n_members), CPU)
+
+
+def test_a_plain_module_is_stacked_and_sorted_into_modules() -> None:
+    network = plain()
+    assert network.parameters.modules == ("actor", "trunk", "critic")
+    assert network.parameters.size("trunk") == 5 * 16 + 16 + 2 * 16
+    (x,) = inputs(VECTOR, 3)
+    policy, value = network.policy_and_value((x,))
+    for member in range(3):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(member)
+            alone = Plain(VECTOR, ArchitectureConfig(name="plain"))
+        expected_policy, expected_value = alone(x[member])
+        torch.testing.assert_close(policy[member], expected_policy)
+        torch.testing.assert_close(value[member], expected_value)
+
+
+def test_building_a_plain_module_leaves_the_global_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    plain()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class WithBuffers(Plain):
+    def __init__(self, interface: Interface, config: ArchitectureConfig) -> None:
+        super().__init__(interface, config)
+        self.normalize = nn.BatchNorm1d(5)
+
+
+class WrongShape(Plain):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        policy, value = super().forward(x)
+        return policy, value.unsqueeze(-1)
+
+
+class Broken(Plain):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(x[:, :-1])
+
+
+@pytest.mark.parametrize(
+    ("module", "complaint"), [(WithBuffers, "buffers"), (WrongShape, "gives shapes"), (Broken, "cannot be run")]
+)
+def test_a_module_that_does_not_fit_is_refused_with_what_is_needed(module: type[nn.Module], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        plain(module)

@@ -1,0 +1,129 @@
+"""One update equals Stable-Baselines3's A2C, an implementation that shares nothing with ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import A2C
+from stable_baselines3.common.logger import Logger
+
+from acexp.a2c import Population
+from acexp.config import RunConfig
+from acexp.core.types import Rollout
+from acexp.estimate import estimate
+from acexp.runner import assemble, resolve
+from acexp.update import update
+
+N_STEPS, N_ENVS, GAMMA, LAMBDA = 6, 3, 0.97, 0.9
+
+
+def copy_parameters(population: Population, policy: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Give SB3 our parameters; the pairs (ours, theirs), weights of ours transposed to theirs."""
+    ours = population.architecture.parameters.named()
+    names = {
+        "actor.hidden0": policy.mlp_extractor.policy_net[0],
+        "actor.hidden1": policy.mlp_extractor.policy_net[2],
+        "actor.policy": policy.action_net,
+        "critic.hidden0": policy.mlp_extractor.value_net[0],
+        "critic.hidden1": policy.mlp_extractor.value_net[2],
+        "critic.value": policy.value_net,
+    }
+    pairs = []
+    for name, layer in names.items():
+        pairs += [(ours[f"{name}.weight"][0].T, layer.weight), (ours[f"{name}.bias"][0], layer.bias)]
+    if "actor.log_std" in ours:
+        pairs.append((ours["actor.log_std"][0], policy.log_std))
+    with torch.no_grad():
+        for mine, theirs in pairs:
+            theirs.copy_(mine)
+    return pairs
+
+
+def fill(model: A2C, rollout: Rollout) -> None:
+    """Put our rollout into SB3's buffer, scored by SB3's own policy."""
+    policy, buffer = model.policy, model.rollout_buffer
+    observations, actions = rollout.observations[0][:, 0], rollout.actions[:, 0]
+    starts = np.ones(N_ENVS, np.float32)
+    buffer.reset()
+    with torch.no_grad():
+        for t in range(N_STEPS):
+            values, log_prob, _ = policy.evaluate_actions(observations[t], actions[t])
+            given = actions[t].numpy().reshape(N_ENVS, -1)
+            buffer.add(observations[t].numpy(), given, rollout.rewards[t, 0].numpy(), starts, values, log_prob)
+            starts = rollout.terminated[t, 0].numpy().astype(np.float32)
+        last_values = policy.predict_values(observations[N_STEPS])
+    buffer.compute_returns_and_advantage(last_values, dones=starts)
+
+
+@pytest.mark.parametrize("terminates", [False, True], ids=["goes on", "terminates at the end"])
+@pytest.mark.parametrize("environment", ["Acrobot-v1", "Pendulum-v1"], ids=["discrete", "continuous"])
+def test_one_update_equals_stable_baselines3(
+    config: Callable[..., RunConfig], environment: str, terminates: bool
+) -> None:
+    settings = (
+        f"a2c.n_steps={N_STEPS}",
+        f"a2c.n_envs={N_ENVS}",
+        f"a2c.gamma={GAMMA}",
+        f"a2c.gae_lambda={LAMBDA}",
+        "a2c.entropy_coef=0.02",
+        "a2c.value_coef=0.4",
+        "clip.max_norm=0.5",
+        "optim.algorithm=rmsprop",
+        "optim.learning_rate=1e-3",
+        "optim.anneal=none",
+        "optim.eps=1e-5",
+        "optim.alpha=0.99",
+        "arch.log_std_init=-0.3",
+        "reward_normalizer=none",
+        "a2c.normalize_advantage=false",
+    )
+    model = A2C(
+        "MlpPolicy",
+        gym.make(environment),
+        learning_rate=1e-3,
+        n_steps=N_STEPS,
+        gamma=GAMMA,
+        gae_lambda=LAMBDA,
+        ent_coef=0.02,
+        vf_coef=0.4,
+        max_grad_norm=0.5,
+        device="cpu",
+        policy_kwargs={"net_arch": {"pi": [64, 64], "vf": [64, 64]}},
+    )
+    model.set_logger(Logger(None, []))
+    model.n_envs = model.rollout_buffer.n_envs = N_ENVS
+    model._current_progress_remaining = 1.0
+    run = config("env=gym", f"env.id={environment}", "normalizer=none", *settings)
+    with assemble([resolve(run)]) as population:
+        pairs = copy_parameters(population, model.policy)
+        start = [theirs.detach().clone() for _, theirs in pairs]
+        rollout = population.collector.collect()
+        assert rollout.valid.all()
+        if terminates:
+            rollout.terminated[-1, 0, 1] = True
+        fill(model, rollout)
+        batch = estimate(
+            rollout,
+            population.observe,
+            population.reward_normalizer,
+            population.architecture,
+            population.hyperparameters,
+            normalize_advantage=False,
+        )
+        theirs_advantages = torch.from_numpy(model.rollout_buffer.advantages).T.flatten()
+        ours_advantages = batch.advantages.view(N_STEPS, N_ENVS).T.flatten()
+        torch.testing.assert_close(ours_advantages, theirs_advantages, rtol=1e-4, atol=1e-5)
+
+        statistics = update(
+            batch, population.distribution, population.groups, population.clip, population.hyperparameters, 0.0
+        )
+        model.train()
+        assert float(statistics.norms[0].before.norm()) > 0.5, "the test needs a gradient that is clipped"
+        for (mine, theirs), before in zip(pairs, start, strict=True):
+            assert not torch.equal(theirs, before)
+            torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=2e-6)
