@@ -32,9 +32,16 @@ def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
             key=key,
             place=place_of(key, arguments),
             choices=settings_beside(key),
+            remedy=f"write +{key}=...: the YAML of this choice does not hold it"
+            if key in settings_beside(key)
+            else None,
         )
-    if "requires --multirun" in text:
-        return UserError(text, place="command line", remedy="add -m to train one run for each value")
+    if "requires --multirun" in text or "Ambiguous value" in text:
+        return UserError(
+            text.splitlines()[0],
+            place="command line",
+            remedy="add -m to train one run for each value; a list is written key=[a,b]",
+        )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return UserError(lines[0] if lines else type(error).__name__, remedy=" ".join(lines[1:3]) or None)
 

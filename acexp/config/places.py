@@ -15,11 +15,14 @@ def place_of(key: str | None, overrides: Sequence[str]) -> str | None:
     """`command line: KEY=VALUE` or the YAML file that has the last word on a key; None if neither says it."""
     if not key:
         return None
-    for override in reversed(overrides):
-        name = override.partition("=")[0].lstrip("+~").partition("@")[0]
-        if name == key or key.startswith(f"{name}.") or name.startswith(f"{key}."):
-            return f"command line: {override}"
-    return _file_of(key, overrides)
+    said = [(override.partition("=")[0].lstrip("+~").partition("@")[0], override) for override in reversed(overrides)]
+    exact = [override for name, override in said if name == key or name.startswith(f"{key}.")]
+    # `clip=tight` chose the file that holds clip.max_norm: the file is nearer, unless the choice itself is at fault.
+    group = [override for name, override in said if key.startswith(f"{name}.")]
+    chosen = exact or (group if key.endswith(".name") else [])
+    if chosen:
+        return f"command line: {chosen[0]}"
+    return _file_of(key, overrides) or (f"command line: {group[0]}" if group else None)
 
 
 def _file_of(key: str, overrides: Sequence[str]) -> str | None:

@@ -1,0 +1,279 @@
+"""The command line, as a user and as a careless user would call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, metrics
+
+Acexp = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def only_run(folder: Path) -> Path:
+    (status,) = folder.glob("outputs/*/*/status.json")
+    return status.parent
+
+
+def test_one_command_trains_and_says_where(acexp: Acexp, tmp_path: Path) -> None:
+    result = acexp("total_steps=2000")
+    assert result.returncode == 0, result.stderr
+    directory = only_run(tmp_path)
+    assert directory.parent.name == "cliffwalking"
+    assert f"tensorboard --logdir {directory.relative_to(tmp_path)}" in result.stdout
+    assert re.search(r"2,000/2,000 steps, [\d,]+ steps/s, return -?\d", result.stdout), "plain lines, not a terminal"
+    assert "\x1b" not in result.stdout
+    assert result.stderr == ""
+
+    names = {path.name for path in directory.iterdir()}
+    expected = {".hydra", "config.yaml", "metrics.jsonl", "status.json", "summary.json", "checkpoint.pt"}
+    assert expected <= names
+    assert sum(name.startswith("events.out.tfevents") for name in names) == 1
+    status = json.loads((directory / "status.json").read_text())
+    assert status["status"] == "done"
+    assert status["steps"] == 2000
+    assert status["command"] == "acexp total_steps=2000"
+    assert {"torch", "gymnasium", "numpy"} <= status["versions"].keys()
+    summary = json.loads((directory / "summary.json").read_text())
+    assert summary["engine"] == "gymnasium"
+    assert summary["steps_per_second"] > 0
+    assert "engine:\n  name: gymnasium" in (directory / "config.yaml").read_text(), "auto is resolved"
+
+
+@pytest.mark.parametrize("env", ["halfcheetah", "pong", "lunarlander"])
+def test_libraries_are_silent_and_leave_no_files(acexp: Acexp, tmp_path: Path, env: str) -> None:
+    result = acexp(f"env={env}", "total_steps=100", "a2c.n_envs=2", "a2c.n_steps=4", "arch.cnn.features=16")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert not re.search("warn|A.L.E|Stella|nanobind|deprecated", result.stdout, re.IGNORECASE)
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
+
+
+def test_a_sweep_makes_a_directory_per_run_named_by_its_overrides(acexp: Acexp, tmp_path: Path) -> None:
+    arguments = ("-m", "arch=separate,shared", "clip.max_norm=0.1,5", "seed=range(2)", "total_steps=80", "name=try")
+    result = acexp(*arguments)
+    assert result.returncode == 0, result.stderr
+    runs = sorted(path.parent.name for path in tmp_path.glob("outputs/sweeps/try/*/summary.json"))
+    assert len(runs) == 8
+    assert "arch=shared,clip.max_norm=0.1,seed=1,total_steps=80" in runs
+    assert "tensorboard --logdir outputs/sweeps/try" in result.stdout
+
+
+def test_the_same_sweep_has_the_same_directory_and_overwrites_nothing(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("-m", "seed=0,1", "total_steps=80").returncode == 0
+    before = {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()}
+    again = acexp("-m", "total_steps=80", "seed=0,1")
+    assert again.returncode == 1
+    assert "already holds a run" in again.stdout
+    assert {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()} == before
+
+
+def test_a_run_that_its_environment_cannot_take_fails_alone(acexp: Acexp, tmp_path: Path) -> None:
+    small = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=80")
+    result = acexp("-m", "env=halfcheetah", "normalizer=bounds,none", *small, "name=half")
+    assert result.returncode == 1
+    assert "1 of 2 runs did not finish" in result.stdout
+    assert "finite bounds" in result.stdout
+    statuses = {
+        path.parent.name: json.loads(path.read_text())["status"]
+        for path in tmp_path.glob("outputs/sweeps/half/*/status.json")
+    }
+    assert sorted(statuses.values()) == ["done", "failed"]
+    assert all("bounds" in name for name, status in statuses.items() if status == "failed")
+
+
+MISTAKES = {
+    "group choice": (["env=halfcheetha"], ["did you mean: halfcheetah", "command line: env=halfcheetha"]),
+    "group": (["arhc=shared"], ["did you mean: arch"]),
+    "key": (["clip.max_nrom=1"], ["did you mean: clip.max_norm", "command line: clip.max_nrom=1"]),
+    "added key": (["+clip.max_nrom=1"], ["did you mean: max_norm"]),
+    "nested key": (["arch.cnn.chanels=[1]"], ["did you mean: arch.cnn.channels"]),
+    "top-level key": (["sed=1"], ["did you mean: seed"]),
+    "type": (["optim.learning_rate=abc"], ["is a number", "'abc'", "command line: optim.learning_rate=abc"]),
+    "fraction of a step": (["a2c.n_steps=2.5"], ["a whole number"]),
+    "empty": (["seed="], ["a whole number"]),
+    "negative rate": (["optim.learning_rate=-1"], ["from 0 up", "-1.0"]),
+    "no environments": (["a2c.n_envs=0"], ["at least one environment"]),
+    "discount": (["a2c.gamma=1.5"], ["[0, 1]"]),
+    "combination": (["env=halfcheetah", "normalizer=bounds"], ["17 dimensions", "normalizer=running"]),
+    "trunk owner": (["optim=dual", "optim.trunk=nobody"], ["both, actor, critic"]),
+    "setting of the other choice": (["optim.trunk=actor"], ["optim.trunk"]),
+    "environment": (["env=gym", "env.id=CartPoll-v1"], ["did you mean: CartPole-v1"]),
+    "no environment": (["env=gym"], ["env.id has no value"]),
+    "engine for this": (["env=cliffwalking", "engine=ale"], ["choices:      auto, gymnasium"]),
+    "engine": (["engine=envpool"], ["ale, auto, gymnasium"]),
+    "algorithm": (["optim.algorithm=adan"], ["did you mean: adam"]),
+    "activation": (["arch.activation=rely"], ["did you mean: relu"]),
+    "device": (["device=warp"], ["cannot use the device"]),
+    "plugin": (["plugins=[nope]"], ["cannot be found"]),
+    "sweep without -m": (["seed=0,1"], ["add -m"]),
+    "range without -m": (["seed=range(3)"], ["add -m"]),
+    "directory": (["hydra.run.dir=/proc/nowhere"], ["cannot be made"]),
+    "in a sweep": (["-m", "seed=0,1", "clip.max_norm=0.1,abc"], ["is a number"]),
+    "choice in a sweep": (["-m", "arch=shared,seperate"], ["did you mean: separate"]),
+    "inspect": (["inspect", "env=pongg"], ["did you mean: pong"]),
+    "list": (["list", "archs"], ["did you mean: arch"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_end_in_a_short_message_and_leave_nothing(
+    acexp: Acexp, tmp_path: Path, arguments: list[str], said: list[str]
+) -> None:
+    result = acexp(*arguments)
+    assert result.returncode == 2, result.stdout + result.stderr
+    for text in said:
+        assert text in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 15
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_value_in_a_file_is_blamed_on_the_file(acexp: Acexp, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "clip"
+    folder.mkdir(parents=True)
+    (folder / "tight.yaml").write_text("name: norm\nmax_norm: -3\n")
+    result = acexp("--config-dir", "mine", "clip=tight")
+    assert result.returncode == 2
+    assert "place:        mine/clip/tight.yaml" in result.stderr
+
+
+def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", "total_steps=100000000", "log.every=400"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size for path in tmp_path.glob("outputs/*/*/metrics.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "interrupted" in stdout
+    assert "Traceback" not in stdout + stderr
+    directory = only_run(tmp_path)
+    status = json.loads((directory / "status.json").read_text())
+    assert status["status"] == "interrupted"
+    assert 0 < metrics(directory)[-1]["step"] <= status["steps"]
+    assert (directory / "checkpoint.pt").exists()
+
+
+def test_ctrl_c_ends_a_sweep(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", "-m", "seed=0,1,2", "total_steps=100000000", "log.every=400", "name=long"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size for path in tmp_path.glob("outputs/sweeps/long/*/metrics.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stdout + stderr
+    assert len(list(tmp_path.glob("outputs/sweeps/long/*/status.json"))) == 1
+    assert "Traceback" not in stdout + stderr
+
+
+def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+    """A real pseudo-terminal, read until the program ends."""
+    main, other = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", "total_steps=20000"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"},
+        stdout=other,
+        stderr=other,
+    )
+    os.close(other)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(main, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(main)
+    assert process.wait(timeout=60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert re.search(r"━+.*20000/20000.*steps/s.*return -\d", text)
+    assert "run directory" in text
+
+
+def test_inspect_shows_what_the_exercise_printed(acexp: Acexp, tmp_path: Path) -> None:
+    result = acexp(
+        "inspect", "env=pong", "arch=shared", "optim=dual", "normalizer=bounds", "clip=norm", "clip.max_norm=0.5"
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    for text in (
+        "Box(0, 255, (4, 84, 84), uint8)",
+        "Discrete(6)",
+        "Conv2d(4, 32, 8, stride=4)",
+        "Linear(3136, 512)",
+        "actor.policy",
+        "uint8 (4, 84, 84), min 0, max",
+        "float32 (4, 84, 84), min 0, max 0.",
+        "probabilities",
+        "value",
+        "optim_actor",
+        "optim_critic",
+    ):
+        assert text in result.stdout, text
+    assert re.search(r"trunk\s+1,684,128", result.stdout)
+    after = [float(x) for x in re.findall(r"optim_\w+\s+[\d.]+ -> ([\d.]+)", result.stdout)]
+    assert len(after) == 2
+    assert max(after) <= 0.5, "what the exercise printed as after clipping was the norm before"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("env", ["cliffwalking", "lunarlander", "halfcheetah"])
+def test_inspect_works_for_every_environment(acexp: Acexp, env: str) -> None:
+    result = acexp("inspect", f"env={env}")
+    assert result.returncode == 0, result.stderr
+    assert "nan" not in result.stdout
+    if env == "halfcheetah":
+        assert "float64 (17,)" in result.stdout
+        assert "std" in result.stdout
+
+
+def test_list_shows_a_line_per_choice(acexp: Acexp) -> None:
+    everything = acexp("list")
+    assert everything.returncode == 0
+    for choice in ("env=pong", "arch=shared", "optim=dual", "normalizer=running", "clip=value", "engine=ale"):
+        assert re.search(rf"^{choice}\s+\S+", everything.stdout, re.MULTILINE), choice
+    assert acexp("list", "arch").stdout.splitlines()[0].startswith("arch=separate")
+
+
+@pytest.mark.parametrize("flags", [("--help",), ("--cfg", "job"), ("--info", "defaults"), ("--version",)])
+def test_hydras_own_flags_work(acexp: Acexp, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    result = acexp(*flags)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_help_names_the_commands(acexp: Acexp) -> None:
+    text = acexp("--help").stdout
+    for command in ("acexp inspect", "acexp list", "acexp -m"):
+        assert command in text

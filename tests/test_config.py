@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from acexp.config import RunConfig, load, to_yaml
+from acexp.config.application import compose, slug, sweep_name
+from acexp.config.places import place_of
+from acexp.core.errors import UserError
+from acexp.core.registry import Registry
+from acexp.optimizers import DualConfig
+from acexp.runner import resolve
+
+Config = Callable[..., RunConfig]
+
+
+@pytest.mark.parametrize("settings", [(), ("env=halfcheetah", "optim=dual", "arch=shared"), ("env=pong", "clip=value")])
+def test_a_written_config_is_read_back_as_it_was(config: Config, settings: tuple[str, ...]) -> None:
+    original = resolve(config(*settings))
+    node = OmegaConf.create(to_yaml(original))
+    assert load(node) == original  # type: ignore[arg-type]
+
+
+def test_the_environment_overrides_groups_and_the_command_line_overrides_the_environment(config: Config) -> None:
+    assert config("env=halfcheetah").normalizer.name == "running"
+    assert config("env=halfcheetah", "normalizer=none").normalizer.name == "none"
+    assert config("env=halfcheetah").optim.algorithm == "rmsprop"
+    assert config("env=halfcheetah", "optim.algorithm=adam").optim.algorithm == "adam"
+
+
+def test_no_environment_sets_the_clip(config: Config) -> None:
+    for env in ("cliffwalking", "lunarlander", "halfcheetah", "pong"):
+        assert config(f"env={env}").clip == config().clip
+
+
+def test_dual_inherits_what_it_does_not_set(config: Config) -> None:
+    optim = config("env=lunarlander", "optim=dual", "optim.critic.learning_rate=0.5").optim
+    assert isinstance(optim, DualConfig)
+    assert optim.actor.learning_rate == optim.learning_rate
+    assert optim.actor.anneal == optim.critic.anneal == "linear"
+    assert optim.critic.learning_rate == 0.5
+
+
+def test_whole_floats_are_whole_numbers(config: Config) -> None:
+    steps = config("total_steps=1e6").total_steps
+    assert steps == 1_000_000
+    assert isinstance(steps, int)
+
+
+def test_configs_cannot_be_changed(config: Config) -> None:
+    with pytest.raises(AttributeError):
+        config().seed = 3  # type: ignore[misc]
+
+
+def test_the_file_with_the_last_word_is_found(config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In halfcheetah.yaml, not in single.yaml, which has the key too."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as refusal:
+        compose(["env=halfcheetah", "optim.learning_rate=-1"])
+    assert refusal.value.place == "command line: optim.learning_rate=-1"
+    conf = tmp_path / "mine" / "env"
+    conf.mkdir(parents=True)
+    (conf / "bad.yaml").write_text("# @package _global_\nenv: {id: CartPole-v1}\noptim:\n  learning_rate: -1\n")
+    with pytest.raises(UserError) as refusal:
+        compose(["env=bad"], config_dir=str(tmp_path / "mine"))
+    assert refusal.value.place == "mine/env/bad.yaml"
+
+
+def test_place_of_prefers_the_later_override() -> None:
+    assert place_of("a.b", ["a.b=1", "c=2", "a.b=3"]) == "command line: a.b=3"
+
+
+def test_directory_names_are_safe_and_short() -> None:
+    assert slug("seed=1,env.id=ALE/Pong-v5") == "seed=1,env.id=ALE-Pong-v5"
+    assert slug("plugins=['../x']") == "plugins=-..-x"
+    long = slug("x" * 400)
+    assert len(long) <= 180
+    assert long != slug("x" * 401)
+
+
+def test_a_sweep_is_named_by_its_overrides_in_any_order() -> None:
+    assert sweep_name(["a=1,2", "b=3"]) == sweep_name(["b=3", "a=1,2"])
+    assert sweep_name(["a=1,2"]) != sweep_name(["a=1,3"])
+    assert sweep_name(["a=1,2", "name=mine"]) == "mine"
+
+
+def test_a_registry_refuses_two_things_of_one_name_and_takes_one_twice() -> None:
+    registry: Registry[Callable[[], int]] = Registry("thing")
+
+    def first() -> int:
+        """One."""
+        return 1
+
+    registry.register("x")(first)
+    registry.register("x")(first)
+    with pytest.raises(ValueError, match="registered already"):
+        registry.register("x")(lambda: 2)
+    assert registry["x"].summary == "One"
+
+
+def test_a_users_mistake_is_shown_in_at_most_fifteen_lines() -> None:
+    error = UserError(
+        "Wrong.", key="k", value="seperate", place="here", choices=tuple(map(str, range(100))), remedy="do this"
+    )
+    assert len(str(error).splitlines()) <= 15
+    assert "and 76 more" in str(error)
+    assert json.dumps(str(error))
