@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -134,13 +136,16 @@ def run(arguments: Sequence[str], job: Callable[[Job], None]) -> None:
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
     """The config of one run, without running it."""
     _register_resolvers(overrides)
-    extra = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"]
-    with (
-        _explained(overrides),
-        hydra.initialize_config_dir(str(config_directory()), version_base="1.3", job_name="acexp"),
-    ):
-        node = hydra.compose(CONFIG_NAME, [*extra, *overrides])
-        return load_checked(node, list(overrides))
+    hydra.version.setbase("1.3")
+    search_path = create_config_search_path(str(config_directory()))
+    if config_dir is not None:
+        search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
+    Hydra.create_main_hydra2("acexp", search_path)
+    try:
+        with _explained(overrides):
+            return load_checked(hydra.compose(CONFIG_NAME, list(overrides)), overrides)
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def load_checked(node: DictConfig, overrides: Sequence[str]) -> RunConfig:

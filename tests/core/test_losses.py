@@ -44,7 +44,7 @@ def test_a_member_without_valid_slots_has_loss_zero() -> None:
 def test_explained_variance() -> None:
     returns = torch.tensor([[1.0, 2.0, 3.0]] * 4)
     values = torch.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0], [11.0, 12.0, 13.0], [3.0, 2.0, 1.0]])
-    # perfect; constant; off by a constant (variance forgives that); reversed: residuals -2, 0, 2 have 4 times the variance
+    # perfect; constant; off by a constant, which variance forgives; reversed: residuals of 4 times the variance
     result = explained_variance(values, returns, torch.ones(4, 3))
     assert result.tolist() == pytest.approx([1.0, 0.0, 1.0, -3.0])
 
