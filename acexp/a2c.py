@@ -5,31 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from acexp.architectures import Architecture
-from acexp.clipping import Clip
-from acexp.core.distributions import Distribution
-from acexp.core.types import Hyperparameters
 from acexp.estimate import estimate
 from acexp.metrics import Recorder
-from acexp.normalizers import ObservationNormalizer, RewardNormalizer
-from acexp.optimizers import OptimizerGroup
-from acexp.rollout import Collector
+from acexp.population import Population
 from acexp.update import update
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Population:
-    """M members that train together, as the parts that the loop moves. A single run is a population of one."""
-
-    collector: Collector
-    observe: ObservationNormalizer
-    reward_normalizer: RewardNormalizer
-    architecture: Architecture
-    distribution: Distribution
-    groups: tuple[OptimizerGroup, ...]
-    clip: Clip
-    hyperparameters: Hyperparameters
-    normalize_advantage: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +32,6 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> None:
     """Train every member until the budget is spent: collect, estimate, update, log."""
     for n in range(1, budget.n_updates + 1):
         rollout = population.collector.collect()
-        batch = estimate(
-            rollout,
-            population.observe,
-            population.reward_normalizer,
-            population.architecture,
-            population.hyperparameters,
-            normalize_advantage=population.normalize_advantage,
-        )
-        statistics = update(
-            batch,
-            population.distribution,
-            population.groups,
-            population.clip,
-            population.hyperparameters,
-            progress=(n - 1) / budget.n_updates,
-        )
+        batch = estimate(population, rollout)
+        statistics = update(population, batch, progress=(n - 1) / budget.n_updates)
         recorder.record(n * budget.steps_per_update, rollout, statistics, last=n == budget.n_updates)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acexp.architectures import Architecture
 from acexp.core.observations import Leaves
 from acexp.core.returns import generalized_advantages, normalized
-from acexp.core.types import Batch, Hyperparameters, Rollout
-from acexp.normalizers import ObservationNormalizer, RewardNormalizer
+from acexp.core.types import Batch, Rollout
+from acexp.population import Population
 
 
 def flat(x: Tensor) -> Tensor:
@@ -17,35 +16,28 @@ def flat(x: Tensor) -> Tensor:
     return x.transpose(0, 1).flatten(1, 2)
 
 
-def estimate(
-    rollout: Rollout,
-    observe: ObservationNormalizer,
-    reward_normalizer: RewardNormalizer,
-    architecture: Architecture,
-    hyperparameters: Hyperparameters,
-    *,
-    normalize_advantage: bool,
-) -> Batch:
+def estimate(population: Population, rollout: Rollout) -> Batch:
     """Evaluate the rollout once, with a graph, and compute its advantages and returns.
 
     The normalizers learn from the rollout here: observation statistics after it was evaluated with those that it was
     acted with, so that a policy is scored on what it saw; reward statistics before their use.
     """
+    observe, architecture = population.observe, population.architecture
     *steps, n_members, n_envs = rollout.rewards.shape
     observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
     policy, values = architecture.policy_and_value(observe(observations))
     with torch.no_grad():
         last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
         by_step = values.detach().view(n_members, *steps, n_envs).transpose(0, 1)
-        rewards = reward_normalizer(rollout.rewards, rollout.terminated | rollout.truncated, rollout.valid)
+        rewards = population.reward_normalizer(rollout.rewards, rollout.terminated | rollout.truncated, rollout.valid)
         advantages = flat(
             generalized_advantages(
                 rewards,
                 torch.cat((by_step, last_value.unsqueeze(0))),
                 rollout.terminated,
                 rollout.truncated,
-                hyperparameters.gamma,
-                hyperparameters.gae_lambda,
+                population.hyperparameters.gamma,
+                population.hyperparameters.gae_lambda,
             )
         )
         returns = advantages + values.detach()
@@ -56,7 +48,7 @@ def estimate(
         policy=policy,
         values=values,
         actions=flat(rollout.actions),
-        advantages=normalized(advantages, valid) if normalize_advantage else advantages,
+        advantages=normalized(advantages, valid) if population.normalize_advantage else advantages,
         returns=returns,
         valid=valid,
     )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
 from acexp.core.types import UpdateStatistics
 from acexp.estimate import estimate, flat
-from acexp.runner import assemble, resolve
 from acexp.update import update
 
 
@@ -75,28 +75,14 @@ def examine(config: RunConfig) -> Examination:
     config = resolve(config)
     with assemble([config]) as population:
         rollout = population.collector.collect()
-        batch = estimate(
-            rollout,
-            population.observe,
-            population.reward_normalizer,
-            population.architecture,
-            population.hyperparameters,
-            normalize_advantage=population.normalize_advantage,
-        )
+        batch = estimate(population, rollout)
         # The normalizers have learned from the rollout by now, so that what they do can be seen.
         first = tuple(flat(leaf[:-1])[:, :1] for leaf in rollout.observations)
         normalized = population.observe.normalized(first)
         with torch.no_grad():
             inputs = population.observe(first)
             policy, value = population.architecture.policy_and_value(inputs)
-        statistics = update(
-            batch,
-            population.distribution,
-            population.groups,
-            population.clip,
-            population.hyperparameters,
-            progress=0.0,
-        )
+        statistics = update(population, batch, progress=0.0)
         parameters = population.architecture.parameters
         return Examination(
             observation_space=str(population.collector.engine.observation_space),

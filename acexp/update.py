@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from acexp.clipping import Clip, module_norms
-from acexp.core.distributions import Distribution
 from acexp.core.losses import entropy_loss, policy_gradient_loss, value_loss
 from acexp.core.statistics import explained_variance, masked_mean
-from acexp.core.types import Batch, GroupNorms, Hyperparameters, UpdateStatistics
+from acexp.core.types import Batch, GroupNorms, UpdateStatistics
 from acexp.optimizers import OptimizerGroup
+from acexp.population import Population
 
 
-def update(
-    batch: Batch,
-    distribution: Distribution,
-    groups: Sequence[OptimizerGroup],
-    clip: Clip,
-    hyperparameters: Hyperparameters,
-    progress: float,
-) -> UpdateStatistics:
+def update(population: Population, batch: Batch, progress: float) -> UpdateStatistics:
     """Take one step with every optimizer.
 
     All gradients are taken before the first step, at the same parameters, also where two optimizers step one trunk.
 
     Args:
+        population: whose optimizers follow which losses.
         batch: the evaluated rollout.
-        groups: the optimizers, each with the loss that it follows.
         progress: share of the budget spent before this rollout, for annealing.
     """
+    distribution, hyperparameters, groups = population.distribution, population.hyperparameters, population.groups
     valid = batch.valid
     log_prob = distribution.log_prob(batch.policy, batch.actions)
     entropy = distribution.entropy(batch.policy)
@@ -47,7 +39,8 @@ def update(
     last = len(groups) - 1
     gradients = [_gradient(losses[group.loss], group, keep_graph=i < last) for i, group in enumerate(groups)]
     norms = tuple(
-        clip_and_step(group, gradient, clip, progress) for group, gradient in zip(groups, gradients, strict=True)
+        clip_and_step(group, gradient, population.clip, progress)
+        for group, gradient in zip(groups, gradients, strict=True)
     )
     with torch.no_grad():
         deviation = distribution.standard_deviation(batch.policy)

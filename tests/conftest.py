@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from acexp import runner
-from acexp.a2c import Population
 from acexp.config import RunConfig
 from acexp.config.application import compose
 from acexp.core.types import UpdateStatistics
 from acexp.estimate import estimate
+from acexp.population import Population
 from acexp.runner import Outcome
 from acexp.update import update
 
@@ -88,22 +88,6 @@ def advance(population: Population, n_updates: int, progress: float = 0.0) -> li
     """Take some updates, as the loop does, without logging."""
     statistics = []
     for _ in range(n_updates):
-        batch = estimate(
-            population.collector.collect(),
-            population.observe,
-            population.reward_normalizer,
-            population.architecture,
-            population.hyperparameters,
-            normalize_advantage=population.normalize_advantage,
-        )
-        statistics.append(
-            update(
-                batch,
-                population.distribution,
-                population.groups,
-                population.clip,
-                population.hyperparameters,
-                progress,
-            )
-        )
+        batch = estimate(population, population.collector.collect())
+        statistics.append(update(population, batch, progress))
     return statistics

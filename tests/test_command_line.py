@@ -26,12 +26,12 @@ def only_run(folder: Path) -> Path:
 
 
 def test_one_command_trains_and_says_where(acexp: Acexp, tmp_path: Path) -> None:
-    result = acexp("total_steps=2000")
+    result = acexp("total_steps=1920")
     assert result.returncode == 0, result.stderr
     directory = only_run(tmp_path)
     assert directory.parent.name == "cliffwalking"
     assert f"tensorboard --logdir {directory.relative_to(tmp_path)}" in result.stdout
-    assert re.search(r"2,000/2,000 steps, [\d,]+ steps/s, return -?\d", result.stdout), "plain lines, not a terminal"
+    assert re.search(r"1,920/1,920 steps, [\d,]+ steps/s, return -?\d", result.stdout), "plain lines, not a terminal"
     assert "\x1b" not in result.stdout
     assert result.stderr == ""
 
@@ -41,8 +41,8 @@ def test_one_command_trains_and_says_where(acexp: Acexp, tmp_path: Path) -> None
     assert sum(name.startswith("events.out.tfevents") for name in names) == 1
     status = json.loads((directory / "status.json").read_text())
     assert status["status"] == "done"
-    assert status["steps"] == 2000
-    assert status["command"] == "acexp total_steps=2000"
+    assert status["steps"] == 1920
+    assert status["command"] == "acexp total_steps=1920"
     assert {"torch", "gymnasium", "numpy"} <= status["versions"].keys()
     summary = json.loads((directory / "summary.json").read_text())
     assert summary["engine"] == "gymnasium"
@@ -60,12 +60,12 @@ def test_libraries_are_silent_and_leave_no_files(acexp: Acexp, tmp_path: Path, e
 
 
 def test_a_sweep_makes_a_directory_per_run_named_by_its_overrides(acexp: Acexp, tmp_path: Path) -> None:
-    arguments = ("-m", "arch=separate,shared", "clip.max_norm=0.1,5", "seed=range(2)", "total_steps=80", "name=try")
+    arguments = ("-m", "arch=separate,shared", "clip.max_norm=0.1,5", "seed=range(2)", "total_steps=64", "name=try")
     result = acexp(*arguments)
     assert result.returncode == 0, result.stderr
     runs = sorted(path.parent.name for path in tmp_path.glob("outputs/sweeps/try/*/summary.json"))
     assert len(runs) == 8
-    assert "arch=shared,clip.max_norm=0.1,seed=1,total_steps=80" in runs
+    assert "arch=shared,clip.max_norm=0.1,seed=1,total_steps=64" in runs
     assert "tensorboard --logdir outputs/sweeps/try" in result.stdout
 
 
@@ -197,7 +197,7 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     """A real pseudo-terminal, read until the program ends."""
     main, other = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "acexp", "total_steps=20000"],
+        [sys.executable, "-m", "acexp", "total_steps=19200"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"},
         stdout=other,
@@ -216,7 +216,7 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     os.close(main)
     assert process.wait(timeout=60) == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
-    assert re.search(r"━+.*20000/20000.*steps/s.*return -\d", text)
+    assert re.search(r"━+.*19200/19200.*steps/s.*return -\d", text)
     assert "run directory" in text
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from acexp.assembly import resolve
 from acexp.config import RunConfig, load, to_yaml
 from acexp.config.application import compose, slug, sweep_name
 from acexp.config.places import place_of
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.optimizers import DualConfig
-from acexp.runner import resolve
 
 Config = Callable[..., RunConfig]
 

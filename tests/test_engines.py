@@ -139,8 +139,8 @@ class Talking(gym.Env[str, int]):
 
 
 def test_a_space_that_is_not_supported_is_refused() -> None:
+    from acexp.assembly import check
     from acexp.config.application import compose
-    from acexp.runner import check
 
     gym.register("Talking-v0", Talking)
     with pytest.raises(UserError, match="not supported") as refusal:

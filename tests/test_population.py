@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
 from acexp.core.types import UpdateStatistics
 from acexp.run_directory import Status
-from acexp.runner import Outcome, assemble, resolve, run
+from acexp.runner import Outcome, run
 from tests.conftest import REPOSITORY, advance, metrics, parameters, snapshot
 
 Config = Callable[..., RunConfig]
@@ -85,7 +86,7 @@ def test_members_are_equal_to_the_bit_in_an_mlp_population(config: Config) -> No
 
 
 def test_each_member_writes_its_own_run(config: Config, train: Train) -> None:
-    settings = ("env=cliffwalking", "total_steps=4000", "log.every=400")
+    settings = ("env=cliffwalking", "total_steps=4000", "log.every=400", "a2c.n_steps=5")
     together = train(*[config(*settings, f"seed={seed}") for seed in range(3)], name="together")
     (alone,) = train(config(*settings, "seed=1"), name="alone")
     lines, lines_alone = metrics(together[1].directory), metrics(alone.directory)

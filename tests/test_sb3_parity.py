@@ -12,11 +12,11 @@ import torch
 from stable_baselines3 import A2C
 from stable_baselines3.common.logger import Logger
 
-from acexp.a2c import Population
+from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
 from acexp.core.types import Rollout
 from acexp.estimate import estimate
-from acexp.runner import assemble, resolve
+from acexp.population import Population
 from acexp.update import update
 
 N_STEPS, N_ENVS, GAMMA, LAMBDA = 6, 3, 0.97, 0.9
@@ -107,21 +107,12 @@ def test_one_update_equals_stable_baselines3(
         if terminates:
             rollout.terminated[-1, 0, 1] = True
         fill(model, rollout)
-        batch = estimate(
-            rollout,
-            population.observe,
-            population.reward_normalizer,
-            population.architecture,
-            population.hyperparameters,
-            normalize_advantage=False,
-        )
+        batch = estimate(population, rollout)
         theirs_advantages = torch.from_numpy(model.rollout_buffer.advantages).T.flatten()
         ours_advantages = batch.advantages.view(N_STEPS, N_ENVS).T.flatten()
         torch.testing.assert_close(ours_advantages, theirs_advantages, rtol=1e-4, atol=1e-5)
 
-        statistics = update(
-            batch, population.distribution, population.groups, population.clip, population.hyperparameters, 0.0
-        )
+        statistics = update(population, batch, 0.0)
         model.train()
         assert float(statistics.norms[0].before.norm()) > 0.5, "the test needs a gradient that is clipped"
         for (mine, theirs), before in zip(pairs, start, strict=True):

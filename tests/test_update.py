@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
 from acexp.core.types import UpdateStatistics
 from acexp.metrics import tags
-from acexp.runner import assemble, resolve
 from tests.conftest import advance, snapshot
 
 Config = Callable[..., RunConfig]

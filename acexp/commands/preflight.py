@@ -7,7 +7,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from acexp import runner
+from acexp.assembly import check
 from acexp.config.application import load_checked
 from acexp.config.places import place_of
 from acexp.config.sweep import runs_of
@@ -29,7 +29,7 @@ class Preflight(Callback):
         """A single run must load, and everything it names must build."""
         overrides = list(config.hydra.overrides.task)
         try:
-            runner.check(load_checked(config, overrides))
+            check(load_checked(config, overrides))
         except UserError as error:
             raise Refused(error.at(place_of(error.key, overrides))) from None
 

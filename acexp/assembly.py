@@ -1,0 +1,116 @@
+"""Layer 5: the only assembler. Builds a population out of the registries, from the configs of its members."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from acexp.architectures import ARCHITECTURES, Interface
+from acexp.clipping import CLIPS
+from acexp.config import RunConfig
+from acexp.core.distributions import distribution_for
+from acexp.core.errors import UserError
+from acexp.core.observations import input_shapes, leaves_of
+from acexp.core.seeding import environment_seeds, generator, streams
+from acexp.core.types import Hyperparameters
+from acexp.engines import choose_engine, is_atari, open_engine
+from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
+from acexp.optimizers import OPTIMIZERS
+from acexp.population import Population
+from acexp.rollout import Collector
+
+
+@contextmanager
+def assemble(configs: Sequence[RunConfig]) -> Iterator[Population]:
+    """Build a population from resolved configs of equal structure; its environments are closed at the end."""
+    first = configs[0]
+    device = torch.device(first.device)
+    random = [streams(config.seed) for config in configs]
+    seeds = [seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs)]
+    engine = open_engine(first.env, seeds, first.engine)
+    try:
+        leaves = leaves_of(engine.observation_space)
+        distribution = distribution_for(engine.action_space)
+        observe = build_observation_normalizer(leaves, len(configs), first.normalizer, device)
+        hyperparameters = Hyperparameters(
+            gamma=_per_member([config.a2c.gamma for config in configs], device),
+            gae_lambda=_per_member([config.a2c.gae_lambda for config in configs], device),
+            entropy_coef=_per_member([config.a2c.entropy_coef for config in configs], device),
+            value_coef=_per_member([config.a2c.value_coef for config in configs], device),
+        )
+        interface = Interface(input_shapes(leaves), distribution.n_outputs, distribution.n_parameters)
+        architecture = ARCHITECTURES[first.arch.name].build(
+            first.arch, interface, [generator(member.initialization) for member in random], device
+        )
+        yield Population(
+            collector=Collector(
+                engine,
+                observe,
+                architecture,
+                distribution,
+                [generator(member.actions) for member in random],
+                n_steps=first.a2c.n_steps,
+                n_envs=first.a2c.n_envs,
+                clip_rewards=is_atari(first.env),
+                device=device,
+            ),
+            observe=observe,
+            reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
+                len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
+            ),
+            architecture=architecture,
+            distribution=distribution,
+            groups=OPTIMIZERS[first.optim.name].build([config.optim for config in configs], architecture.parameters),
+            clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
+            hyperparameters=hyperparameters,
+            normalize_advantage=first.a2c.normalize_advantage,
+        )
+    finally:
+        engine.close()
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """The config with every `auto` that depends on this machine decided: device, engine, threads."""
+    is_image = is_atari(config.env)
+    return replace(
+        config,
+        device=str(_device(config.device)),
+        engine=choose_engine(config.env, config.engine),
+        torch_threads=config.torch_threads or (_cores() if is_image else 1),
+    )
+
+
+def check(config: RunConfig) -> None:
+    """Build everything once, small, without writing anything; raises UserError for what cannot be built."""
+    small = replace(config, a2c=replace(config.a2c, n_envs=1, n_steps=1))
+    with assemble([resolve(small)]):
+        pass
+
+
+def _per_member(values: Sequence[float], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"torch cannot use the device {name!r}: {str(error).splitlines()[0]}",
+            key="device",
+            value=name,
+            choices=("auto", "cpu", "cuda"),
+        ) from None
+    return device
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

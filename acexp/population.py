@@ -1,0 +1,28 @@
+"""Layer 2: the parts of a population, put side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acexp.architectures import Architecture
+from acexp.clipping import Clip
+from acexp.core.distributions import Distribution
+from acexp.core.types import Hyperparameters
+from acexp.normalizers import ObservationNormalizer, RewardNormalizer
+from acexp.optimizers import OptimizerGroup
+from acexp.rollout import Collector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Population:
+    """M members that train together, as the parts that the loop moves. A single run is a population of one."""
+
+    collector: Collector
+    observe: ObservationNormalizer
+    reward_normalizer: RewardNormalizer
+    architecture: Architecture
+    distribution: Distribution
+    groups: tuple[OptimizerGroup, ...]
+    clip: Clip
+    hyperparameters: Hyperparameters
+    normalize_advantage: bool
