@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import platform
 import shlex
@@ -81,7 +82,9 @@ def finish(
     error: str | None,
 ) -> None:
     """Write what the run came to: parameters and statistics, summary, status."""
-    torch.save({key: dict(value) for key, value in tensors.items()}, directory / CHECKPOINT)
+    checkpoint = io.BytesIO()
+    torch.save({key: dict(value) for key, value in tensors.items()}, checkpoint)
+    _replace(directory / CHECKPOINT, checkpoint.getvalue())
     _write_json(directory / SUMMARY, {"status": status, **results, **timings})
     end(directory, status, {"steps": results["steps"], **timings, **({"error": error} if error else {})})
 
@@ -93,7 +96,18 @@ def end(directory: Path, status: Status, details: Mapping[str, Any]) -> None:
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(dict(value), indent=2) + "\n", encoding="utf-8")
+    _replace(path, (json.dumps(dict(value), indent=2) + "\n").encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one piece or not at all: a full disk must not empty what was there."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _now() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -62,24 +62,38 @@ def run(configs: Sequence[RunConfig], directories: Sequence[Path], display: Disp
             run_directory.begin(directory, to_yaml(config), config.torch_threads or 1)
         writers = [_writers(config, directory, stack) for config, directory in zip(configs, directories, strict=True)]
         recorder = Recorder(writers, configs[0].log.every, display)
-        status, error = Status.DONE, None
         display.start(_title(configs), budget.steps)
         try:
-            train(population, budget, recorder)
-        except KeyboardInterrupt:
-            status = Status.INTERRUPTED
-        except Diverged as divergence:
-            status, error = Status.DIVERGED, str(divergence)
-        except Exception as failure:
-            status, error = Status.FAILED, f"{type(failure).__name__}: {failure}"
-            for directory in directories:
-                (directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+            status, error = _train(population, budget, recorder, directories)
         finally:
             display.close()
         return [
             _finish(population, recorder, member, directory, config, status, error)
             for member, (config, directory) in enumerate(zip(configs, directories, strict=True))
         ]
+
+
+def _train(
+    population: Population, budget: Budget, recorder: Recorder, directories: Sequence[Path]
+) -> tuple[Status, str | None]:
+    """Train, and say how it ended and why."""
+    try:
+        train(population, budget, recorder)
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED, None
+    except Diverged as divergence:
+        return Status.DIVERGED, str(divergence)
+    except OSError as failure:
+        return Status.FAILED, _unwritable(failure)
+    except Exception as failure:
+        for directory in directories:
+            (directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+        return Status.FAILED, f"{type(failure).__name__}: {failure}"
+    return Status.DONE, None
+
+
+def _unwritable(failure: OSError) -> str:
+    return f"the run's files cannot be written: {failure.strerror or failure}"
 
 
 def refuse(config: RunConfig, directory: Path, error: UserError) -> Outcome:
@@ -109,8 +123,14 @@ def _writers(config: RunConfig, directory: Path, stack: ExitStack) -> list[Write
         TensorBoardWriter(directory, to_yaml(config)),
     ]
     for writer in writers:
-        stack.callback(writer.close)
+        stack.callback(_close, writer)
     return writers
+
+
+def _close(writer: Writer) -> None:
+    """Close a writer; one that could not write has made the run fail already, and says so again here."""
+    with suppress(OSError):
+        writer.close()
 
 
 def _title(configs: Sequence[RunConfig]) -> str:
@@ -143,20 +163,23 @@ def _finish(
         "parameters": {name: tensor[member].detach().clone() for name, tensor in parameters.items()},
         "normalizer": {name: tensor[member].clone() for name, tensor in population.observe.state().items()},
     }
-    run_directory.finish(
-        directory,
-        status,
-        tensors,
-        results={
-            "env": config.env.id,
-            "engine": config.engine.name,
-            "seed": config.seed,
-            "steps": outcome.steps,
-            "valid_steps": recorder.valid_steps[member],
-            "episodes": recorder.n_episodes[member],
-            "mean_return_last_100": outcome.mean_return,
-        },
-        timings={"seconds": round(outcome.seconds, 3), "steps_per_second": round(outcome.steps_per_second, 1)},
-        error=error,
-    )
+    try:
+        run_directory.finish(
+            directory,
+            status,
+            tensors,
+            results={
+                "env": config.env.id,
+                "engine": config.engine.name,
+                "seed": config.seed,
+                "steps": outcome.steps,
+                "valid_steps": recorder.valid_steps[member],
+                "episodes": recorder.n_episodes[member],
+                "mean_return_last_100": outcome.mean_return,
+            },
+            timings={"seconds": round(outcome.seconds, 3), "steps_per_second": round(outcome.steps_per_second, 1)},
+            error=error,
+        )
+    except OSError as failure:
+        return replace(outcome, status=Status.FAILED, error=error or _unwritable(failure))
     return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -15,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from acexp.config import RunConfig
+from acexp.metrics import JsonlWriter
+from acexp.run_directory import Status
+from acexp.runner import Outcome
 from tests.conftest import REPOSITORY, metrics
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -277,3 +282,40 @@ def test_help_names_the_commands(acexp: Acexp) -> None:
     text = acexp("--help").stdout
     for command in ("acexp inspect", "acexp list", "acexp -m"):
         assert command in text
+
+
+def test_a_full_disk_ends_in_one_line(
+    config: Callable[..., RunConfig], train: Callable[..., list[Outcome]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stands in for a disk that fills while training: every write fails from the third line of metrics on."""
+    written = []
+
+    def full(self: JsonlWriter, *args: object) -> None:
+        written.append(args)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(JsonlWriter, "write", full)
+    (outcome,) = train(config("total_steps=5000"))
+    assert outcome.status is Status.FAILED
+    assert outcome.error == "the run's files cannot be written: No space left on device"
+    assert json.loads((outcome.directory / "status.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system of 200 kB needs root")
+def test_a_disk_that_is_really_full(acexp: Acexp, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        result = acexp("total_steps=200000", "log.every=64", f"hydra.run.dir={disk}/run")
+        assert result.returncode == 1
+        assert "the run's files cannot be written: No space left on device" in result.stdout
+        assert "Traceback" not in result.stdout + result.stderr
+        assert json.loads((disk / "run/status.json").read_text())["status"] == "running", "written whole, or not at all"
+    finally:
+        subprocess.run(["umount", disk], check=True)
