@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -146,3 +148,19 @@ def test_a_space_that_is_not_supported_is_refused() -> None:
     with pytest.raises(UserError, match="not supported") as refusal:
         check(compose(["env=gym", "env.id=Talking-v0"]))
     assert "Discrete" in str(refusal.value)
+
+
+def test_a_missing_engine_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    with pytest.raises(UserError, match="pip install ale-py") as refusal:
+        choose_engine(CARTPOLE, EngineConfig(name="ale"))
+    assert refusal.value.choices == ("auto", "gymnasium")
+
+
+def test_a_missing_simulator_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    for module in [name for name in sys.modules if name.startswith("gymnasium.envs.mujoco")]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(UserError, match="not installed") as refusal:
+        open_engine(EnvironmentConfig(id="HalfCheetah-v5"), [0], EngineConfig())
+    assert "pip install" in str(refusal.value)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import gymnasium as gym
 import numpy as np
-from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -18,8 +17,12 @@ from acexp.engines.environment import (
     ATARI_STACK,
     EnvironmentConfig,
     is_atari,
+    is_installed,
     spec_of,
 )
+
+if TYPE_CHECKING:
+    from ale_py.vector_env import AtariVectorEnv
 
 _SUPPORTED_KWARGS = {"game", "repeat_action_probability", "full_action_space", "frameskip"}
 _MAX_FRAMES = 108_000
@@ -37,6 +40,8 @@ class Ale:
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
+        if not is_installed("ale_py"):
+            return "its package is not installed (pip install ale-py)"
         if not is_atari(environment):
             return "it steps Atari games only"
         unsupported = set(environment.kwargs) - _SUPPORTED_KWARGS
@@ -44,6 +49,8 @@ class Ale:
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
+        from ale_py.vector_env import AtariVectorEnv
+
         arguments = dict(spec_of(environment).kwargs) | environment.kwargs
         limit = environment.max_episode_steps
         vector = AtariVectorEnv(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,17 +44,23 @@ def prepare_libraries() -> None:
 
     Each process that makes environments calls this once; calling it again does nothing new.
     """
-    import ale_py
+    with suppress(ImportError):
+        import ale_py
 
-    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-    if "ALE/Pong-v5" not in gym.registry:
-        gym.register_envs(ale_py)
-    try:
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        if "ALE/Pong-v5" not in gym.registry:
+            gym.register_envs(ale_py)
+    with suppress(ImportError):
         import mujoco
-    except ImportError:
-        return
-    # MuJoCo prints its warnings and appends them to MUJOCO_LOG.TXT in the working directory unless somebody takes them.
-    mujoco.set_mju_user_warning(lambda message: None)
+
+        # MuJoCo prints its warnings, and appends them to MUJOCO_LOG.TXT in the working directory, unless somebody
+        # takes them.
+        mujoco.set_mju_user_warning(lambda message: None)
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported; it is not imported."""
+    return importlib.util.find_spec(package) is not None
 
 
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:
@@ -78,7 +86,8 @@ def spec_of(environment: EnvironmentConfig) -> EnvSpec:
             value=environment.id,
             choices=_versions_like(environment.id) or ((near,) if near else ()),
             remedy="`python -c 'import gymnasium; gymnasium.pprint_registry()'` lists the ids; "
-            "one of your own is registered by a module named in plugins=[...]",
+            "one of your own is registered by a module named in plugins=[...]"
+            + ("" if is_installed("ale_py") else "; Atari games need `pip install ale-py`"),
         ) from error
 
 
