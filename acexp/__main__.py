@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 
@@ -13,6 +14,7 @@ from acexp.core.errors import UserError
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         error = refusal.error if isinstance(refusal, Refused) else refusal
         console.print(f"acexp: {error}", markup=False)
         return EXIT_REFUSED
+    except BrokenPipeError:
+        # Whoever read the output, `head` for instance, has seen enough; nothing more can be written to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
         console.print("acexp: interrupted before training began", markup=False)
         return EXIT_INTERRUPTED

@@ -119,7 +119,7 @@ def run(arguments: Sequence[str], job: Callable[[Job], None]) -> None:
         with _explained(arguments):
             decorated()
     except OSError as error:
-        if started:
+        if started or error.filename is None:
             raise
         raise UserError(
             f"The run directory cannot be made: {error.strerror}.",
