@@ -83,6 +83,15 @@ def test_the_same_sweep_has_the_same_directory_and_overwrites_nothing(acexp: Ace
     assert {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()} == before
 
 
+def test_a_directory_that_holds_a_run_is_refused_untouched(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("total_steps=64", "hydra.run.dir=mine").returncode == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    again = acexp("total_steps=128", "hydra.run.dir=mine")
+    assert again.returncode == 2
+    assert "already holds a run" in again.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_a_run_that_its_environment_cannot_take_fails_alone(acexp: Acexp, tmp_path: Path) -> None:
     small = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=80")
     result = acexp("-m", "env=halfcheetah", "normalizer=bounds,none", *small, "name=half")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -12,6 +13,7 @@ from acexp.config.application import load_checked
 from acexp.config.places import place_of
 from acexp.config.sweep import runs_of
 from acexp.core.errors import UserError
+from acexp.run_directory import claim
 
 
 class Refused(SystemExit):
@@ -26,10 +28,11 @@ class Preflight(Callback):
     """Hydra calls this before anything is made."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """A single run must load, and everything it names must build."""
+        """A single run must load, everything it names must build, and its directory must be free."""
         overrides = list(config.hydra.overrides.task)
         try:
             check(load_checked(config, overrides))
+            claim(Path(config.hydra.run.dir))
         except UserError as error:
             raise Refused(error.at(place_of(error.key, overrides))) from None
 

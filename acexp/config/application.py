@@ -17,6 +17,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from acexp.config.load import load
@@ -108,7 +109,7 @@ def run(arguments: Sequence[str], job: Callable[[Job], None]) -> None:
                 config=load_checked(node, list(runtime.overrides.task)),
                 directory=Path(runtime.runtime.output_dir),
                 overrides=tuple(runtime.overrides.task),
-                in_sweep=str(runtime.mode) == "RunMode.MULTIRUN",
+                in_sweep=runtime.mode is RunMode.MULTIRUN,
             )
         )
 
