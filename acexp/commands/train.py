@@ -15,7 +15,7 @@ from acexp.config.application import Job
 from acexp.config.places import place_of
 from acexp.core.errors import UserError
 from acexp.metrics import display_for
-from acexp.run_directory import Status
+from acexp.run_directory import ERROR_LOG, Status
 from acexp.runner import Outcome
 
 EXIT_INTERRUPTED = 130
@@ -29,10 +29,8 @@ def train(arguments: list[str]) -> int:
     """Train what Hydra's command line describes, and say how it ended."""
     console = Console(highlight=False, soft_wrap=True)
     outcomes: list[Outcome] = []
-    directories: list[Path] = []
 
-    def job(job: Job) -> None:
-        directories.append(job.directory)
+    def one_run(job: Job) -> None:
         try:
             outcome = runner.run([job.config], [job.directory], display_for(console))[0]
         except UserError as error:
@@ -45,19 +43,20 @@ def train(arguments: list[str]) -> int:
             raise _StopSweep(EXIT_INTERRUPTED)
 
     with contextlib.suppress(_StopSweep):
-        application.run(arguments, job)
+        application.run(arguments, one_run)
     return _conclude(console, outcomes)
 
 
 def _print_outcome(console: Console, outcome: Outcome) -> None:
-    recent = "no episode ended" if outcome.mean_return is None else f"mean return {outcome.mean_return:.1f}"
+    mean_return = outcome.mean_return
+    recent = "no episode ended" if mean_return is None else f"mean return {mean_return:.1f} (last 100 episodes)"
     lines = [
         f"{outcome.status}: {outcome.steps:,} env steps in {outcome.seconds:,.1f} s "
-        f"({outcome.steps_per_second:,.0f} steps/s), {recent} (last 100 episodes)"
+        f"({outcome.steps_per_second:,.0f} steps/s), {recent}"
     ]
     if outcome.error:
         lines.append(f"  {outcome.error}")
-    log = outcome.directory / "error.log"
+    log = outcome.directory / ERROR_LOG
     lines.append(f"  run directory: {_relative(outcome.directory)}")
     if log.exists():
         lines.append(f"  traceback:     {_relative(log)}")
