@@ -11,6 +11,7 @@ import pytest
 import torch
 from stable_baselines3 import A2C
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
@@ -48,15 +49,16 @@ def fill(model: A2C, rollout: Rollout) -> None:
     """Put our rollout into SB3's buffer, scored by SB3's own policy."""
     policy, buffer = model.policy, model.rollout_buffer
     observations, actions = rollout.observations[0][:, 0], rollout.actions[:, 0]
-    starts = np.ones(N_ENVS, np.float32)
+    n_steps, n_envs = actions.shape[:2]
+    starts = np.ones(n_envs, np.float32)
     buffer.reset()
     with torch.no_grad():
-        for t in range(N_STEPS):
+        for t in range(n_steps):
             values, log_prob, _ = policy.evaluate_actions(observations[t], actions[t])
-            given = actions[t].numpy().reshape(N_ENVS, -1)
+            given = actions[t].numpy().reshape(n_envs, -1)
             buffer.add(observations[t].numpy(), given, rollout.rewards[t, 0].numpy(), starts, values, log_prob)
             starts = rollout.terminated[t, 0].numpy().astype(np.float32)
-        last_values = policy.predict_values(observations[N_STEPS])
+        last_values = policy.predict_values(observations[n_steps])
     buffer.compute_returns_and_advantage(last_values, dones=starts)
 
 
@@ -118,3 +120,58 @@ def test_one_update_equals_stable_baselines3(
         for (mine, theirs), before in zip(pairs, start, strict=True):
             assert not torch.equal(theirs, before)
             torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=2e-6)
+
+
+class _Pixels(gym.Env[Any, Any]):
+    """Only its spaces matter: SB3 wants an environment to build a policy for."""
+
+    observation_space = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    action_space = gym.spaces.Discrete(6)
+
+
+def test_pongs_defaults_equal_stable_baselines3_update_by_update(config: Callable[..., RunConfig]) -> None:
+    """Nature CNN with one trunk and TensorFlow's RMSprop: what rl-zoo's published Pong agent was trained with."""
+    n_envs, n_steps = 4, 5
+    model = A2C(
+        "CnnPolicy",
+        _Pixels(),
+        learning_rate=7e-4,
+        n_steps=n_steps,
+        gamma=0.99,
+        gae_lambda=1.0,
+        ent_coef=0.01,
+        vf_coef=0.25,
+        max_grad_norm=0.5,
+        device="cpu",
+        policy_kwargs={"optimizer_class": RMSpropTFLike, "optimizer_kwargs": {"eps": 1e-5}},
+    )
+    model.set_logger(Logger(None, []))
+    model.n_envs = model.rollout_buffer.n_envs = n_envs
+    model._current_progress_remaining = 1.0
+    run = config("env=pong", "arch=shared", "optim.anneal=none", f"a2c.n_envs={n_envs}", "engine.threads=1")
+    assert (run.a2c.n_steps, run.a2c.gamma, run.a2c.gae_lambda) == (n_steps, 0.99, 1.0)
+    assert (run.a2c.entropy_coef, run.a2c.value_coef, run.optim.learning_rate) == (0.01, 0.25, 7e-4)
+    with assemble([resolve(run)]) as population:
+        ours, policy = population.architecture.parameters.named(), model.policy
+        extractor = policy.features_extractor
+        layers = {f"trunk.image0.conv{i}": extractor.cnn[2 * i] for i in range(3)}
+        layers |= {"trunk.image0.linear": extractor.linear[0]}
+        layers |= {"actor.policy": policy.action_net, "critic.value": policy.value_net}
+        pairs = []
+        for name, layer in layers.items():
+            weight = ours[f"{name}.weight"][0]
+            pairs += [(weight if weight.dim() == 4 else weight.T, layer.weight), (ours[f"{name}.bias"][0], layer.bias)]
+        with torch.no_grad():
+            for mine, theirs in pairs:
+                theirs.copy_(mine)
+        clipped = 0.0
+        for n in range(4):
+            rollout = population.collector.collect()
+            if n == 1:
+                rollout.rewards[2, 0] = torch.tensor([1.0, -1.0, 1.0, 0.0])  # points are rare
+            fill(model, rollout)
+            clipped += float(update(population, estimate(population, rollout), 0.0).norms[0].clipped)
+            model.train()
+            for mine, theirs in pairs:
+                torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=1e-6)
+        assert clipped > 0, "the test needs a gradient that is clipped"
