@@ -33,7 +33,7 @@ class RewardNormalizer(Protocol):
         Args:
             rewards: float32 `[T, M, N]`, not changed.
             done: terminated or truncated, bool `[T, M, N]`.
-            valid: bool `[T, M, N]`.
+            valid: bool `[T, M, N]`; rewards of the other slots mean nothing.
 
         Returns:
             float32 `[T, M, N]`.
@@ -78,6 +78,7 @@ class ReturnStd:
         self._running_return = torch.zeros(n_members, n_envs, device=device)
 
     def __call__(self, rewards: Tensor, done: Tensor, valid: Tensor) -> Tensor:
+        rewards = torch.where(valid, rewards, 0.0)
         sums, self._running_return = discounted_returns(rewards, done, self._gamma, self._running_return)
         self._moments = merge(self._moments, sums.transpose(0, 1).flatten(1), valid.transpose(0, 1).flatten(1))
         scale = (self._moments.variance + EPSILON).rsqrt().to(rewards.dtype)
