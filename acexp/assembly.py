@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ from torch import Tensor
 from acexp.architectures import ARCHITECTURES, Interface
 from acexp.clipping import CLIPS
 from acexp.config import RunConfig
+from acexp.core.cores import available_cores
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.observations import input_shapes, leaves_of
@@ -81,7 +81,7 @@ def resolve(config: RunConfig) -> RunConfig:
         config,
         device=str(_device(config.device)),
         engine=choose_engine(config.env, config.engine),
-        torch_threads=config.torch_threads or (_cores() if is_image else 1),
+        torch_threads=config.torch_threads or (available_cores() if is_image else 1),
     )
 
 
@@ -110,7 +110,3 @@ def _device(name: str) -> torch.device:
             choices=("auto", "cpu", "cuda"),
         ) from None
     return device
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

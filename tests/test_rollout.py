@@ -99,7 +99,9 @@ def test_an_invalid_slot_changes_neither_parameters_nor_statistics(config: Calla
             rollout.actions[~rollout.valid] = int(garbage > 0)
             batch = estimate(population, rollout)
             update(population, batch, 0.0)
-            results.append({**snapshot(population), **population.observe.state(), **population.reward_normalizer.state()})
+            results.append(
+                {**snapshot(population), **population.observe.state(), **population.reward_normalizer.state()}
+            )
     for name, tensor in results[0].items():
         assert torch.equal(tensor, results[1][name]), name
 

@@ -4,6 +4,7 @@ from acexp.engines.ale import Ale
 from acexp.engines.base import ENGINES, Engine, EngineConfig, Step, choose_engine, open_engine
 from acexp.engines.environment import EnvironmentConfig, is_atari
 from acexp.engines.gymnasium import Gymnasium
+from acexp.engines.mujoco import Mujoco
 
 __all__ = [
     "ENGINES",
@@ -12,6 +13,7 @@ __all__ = [
     "EngineConfig",
     "EnvironmentConfig",
     "Gymnasium",
+    "Mujoco",
     "Step",
     "choose_engine",
     "is_atari",

@@ -13,7 +13,7 @@ from acexp.core.registry import Registry
 from acexp.engines.environment import EnvironmentConfig
 
 AUTO = "auto"
-AUTO_ORDER = ("ale", "gymnasium")
+AUTO_ORDER = ("mujoco", "ale", "gymnasium")
 """Fastest first: `auto` takes the first of these that can step the environment."""
 
 

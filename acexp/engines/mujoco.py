@@ -1,0 +1,115 @@
+"""The engine for Gymnasium's MuJoCo v5 locomotion: one model, one MjData per environment, stepped in threads."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from acexp.core.cores import available_cores
+from acexp.engines.base import ENGINES, EngineConfig, Step
+from acexp.engines.environment import EnvironmentConfig, is_installed, make, spec_of
+from acexp.engines.mujoco_tasks import TASKS
+from acexp.engines.threads import Crew
+
+
+@ENGINES.register("mujoco")
+class Mujoco:
+    """MuJoCo locomotion, equal to Gymnasium's to the last bit.
+
+    Each environment keeps its MjData, and so its solver's warm start, from step to step. `mj_step` releases Python's
+    global lock, so threads step environments side by side. Gymnasium's own environment stands model: it holds the
+    constants, and each reset runs its code on the environment's data and generator.
+    """
+
+    def __init__(self, model: Any, seeds: list[int], max_episode_steps: int | None, n_threads: int) -> None:
+        import mujoco
+
+        self._env = model
+        self._task = TASKS[model.spec.entry_point](model)
+        self._mj_step, self._mj_forces = mujoco.mj_step, mujoco.mj_rnePostConstraint
+        self._mj_reset = mujoco.mj_resetData
+        self._seeds = seeds
+        self._random: list[np.random.Generator] = []
+        self._data = [mujoco.MjData(model.model) for _ in seeds]
+        self._controls = [data.ctrl for data in self._data]
+        self._state = {field: np.zeros((len(seeds), *getattr(model.data, field).shape)) for field in self._task.fields}
+        self._gathered = [
+            [(rows[i], getattr(data, field)) for field, rows in self._state.items()]
+            for i, data in enumerate(self._data)
+        ]
+        self._limit = np.inf if max_episode_steps is None else max_episode_steps
+        self._elapsed = np.zeros(len(seeds), np.int64)
+        self._position = np.zeros(len(seeds))
+        self._done = np.zeros(len(seeds), np.bool_)
+        self._actions: NDArray[Any] = np.zeros(0)
+        self._crew = Crew(min(n_threads, len(seeds)), self._advance)
+        self.observation_space: gym.Space[Any] = model.observation_space
+        self.action_space: gym.Space[Any] = model.action_space
+
+    @classmethod
+    def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
+        if not is_installed("mujoco"):
+            return "its package is not installed (pip install mujoco)"
+        spec = spec_of(environment)
+        if spec.entry_point not in TASKS or spec.additional_wrappers:
+            return "it steps Gymnasium's HalfCheetah, Hopper, Walker2d, Swimmer, Ant and Humanoid v5 only"
+        return None
+
+    @classmethod
+    def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
+        wrapped = make(environment)
+        limit = wrapped.spec.max_episode_steps if wrapped.spec else None
+        return cls(wrapped.unwrapped, seeds, limit, config.threads or available_cores())
+
+    def reset(self) -> Any:
+        self._random = [seeding.np_random(seed)[0] for seed in self._seeds]
+        self._elapsed[:], self._done = 0, np.zeros(len(self._seeds), np.bool_)
+        for i in range(len(self._seeds)):
+            self._restart(i)
+        self._position = self._task.position(self._state).copy()
+        return self._task.observe(self._state)
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        self._actions = actions
+        starting = self._done
+        self._crew.run(range(len(starting)))
+        for i in np.flatnonzero(starting).tolist():
+            self._restart(i)
+        position = self._task.position(self._state)
+        velocity = (position - self._position) / self._env.dt
+        self._position = position.copy()
+        reward, terminated = self._task.judge(self._state, velocity, actions)
+        self._elapsed += 1
+        if starting.any():
+            reward[starting], terminated[starting], self._elapsed[starting] = 0.0, False, 0
+        truncated = self._elapsed >= self._limit
+        self._done = terminated | truncated
+        return Step(self._task.observe(self._state), reward, terminated, truncated)
+
+    def _advance(self, i: int) -> None:
+        """One slot of one environment; called from any thread, but for one environment by one thread at a time."""
+        if self._done[i]:
+            return
+        self._controls[i][:] = self._actions[i]
+        self._mj_step(self._env.model, self._data[i], self._env.frame_skip)
+        if self._task.needs_contact_forces:
+            self._mj_forces(self._env.model, self._data[i])
+        self._gather(i)
+
+    def _restart(self, i: int) -> None:
+        self._mj_reset(self._env.model, self._data[i])
+        self._env.data, self._env.np_random = self._data[i], self._random[i]
+        self._env.reset_model()
+        self._gather(i)
+
+    def _gather(self, i: int) -> None:
+        for row, values in self._gathered[i]:
+            row[...] = values
+
+    def close(self) -> None:
+        self._crew.close()
+        self._env.close()
