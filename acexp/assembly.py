@@ -69,6 +69,7 @@ def assemble(configs: Sequence[RunConfig]) -> Iterator[Population]:
             clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
             hyperparameters=hyperparameters,
             normalize_advantage=first.a2c.normalize_advantage,
+            learning=torch.ones(len(configs), dtype=torch.bool, device=device),
         )
     finally:
         engine.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,7 +63,7 @@ class Clip(Protocol):
 
 Builder = Callable[[Sequence[ClipConfig], torch.device], Clip]
 CLIPS: Registry[Builder] = Registry("clip", ClipConfig)
-"""Builders take one config per member; all but the bounds is equal among them."""
+"""Builders take one config per member; all but the bounds is equal among them, and `none` is a bound of its own."""
 
 
 def module_norms(gradient: Tensor, segments: Sequence[Segment]) -> Tensor:
@@ -70,12 +71,17 @@ def module_norms(gradient: Tensor, segments: Sequence[Segment]) -> Tensor:
     return torch.stack([torch.linalg.vector_norm(gradient[:, s.start : s.stop], dim=1) for s in segments], 1)
 
 
+@CLIPS.register("none")
 @CLIPS.register("norm")
 class ClipNorm:
-    """Scale the gradient down to clip.max_norm where it is longer, as torch's clip_grad_norm_ does."""
+    """Scale the gradient down to clip.max_norm where it is longer, as torch's clip_grad_norm_ does.
+
+    A member that is not clipped has an infinite bound, so that it can train beside members that are.
+    """
 
     def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:
-        self._max_norm = torch.tensor([[config.max_norm] for config in configs], device=device)
+        bounds = [math.inf if config.name == "none" else config.max_norm for config in configs]
+        self._max_norm = torch.tensor(bounds, device=device).unsqueeze(1)
         self._by_module = configs[0].scope == "module"
 
     def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,14 +105,3 @@ class ClipValue:
     def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
         clipped = (gradient.abs() > self._max_value).any(1).to(gradient.dtype)
         return gradient.clamp_(-self._max_value, self._max_value), clipped
-
-
-@CLIPS.register("none")
-class ClipNone:
-    """Leave the gradient as it is; its norms are measured all the same."""
-
-    def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:
-        self._nothing_clipped = torch.zeros(len(configs), device=device)
-
-    def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
-        return gradient, self._nothing_clipped

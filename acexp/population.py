@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from acexp.architectures import Architecture
 from acexp.clipping import Clip
 from acexp.core.distributions import Distribution
@@ -15,7 +17,12 @@ from acexp.rollout import Collector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
-    """M members that train together, as the parts that the loop moves. A single run is a population of one."""
+    """M members that train together, as the parts that the loop moves. A single run is a population of one.
+
+    Attributes:
+        learning: bool `[M]`, changed in place: False once a member's gradient was not finite. It then stands still,
+            and the others go on.
+    """
 
     collector: Collector
     observe: ObservationNormalizer
@@ -26,3 +33,4 @@ class Population:
     clip: Clip
     hyperparameters: Hyperparameters
     normalize_advantage: bool
+    learning: Tensor

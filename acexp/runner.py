@@ -15,7 +15,7 @@ from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
-from acexp.metrics import Display, Diverged, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
+from acexp.metrics import AllDiverged, Display, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
 from acexp.population import Population
 from acexp.run_directory import Status
 
@@ -81,8 +81,8 @@ def _train(
         train(population, budget, recorder)
     except KeyboardInterrupt:
         return Status.INTERRUPTED, None
-    except Diverged as divergence:
-        return Status.DIVERGED, str(divergence)
+    except AllDiverged:
+        return Status.DIVERGED, None
     except OSError as failure:
         return Status.FAILED, _unwritable(failure)
     except Exception as failure:
@@ -148,11 +148,14 @@ def _finish(
     status: Status,
     error: str | None,
 ) -> Outcome:
-    """Save what was learned and say how the run ended."""
+    """Save what was learned and say how the run ended, which is as its population ended unless it diverged."""
+    divergence = recorder.divergences.get(member)
+    if divergence is not None:
+        status, error = Status.DIVERGED, str(divergence)
     outcome = Outcome(
         directory=directory,
         status=status,
-        steps=recorder.step,
+        steps=recorder.step if divergence is None else divergence.step,
         steps_per_second=recorder.steps_per_second,
         seconds=recorder.seconds,
         mean_return=recorder.recent_return(member),

@@ -39,7 +39,7 @@ def update(population: Population, batch: Batch, progress: float) -> UpdateStati
     last = len(groups) - 1
     gradients = [_gradient(losses[group.loss], group, keep_graph=i < last) for i, group in enumerate(groups)]
     norms = tuple(
-        clip_and_step(group, gradient, population.clip, progress)
+        clip_and_step(group, gradient, population.clip, progress, population.learning)
         for group, gradient in zip(groups, gradients, strict=True)
     )
     with torch.no_grad():
@@ -53,6 +53,7 @@ def update(population: Population, batch: Batch, progress: float) -> UpdateStati
             standard_deviation=None if deviation is None else masked_mean(deviation.detach(), valid),
             explained_variance=explained_variance(batch.values.detach(), batch.returns, valid),
             norms=norms,
+            learning=population.learning.clone(),
         )
 
 
@@ -66,14 +67,21 @@ def _gradient(loss: Tensor, group: OptimizerGroup, *, keep_graph: bool) -> Tenso
 
 
 @torch.no_grad()
-def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress: float) -> GroupNorms:
+def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress: float, learning: Tensor) -> GroupNorms:
     """Clip a gradient, step with it, and return its norms from before and after clipping, both measured.
 
     (torch's clip_grad_norm_ returns the norm from before, so its return value never tells what clipping left.)
+
+    Nothing that is not finite reaches the parameters: such a member is taken out of `learning`, bool `[M]`, in place,
+    and takes no step, now or later.
     """
     before = module_norms(gradient, group.segments)
+    learning &= before.isfinite().all(1)
+    learning_rate = group.learning_rate(progress)
+    if not learning.all():
+        gradient, before = (torch.where(learning.unsqueeze(1), x, 0.0) for x in (gradient, before))
+        learning_rate = torch.where(learning.unsqueeze(1), learning_rate, 0.0)
     clipped_gradient, clipped = clip(gradient, group.segments, before)
     after = module_norms(clipped_gradient, group.segments)
-    learning_rate = group.learning_rate(progress)
     group.step(clipped_gradient, learning_rate)
     return GroupNorms(group.loss, group.modules, before, after, clipped, learning_rate.squeeze(1))

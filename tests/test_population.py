@@ -98,6 +98,41 @@ def test_each_member_writes_its_own_run(config: Config, train: Train) -> None:
     }
 
 
+def test_clipped_and_unclipped_members_train_together(config: Config) -> None:
+    """Without clipping is a bound of its own, infinity; the gradient of such a member is not touched."""
+    settings = ("env=halfcheetah", "a2c.n_envs=2")
+    configs = [resolve(config(*settings, member)) for member in ("clip.max_norm=0.1", "clip=none", "clip.max_norm=5")]
+    with assemble(configs) as population:
+        statistics = advance(population, 10)
+        together = snapshot(population)
+    for update in statistics:
+        (norms,) = update.norms
+        assert torch.equal(norms.before[1], norms.after[1])
+        assert norms.clipped.tolist()[:2] == [1.0, 0.0]
+    for m, member in enumerate(configs):
+        with assemble([member]) as population:
+            advance(population, 10)
+            for name, tensor in snapshot(population).items():
+                torch.testing.assert_close(together[name][m], tensor[0], rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("layout", ["single", "dual"])
+def test_a_member_that_diverges_stands_still_and_the_others_go_on(config: Config, train: Train, layout: str) -> None:
+    settings = ("env=gym", "env.id=Pendulum-v1", "arch.hidden_sizes=[]", "clip=none", "optim.algorithm=sgd")
+    settings += (f"optim={layout}", "optim.anneal=none", "total_steps=4000", "log.every=400")
+    rates = ("1e-4", "1e12", "1e-4")
+    outcomes = train(*[config(*settings, f"optim.learning_rate={rate}", f"seed={s}") for s, rate in enumerate(rates)])
+    assert [outcome.status for outcome in outcomes] == [Status.DONE, Status.DIVERGED, Status.DONE]
+    assert outcomes[1].steps < 4000
+    assert "not finite" in (outcomes[1].error or "")
+    assert all(tensor.isfinite().all() for tensor in parameters(outcomes[1].directory).values())
+    assert "NaN" not in (outcomes[1].directory / "metrics.jsonl").read_text()
+    (alone,) = train(config(*settings, "optim.learning_rate=1e-4", "seed=2"), name="alone")
+    for name, tensor in parameters(alone.directory).items():
+        torch.testing.assert_close(parameters(outcomes[2].directory)[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+    assert len(metrics(outcomes[2].directory)) == len(metrics(alone.directory)) == 10
+
+
 @pytest.mark.parametrize(
     "difference", ["a2c.n_steps=6", "arch=shared", "optim.algorithm=sgd", "env.max_episode_steps=9"]
 )

@@ -125,7 +125,12 @@ def structure(config: RunConfig) -> RunConfig:
         name=None,
         a2c=replace(config.a2c, gamma=0.0, gae_lambda=0.0, entropy_coef=0.0, value_coef=0.0),
         optim=optim,
-        clip=replace(config.clip, max_norm=1.0, max_value=1.0),
+        clip=replace(
+            config.clip,
+            name="norm" if config.clip.name == "none" else config.clip.name,
+            max_norm=1.0,
+            max_value=1.0,
+        ),
     )
 
 

@@ -101,6 +101,7 @@ class UpdateStatistics(NamedTuple):
         standard_deviation: of a Gaussian policy, else None.
         explained_variance: of the returns by the values; NaN where the returns do not vary.
         norms: one per optimizer group.
+        learning: bool; False for a member that stands still since one of its gradients was not finite.
     """
 
     actor_loss: Tensor
@@ -111,3 +112,4 @@ class UpdateStatistics(NamedTuple):
     standard_deviation: Tensor | None
     explained_variance: Tensor
     norms: tuple[GroupNorms, ...]
+    learning: Tensor

@@ -2,12 +2,13 @@
 
 from acexp.metrics.console import Display, PlainDisplay, RichDisplay, Silent, display_for
 from acexp.metrics.jsonl import JsonlWriter
-from acexp.metrics.recorder import Diverged, Recorder, Writer
+from acexp.metrics.recorder import AllDiverged, Divergence, Recorder, Writer
 from acexp.metrics.tensorboard import TensorBoardWriter
 
 __all__ = [
+    "AllDiverged",
     "Display",
-    "Diverged",
+    "Divergence",
     "JsonlWriter",
     "PlainDisplay",
     "Recorder",

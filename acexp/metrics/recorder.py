@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,12 +20,18 @@ FOLD_EVERY = 256
 SHOW_SECONDS = 0.2
 
 
-class Diverged(Exception):
-    """A member's numbers are no longer finite."""
+class AllDiverged(Exception):
+    """No member is left whose numbers are finite."""
 
-    def __init__(self, member: int, step: int, tag: str) -> None:
-        super().__init__(f"{tag} is not finite at env step {step}")
-        self.member, self.step, self.tag = member, step, tag
+
+class Divergence(NamedTuple):
+    """What was no longer finite, and when."""
+
+    what: str
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.what} is not finite at env step {self.step:,}"
 
 
 class Writer(Protocol):
@@ -42,7 +48,8 @@ class Recorder:
     """Averages each tag over the updates since the last log, and episodes over those that ended since.
 
     A value that does not exist yet is left out. The last update is always logged. Nothing is computed between
-    intervals but the number of valid slots.
+    intervals but the number of valid slots. A member whose numbers are not finite is noted in `divergences` and no
+    longer written; AllDiverged is raised when none is left.
 
     Args:
         writers: those of each member.
@@ -63,12 +70,15 @@ class Recorder:
         self._started = self._logged_at = self._shown_at = time.perf_counter()
         self._logged_step = 0
         self.n_episodes = [0] * len(writers)
+        self.divergences: dict[int, Divergence] = {}
         self.step = 0
 
     def record(self, step: int, rollout: Rollout, statistics: UpdateStatistics, *, last: bool) -> None:
         """Take one update into account; `step` counts env steps per member, this update's included."""
         self.step = step
         self._pending.append(statistics)
+        if not statistics.learning.all():
+            self._diverged(statistics.learning.logical_not().nonzero().flatten().tolist(), "a gradient")
         self._valid_steps += rollout.valid.sum((0, 2)).cpu()
         for episode in rollout.episodes:
             self._episodes.append(episode)
@@ -122,19 +132,20 @@ class Recorder:
         now = time.perf_counter()
         rate = (self.step - self._logged_step) / max(now - self._logged_at, 1e-9)
         self._logged_at, self._logged_step = now, self.step
-        diverged = None
         for member, writers in enumerate(self._writers):
-            scalars = self._episode_scalars(member)
-            for tag, values in means.items():
-                if math.isfinite(values[member]):
-                    scalars[tag] = values[member]
-                elif tag not in tags.UNDEFINED_AT_TIMES:
-                    diverged = diverged or Diverged(member, self.step, tag)
-            for writer in writers:
-                writer.write(self.step, scalars, {tags.STEPS_PER_SECOND: rate})
+            finite = {tag: values[member] for tag, values in means.items() if math.isfinite(values[member])}
+            for tag in means.keys() - finite.keys() - tags.UNDEFINED_AT_TIMES:
+                self._diverged([member], tag)
+            if member not in self.divergences:
+                for writer in writers:
+                    writer.write(self.step, self._episode_scalars(member) | finite, {tags.STEPS_PER_SECOND: rate})
         self._episodes = []
-        if diverged is not None:
-            raise diverged
+
+    def _diverged(self, members: Sequence[int], what: str) -> None:
+        for member in members:
+            self.divergences.setdefault(member, Divergence(what, self.step))
+        if len(self.divergences) == len(self._writers):
+            raise AllDiverged
 
     def _episode_scalars(self, member: int) -> dict[str, float]:
         ended = [episode for episode in self._episodes if episode.member == member]
