@@ -75,14 +75,18 @@ def assemble(configs: Sequence[RunConfig]) -> Iterator[Population]:
         engine.close()
 
 
-def resolve(config: RunConfig) -> RunConfig:
-    """The config with every `auto` that depends on this machine decided: device, engine, threads."""
-    is_image = is_atari(config.env)
+def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
+    """The config with every `auto` that depends on this machine decided: device, engine, threads.
+
+    `cores` is how many of them this run may use; None for all.
+    """
+    cores = cores or available_cores()
+    engine = choose_engine(config.env, config.engine)
     return replace(
         config,
         device=str(_device(config.device)),
-        engine=choose_engine(config.env, config.engine),
-        torch_threads=config.torch_threads or (available_cores() if is_image else 1),
+        engine=replace(engine, threads=engine.threads or cores),
+        torch_threads=config.torch_threads or (cores if is_atari(config.env) else 1),
     )
 
 

@@ -38,9 +38,14 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+def is_claimed(directory: Path) -> bool:
+    """Whether a run has been written there."""
+    return (directory / STATUS).exists() or (directory / METRICS).exists()
+
+
 def claim(directory: Path) -> None:
     """Raise UserError if a run has been written there: nothing is ever overwritten."""
-    if (directory / STATUS).exists() or (directory / METRICS).exists():
+    if is_claimed(directory):
         raise UserError(
             "This directory already holds a run, and acexp never overwrites one.",
             key="hydra.run.dir",

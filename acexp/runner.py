@@ -43,15 +43,21 @@ class Outcome:
     error: str | None = None
 
 
-def run(configs: Sequence[RunConfig], directories: Sequence[Path], display: Display | None = None) -> list[Outcome]:
+def run(
+    configs: Sequence[RunConfig],
+    directories: Sequence[Path],
+    display: Display | None = None,
+    cores: int | None = None,
+) -> list[Outcome]:
     """Train M runs of equal structure as one population, each into its own directory.
 
     Ctrl-C ends it cleanly, with status `interrupted`; an error of ours is written to every run's error.log and
-    reported as `failed`. Raises UserError, before a directory is touched, for what cannot be built.
+    reported as `failed`. Raises UserError, before a directory is touched, for what cannot be built. `cores` is how
+    many may be used; None for all.
     """
     display = display or Silent()
     require_equal_structure(configs)
-    configs = [resolve(config) for config in configs]
+    configs = [resolve(config, cores) for config in configs]
     budget = Budget(total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs)
     for directory in directories:
         run_directory.claim(directory)
@@ -86,25 +92,47 @@ def _train(
     except OSError as failure:
         return Status.FAILED, _unwritable(failure)
     except Exception as failure:
-        for directory in directories:
-            (directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
-        return Status.FAILED, f"{type(failure).__name__}: {failure}"
+        _write_traceback(directories)
+        return Status.FAILED, _in_words(failure)
     return Status.DONE, None
+
+
+def _write_traceback(directories: Sequence[Path]) -> None:
+    for directory in directories:
+        (directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def _in_words(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}"
 
 
 def _unwritable(failure: OSError) -> str:
     return f"the run's files cannot be written: {failure.strerror or failure}"
 
 
-def refuse(config: RunConfig, directory: Path, error: UserError) -> Outcome:
-    """Record, in its directory, that one run of a sweep cannot be built."""
+def attempt(
+    configs: Sequence[RunConfig], directories: Sequence[Path], display: Display, cores: int | None = None
+) -> list[Outcome] | UserError:
+    """`run`, for runs that others follow: an error of ours fails these runs, and a user's mistake is handed back."""
     try:
-        run_directory.claim(directory)
-        run_directory.begin(directory, to_yaml(config), config.torch_threads or 1)
-        run_directory.end(directory, Status.FAILED, {"error": str(error)})
-    except UserError as worse:
-        error = worse
-    return Outcome(directory, Status.FAILED, error=str(error))
+        return run(configs, directories, display, cores)
+    except UserError as error:
+        return error
+    except Exception as failure:
+        _write_traceback(directories)
+        reason = _in_words(failure)
+    return [fail(config, directory, reason) for config, directory in zip(configs, directories, strict=True)]
+
+
+def fail(config: RunConfig, directory: Path, reason: str) -> Outcome:
+    """Record, in its directory, why a run could not begin or did not end."""
+    try:
+        if not run_directory.is_claimed(directory):
+            run_directory.begin(directory, to_yaml(config), config.torch_threads or 1)
+        run_directory.end(directory, Status.FAILED, {"error": reason})
+    except (UserError, OSError) as worse:
+        reason = str(worse)
+    return Outcome(directory, Status.FAILED, error=reason)
 
 
 @contextmanager

@@ -193,10 +193,12 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
     assert (directory / "checkpoint.pt").exists()
 
 
-def test_ctrl_c_ends_a_sweep(tmp_path: Path) -> None:
-    code, printed = interrupt(tmp_path, "-m", "seed=0,1,2", "name=long")
+@pytest.mark.parametrize(("launcher", "n_begun"), [("population", 3), ("basic", 1)])
+def test_ctrl_c_ends_a_sweep(tmp_path: Path, launcher: str, n_begun: int) -> None:
+    code, printed = interrupt(tmp_path, "-m", "seed=0,1,2", "name=long", f"hydra/launcher={launcher}")
     assert code == 130, printed
-    assert len(list(tmp_path.glob("outputs/sweeps/long/*/status.json"))) == 1
+    found = [json.loads(path.read_text())["status"] for path in tmp_path.glob("outputs/sweeps/long/*/status.json")]
+    assert found == ["interrupted"] * n_begun
     assert "Traceback" not in printed
 
 

@@ -95,7 +95,7 @@ NAMES = [(group, name) for group in GROUPS for name in registered(group)]
 
 @pytest.mark.parametrize(("group", "name"), NAMES, ids=["=".join(row) for row in NAMES])
 def test_every_registered_name_composes_builds_and_trains(config: Config, train: Train, group: str, name: str) -> None:
-    environment = ("env=pong",) if (group, name) == ("engine", "ale") else ()
+    environment = {"ale": ("env=pong",), "mujoco": ("env=halfcheetah",)}.get(name, ()) if group == "engine" else ()
     identity = ("env.id=CartPole-v1",) if (group, name) == ("env", "gym") else ()
     trains(config(*environment, *SMALL, f"{group}={name}", *identity, "engine.threads=1"), train)
 

@@ -86,6 +86,15 @@ def test_running_by_hand() -> None:
     assert result.flatten().tolist() == pytest.approx([-1.0, 1.0, 10.0], rel=1e-3)  # 997 is clipped at 10
 
 
+def test_running_softens_pixels_that_hardly_change() -> None:
+    """By hand: a pixel that stood at 80 and then shows 180 is off by 100, with a deviation of a tenth of 255."""
+    normalizer = build("running", spaces.Box(0, 255, (36, 36), np.uint8))
+    still = torch.full((1, 50, 36, 36), 80, dtype=torch.uint8)
+    normalizer.update((still,), torch.ones(1, 50, dtype=torch.bool))
+    assert normalizer.normalized((still,))[0].abs().max() < 1e-4
+    assert normalizer.normalized((still + 100,))[0].mean().item() == pytest.approx(100 / 25.5, rel=1e-3)
+
+
 def test_running_statistics_belong_to_each_member() -> None:
     normalizer = build("running", spaces.Box(-np.inf, np.inf, (1,)), n_members=2)
     samples = torch.tensor([[[1.0], [3.0]], [[10.0], [30.0]]])

@@ -9,9 +9,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from acexp.assembly import check
-from acexp.config.application import load_checked
+from acexp.config.load import load_checked
 from acexp.config.places import place_of
-from acexp.config.sweep import runs_of
+from acexp.config.sweep import SweepComposer, SweepRun
 from acexp.core.errors import UserError
 from acexp.run_directory import claim
 
@@ -25,7 +25,16 @@ class Refused(SystemExit):
 
 
 class Preflight(Callback):
-    """Hydra calls this before anything is made."""
+    """Hydra calls this before anything is made.
+
+    Attributes:
+        sweep: what a multirun was composed with, for the launcher; None before that.
+        runs: of the sweep, in their order.
+    """
+
+    def __init__(self) -> None:
+        self.sweep: SweepComposer | None = None
+        self.runs: list[SweepRun] = []
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """A single run must load, everything it names must build, and its directory must be free."""
@@ -39,7 +48,7 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Every run of a sweep must load; what only its environment cannot take fails that run alone, later."""
         try:
-            for _ in runs_of(config):
-                pass
+            self.sweep = SweepComposer(config)
+            self.runs = self.sweep.runs()
         except UserError as error:
             raise Refused(error) from None

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp import runner
-from acexp.config import application
+from acexp import fleet, run_directory, runner
+from acexp.commands.sweep_view import FAILURES, SweepView
+from acexp.config import RunConfig, application
 from acexp.config.application import Job
 from acexp.config.places import place_of
+from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
+from acexp.fleet import Fleet
 from acexp.metrics import display_for
 from acexp.run_directory import ERROR_LOG, Status
 from acexp.runner import Outcome
@@ -30,21 +33,53 @@ def train(arguments: list[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     outcomes: list[Outcome] = []
 
+    n_unstarted = 0
+
     def one_run(job: Job) -> None:
-        try:
-            outcome = runner.run([job.config], [job.directory], display_for(console))[0]
-        except UserError as error:
+        result = runner.attempt([job.config], [job.directory], display_for(console))
+        if isinstance(result, UserError):
+            error = result.at(place_of(result.key, job.overrides))
             if not job.in_sweep:
-                raise
-            outcome = runner.refuse(job.config, job.directory, error.at(place_of(error.key, job.overrides)))
-        outcomes.append(outcome)
-        _print_outcome(console, outcome)
-        if outcome.status is Status.INTERRUPTED:
+                raise error
+            result = [runner.fail(job.config, job.directory, str(error))]
+        outcomes.extend(result)
+        _print_outcome(console, result[0])
+        if result[0].status is Status.INTERRUPTED:
             raise _StopSweep(EXIT_INTERRUPTED)
 
+    def whole_sweep(jobs: SweepJobs, max_members: int, processes: int | None) -> None:
+        nonlocal n_unstarted
+        runs = _SweepRuns(jobs)
+        with SweepView(
+            console, [run.overrides for run in jobs.runs], [config.total_steps for config in runs.configs]
+        ) as view:
+            results = fleet.train_all(runs, Fleet(max_members, processes), view)
+        outcomes.extend(outcome for outcome in results if outcome is not None)
+        n_unstarted = results.count(None)
+
     with contextlib.suppress(_StopSweep):
-        application.run(arguments, one_run)
-    return _conclude(console, outcomes)
+        application.run(arguments, one_run, whole_sweep)
+    return _conclude(console, outcomes, n_unstarted)
+
+
+class _SweepRuns:
+    """The runs of a sweep as a fleet trains them."""
+
+    def __init__(self, jobs: SweepJobs) -> None:
+        self._jobs = jobs
+        self.configs: Sequence[RunConfig] = [run.config for run in jobs.runs]
+
+    def open(self, run: int) -> Path:
+        directory = self._jobs.directory(run)
+        run_directory.claim(directory)
+        self._jobs.begin(run)
+        return directory
+
+    def explain(self, run: int, error: UserError) -> UserError:
+        return error.at(place_of(error.key, self._jobs.runs[run].overrides))
+
+    def close(self, run: int, outcome: Outcome) -> None:
+        self._jobs.end(run, outcome)
 
 
 def _print_outcome(console: Console, outcome: Outcome) -> None:
@@ -63,16 +98,20 @@ def _print_outcome(console: Console, outcome: Outcome) -> None:
     console.print("\n".join(lines), markup=False)
 
 
-def _conclude(console: Console, outcomes: Sequence[Outcome]) -> int:
+def _conclude(console: Console, outcomes: Sequence[Outcome], n_unstarted: int) -> int:
     if not outcomes:
-        return 0  # Hydra answered by itself, as for --help
+        return EXIT_INTERRUPTED if n_unstarted else 0  # Hydra answered by itself, as for --help
     shown = Path(os.path.commonpath([outcome.directory for outcome in outcomes]))
-    failures = [outcome for outcome in outcomes if outcome.status in (Status.FAILED, Status.DIVERGED)]
+    failures = [outcome for outcome in outcomes if outcome.status in FAILURES]
     if len(outcomes) > 1 and failures:
         console.print(f"{len(failures)} of {len(outcomes)} runs did not finish:", markup=False)
         for outcome in failures:
             reason = (outcome.error or "").splitlines() or [""]
             console.print(f"  {outcome.status}: {_relative(outcome.directory)}: {reason[0]}", markup=False)
+            if (outcome.directory / ERROR_LOG).exists():
+                console.print(f"    traceback: {_relative(outcome.directory / ERROR_LOG)}", markup=False)
+    if n_unstarted:
+        console.print(f"{n_unstarted} runs were not started", markup=False)
     console.print(f"look at it with:\n  tensorboard --logdir {_relative(shown)}", markup=False)
     if any(outcome.status is Status.INTERRUPTED for outcome in outcomes):
         return EXIT_INTERRUPTED

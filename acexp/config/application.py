@@ -20,10 +20,11 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from acexp.config.load import load
+from acexp.config.load import load_checked
 from acexp.config.messages import explain
 from acexp.config.places import place_of
 from acexp.config.schema import RunConfig
+from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
 
 CONFIG_NAME = "config"
@@ -91,12 +92,25 @@ def _explained(arguments: Sequence[str]) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def run(arguments: Sequence[str], job: Callable[[Job], None]) -> None:
-    """Call `job` for the run, or for every run of the sweep, that Hydra's command line describes.
+def _show_plugins_to_hydra() -> None:
+    """Hydra looks for launchers in the package `hydra_plugins` only, wherever that is found."""
+    folder = str(_PACKAGE / "_plugins")
+    if folder not in sys.path:
+        sys.path.append(folder)
 
-    Raises UserError for what Hydra does not understand, and for a directory that cannot be made.
+
+def run(
+    arguments: Sequence[str],
+    job: Callable[[Job], None],
+    train_sweep: Callable[[SweepJobs, int, int | None], None],
+) -> None:
+    """Call `job` for the run that Hydra's command line describes, or `train_sweep` for its whole sweep.
+
+    With `hydra/launcher=basic` a sweep calls `job` for one run after the other. Raises UserError for what Hydra does
+    not understand, and for a directory that cannot be made.
     """
     _register_resolvers(arguments)
+    _show_plugins_to_hydra()
 
     started = False
 
@@ -113,6 +127,7 @@ def run(arguments: Sequence[str], job: Callable[[Job], None]) -> None:
             )
         )
 
+    task.train_sweep = train_sweep  # type: ignore[attr-defined]  # for the population launcher
     decorated = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)
     before = sys.argv
     sys.argv = ["acexp", *arguments]
@@ -137,6 +152,7 @@ def run(arguments: Sequence[str], job: Callable[[Job], None]) -> None:
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
     """The config of one run, without running it."""
     _register_resolvers(overrides)
+    _show_plugins_to_hydra()
     hydra.version.setbase("1.3")
     search_path = create_config_search_path(str(config_directory()))
     if config_dir is not None:
@@ -147,11 +163,3 @@ def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfi
             return load_checked(hydra.compose(CONFIG_NAME, list(overrides)), overrides)
     finally:
         GlobalHydra.instance().clear()
-
-
-def load_checked(node: DictConfig, overrides: Sequence[str]) -> RunConfig:
-    """`load`, whose errors say where the value at fault was said. Needs Hydra to be initialized."""
-    try:
-        return load(node)
-    except UserError as error:
-        raise error.at(place_of(error.key, overrides)) from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
+from acexp.config.places import place_of
 from acexp.config.schema import A2CConfig, LogConfig, RunConfig, RunSettings
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
@@ -51,6 +53,14 @@ def load(node: DictConfig) -> RunConfig:
     return config
 
 
+def load_checked(node: DictConfig, overrides: Sequence[str]) -> RunConfig:
+    """`load`, whose errors say where the value at fault was said. Needs Hydra to be initialized."""
+    try:
+        return load(node)
+    except UserError as error:
+        raise error.at(place_of(error.key, overrides)) from None
+
+
 def settings_beside(key: str) -> tuple[str, ...]:
     """The settings that stand where a key was looked for, whether it exists or not."""
     part, _, rest = key.partition(".")
@@ -85,7 +95,7 @@ def import_plugins(plugins: object) -> None:
 
 
 def _container(node: DictConfig) -> dict[str, Any]:
-    bare = OmegaConf.create({key: node._get_node(key) for key in node if key != "hydra"})
+    bare = OmegaConf.create({key: node._get_node(key) for key in node if key != "hydra"}) if "hydra" in node else node
     try:
         container = OmegaConf.to_container(bare, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -112,16 +122,38 @@ def _named(registry: Any, name: object, key: str) -> Any:
         raise error.under(key) from None
 
 
-def _typed(cls: type[C], values: object, prefix: str, known: set[str] | frozenset[str] = frozenset()) -> C:
+def _typed(cls: type[C], values: object, prefix: str, known: Iterable[str] = ()) -> C:
     """An instance of a config class from plain values; unknown keys and wrong types raise UserError."""
-    names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
+    result = _typed_tree(cls, _Tree(values), prefix, frozenset(known))  # type: ignore[arg-type]
+    assert isinstance(result, cls)
+    return result
+
+
+class _Tree:
+    """Plain values that can be a key: the runs of a sweep share most of their parts, each of which is typed once."""
+
+    def __init__(self, values: object) -> None:
+        self.values = values
+        self._text = repr(values)
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Tree) and self._text == other._text
+
+
+@functools.lru_cache(maxsize=1024)
+def _typed_tree(cls: type[Any], tree: _Tree, prefix: str, known: frozenset[str]) -> Any:
+    values = tree.values
+    names = tuple(field.name for field in fields(cls))
     if not isinstance(values, Mapping):
         raise UserError(f"{prefix} is a group of settings, not one value.", key=prefix, value=values, choices=names)
     whole = {
         key: int(v) if isinstance(v, float) and v.is_integer() and _is_int(cls, key) else v for key, v in values.items()
     }
     try:
-        result = OmegaConf.to_object(OmegaConf.merge(_schema(cls), whole))
+        result = OmegaConf.to_object(OmegaConf.merge(_schema(cls), whole))  # type: ignore[arg-type]
     except UserError as error:
         raise (error.under(prefix) if prefix else error) from None
     except ConfigKeyError as error:
@@ -141,10 +173,10 @@ def _typed(cls: type[C], values: object, prefix: str, known: set[str] | frozense
             key=_join(prefix, key),
             value=_dig(values, key),
         ) from None
-    assert isinstance(result, cls)
     return result
 
 
+@functools.cache
 def _schema(cls: type[Any]) -> DictConfig:
     """The class as OmegaConf's schema. A frozen class gives read-only nodes, whose nested lists refuse to be merged."""
     schema = OmegaConf.structured(cls)

@@ -35,6 +35,10 @@ class UserError(Exception):
     choices: tuple[str, ...] = ()
     remedy: str | None = None
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[object, ...]]:
+        """An exception is pickled by its positional arguments; these must be all of them to reach another process."""
+        return UserError, (self.problem, self.key, self.value, self.place, self.choices, self.remedy)
+
     def under(self, prefix: str) -> UserError:
         """The same error with `prefix.` before its key: components know their fields, not where they are mounted."""
         return replace(self, key=f"{prefix}.{self.key}" if self.key else prefix)

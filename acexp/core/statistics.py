@@ -39,21 +39,37 @@ def merge(moments: RunningMoments, samples: Tensor, valid: Tensor) -> RunningMom
     With batch mean b, batch variance w, counts n and k and d = b - mean:
     `mean' = mean + d k / (n + k)`, `variance' = (n variance + k w + d^2 n k / (n + k)) / (n + k)`.
     """
-    samples = samples.to(torch.float64)
     tail = (1,) * (samples.dim() - 2)
-    weight = valid.to(torch.float64).view(*valid.shape, *tail)
     batch_count = valid.sum(1).to(torch.float64)
     n, k = moments.n_samples.view(-1, *tail), batch_count.view(-1, *tail)
-
-    divisor = k.clamp(min=1.0)
-    batch_mean = (samples * weight).sum(1) / divisor
-    batch_variance = ((samples - batch_mean.unsqueeze(1)).square() * weight).sum(1) / divisor
+    of_batch = _pixel_moments if samples.dtype == torch.uint8 else _exact_moments
+    batch_mean, batch_variance = of_batch(samples, valid, k.clamp(min=1.0))
 
     total = n + k
     delta = batch_mean - moments.mean
     mean = moments.mean + delta * (k / total)
     variance = (n * moments.variance + k * batch_variance + delta.square() * (n * k / total)) / total
     return RunningMoments(mean, variance, moments.n_samples + batch_count)
+
+
+def _exact_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and population variance of the valid samples, `[M, ...]` each, float64."""
+    samples = samples.to(torch.float64)
+    weight = valid.to(torch.float64).view(*valid.shape, *(1,) * (samples.dim() - 2))
+    mean = (samples * weight).sum(1) / count
+    return mean, ((samples - mean.unsqueeze(1)).square() * weight).sum(1) / count
+
+
+def _pixel_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for uint8, several times as fast.
+
+    Sums of such small whole numbers are exact in float32 up to 258 samples, and off by 1e-7 of themselves beyond.
+    """
+    pixels, weight = samples.flatten(2).to(torch.float32), valid.to(torch.float32).unsqueeze(1)
+    shape = (len(samples), *samples.shape[2:])
+    mean = torch.bmm(weight, pixels).to(torch.float64).view(shape) / count
+    mean_square = torch.bmm(weight, pixels.square_()).to(torch.float64).view(shape) / count
+    return mean, (mean_square - mean.square()).clamp_(min=0.0)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from acexp.core.statistics import initial_moments, merge
 
 CLIP_AT = 10.0
 EPSILON = 1e-8
+PIXEL_DEVIATION = 0.1
 NUMERIC = (LeafKind.VECTOR, LeafKind.IMAGE)
 
 
@@ -99,10 +100,15 @@ class Bounds:
 
 @NORMALIZERS.register("running")
 class Running:
-    """Running mean and variance of each member, clipped at 10; statistics move once per rollout, after its update."""
+    """Running mean and variance of each member, clipped at 10; statistics move once per rollout, after its update.
+
+    A pixel's variance has that of a tenth of its range added: a pixel that has hardly ever changed would otherwise meet
+    the network at its full clip the first time it does, and throw the critic off.
+    """
 
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
         self._moments = initial_moments(n_members, leaf.shape, device)
+        self._added_variance = (PIXEL_DEVIATION * 255.0) ** 2 if leaf.kind is LeafKind.IMAGE else EPSILON
         self._mean = torch.zeros(n_members, 1, *leaf.shape, device=device)
         self._scale = torch.ones(n_members, 1, *leaf.shape, device=device)
 
@@ -112,7 +118,7 @@ class Running:
     def update(self, x: Tensor, valid: Tensor) -> None:
         self._moments = merge(self._moments, x, valid)
         self._mean.copy_(self._moments.mean.unsqueeze(1))
-        self._scale.copy_((self._moments.variance + EPSILON).rsqrt().unsqueeze(1))
+        self._scale.copy_((self._moments.variance + self._added_variance).rsqrt().unsqueeze(1))
 
     def state(self) -> dict[str, Tensor]:
         return self._moments._asdict()

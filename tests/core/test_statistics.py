@@ -7,6 +7,18 @@ import torch
 from acexp.core.statistics import initial_moments, merge
 
 
+def test_pixels_merge_as_any_other_numbers() -> None:
+    rng = np.random.default_rng(5)
+    moments, plain = initial_moments(2, (3, 4)), initial_moments(2, (3, 4))
+    for size in (40, 700):
+        pixels = torch.from_numpy(rng.integers(0, 256, (2, size, 3, 4), dtype=np.uint8))
+        valid = torch.from_numpy(rng.random((2, size)) < 0.8)
+        moments, plain = merge(moments, pixels, valid), merge(plain, pixels.to(torch.float64), valid)
+    torch.testing.assert_close(moments.mean, plain.mean, rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(moments.variance, plain.variance, rtol=1e-5, atol=0.0)
+    assert torch.equal(moments.n_samples, plain.n_samples)
+
+
 def test_batches_merge_to_the_moments_of_everything_valid() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(3.0, 2.0, (5, 2, 40, 3))

@@ -1,0 +1,154 @@
+"""What a person sees of a sweep: one live table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from acexp.fleet import Progress
+from acexp.run_directory import Status
+from acexp.runner import Outcome
+
+PLAIN_SECONDS = 10.0
+FAILURES = (Status.FAILED, Status.DIVERGED)
+
+
+@dataclass(slots=True)
+class _Row:
+    """A population that trains."""
+
+    label: str
+    n_members: int
+    total_steps: int
+    began: float
+    progress: Progress | None = None
+
+    @property
+    def steps_done(self) -> int:
+        return 0 if self.progress is None else self.progress.step * self.n_members
+
+
+class SweepView:
+    """Watches a sweep's populations.
+
+    Args:
+        console: where to show them.
+        overrides: of every run, which are what populations are named by.
+        total_steps: of every run.
+    """
+
+    def __init__(self, console: Console, overrides: Sequence[Sequence[str]], total_steps: Sequence[int]) -> None:
+        self._console = console
+        self._overrides = overrides
+        self._total_steps = total_steps
+        self._varying = _varying(overrides)
+        self._rows: dict[int, _Row] = {}
+        self._counts: Counter[str] = Counter()
+        self._steps_done = 0
+        self._started = self._printed = time.perf_counter()
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> SweepView:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def began(self, population: int, members: Sequence[int]) -> None:
+        """A row for it."""
+        self._rows[population] = _Row(
+            label=label([self._overrides[member] for member in members], self._varying),
+            n_members=len(members),
+            total_steps=self._total_steps[members[0]],
+            began=time.perf_counter(),
+        )
+
+    def progressed(self, population: int, progress: Progress) -> None:
+        """Its row is brought up to date."""
+        self._rows[population].progress = progress
+
+    def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
+        """Its row goes, and a line says how it ended."""
+        self._counts.update(str(outcome.status) for outcome in outcomes.values())
+        self._steps_done += sum(outcome.steps for outcome in outcomes.values())
+        row = self._rows.pop(population, None)
+        name = "" if row is None else row.label
+        by_status = Counter(str(outcome.status) for outcome in outcomes.values())
+        counts = ", ".join(f"{n} {status}" for status, n in by_status.items())
+        returns = [outcome.mean_return for outcome in outcomes.values() if outcome.mean_return is not None]
+        mean = f", mean return {sum(returns) / len(returns):.1f}" if returns else ""
+        rate = max((outcome.steps_per_second for outcome in outcomes.values()), default=0.0)
+        self._print(f"{counts}: {name}{mean}" + (f", {rate:,.0f} steps/s" if rate else ""))
+
+    def tick(self) -> None:
+        """Show it."""
+        if self._live is not None:
+            self._live.update(self._table())
+        elif time.perf_counter() - self._printed >= PLAIN_SECONDS:
+            self._printed = time.perf_counter()
+            self._print(self._headline())
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _headline(self) -> str:
+        n_running = sum(row.n_members for row in self._rows.values())
+        n_waiting = len(self._overrides) - n_running - self._counts.total()
+        counts = [*self._counts.items(), ("running", n_running), ("waiting", n_waiting)]
+        done = self._steps_done + sum(row.steps_done for row in self._rows.values())
+        seconds = time.perf_counter() - self._started
+        left = seconds * (sum(self._total_steps) - done) / done if done else None
+        states = ", ".join(f"{n} {status}" for status, n in counts if n)
+        headline = f"{len(self._overrides)} runs: {states}; {done / max(seconds, 1e-9):,.0f} steps/s"
+        return headline if left is None else f"{headline}, {max(left, 0):,.0f} s left"
+
+    def _table(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for heading in ("population", "runs", "steps", "steps/s", "return"):
+            table.add_column(heading, justify="left" if heading == "population" else "right", no_wrap=True)
+        for row in self._rows.values():
+            progress = row.progress
+            if progress is None:
+                table.add_row(Text(row.label), str(row.n_members), "starting", "", "")
+                continue
+            recent = "-" if progress.mean_return is None else f"{progress.mean_return:.1f}"
+            table.add_row(
+                Text(row.label),
+                str(row.n_members),
+                f"{progress.step / row.total_steps:4.0%} of {row.total_steps:,}",
+                f"{progress.steps_per_second:,.0f}",
+                recent,
+            )
+        return Group(Text(self._headline(), style="bold"), table)
+
+
+def _varying(overrides: Sequence[Sequence[str]]) -> list[str]:
+    """The keys that take more than one value over the sweep, in the order of the command line."""
+    values: dict[str, set[str]] = {}
+    for run in overrides:
+        for override in run:
+            key, _, value = override.partition("=")
+            values.setdefault(key, set()).add(value)
+    return [key for key, found in values.items() if len(found) > 1]
+
+
+def label(overrides: Sequence[Sequence[str]], varying: Sequence[str]) -> str:
+    """What tells these runs from the others of their sweep: `arch=shared, 5 x seed`."""
+    parts = []
+    for key in varying:
+        found = list(dict.fromkeys(o.partition("=")[2] for run in overrides for o in run if o.startswith(f"{key}=")))
+        if len(found) == 1:
+            parts.append(f"{key}={found[0]}")
+        elif found:
+            parts.append(f"{len(found)} x {key}")
+    return ", ".join(parts) or "the only run"

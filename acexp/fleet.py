@@ -1,0 +1,276 @@
+"""Layer 5: many runs, as populations in processes of their own.
+
+A process that is killed takes its own population along and nothing else. The processes are forked from a clean server
+that has imported acexp already (multiprocessing's `forkserver`), so starting one costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from acexp import runner
+from acexp.config import RunConfig
+from acexp.config.load import import_plugins
+from acexp.config.schema import structure
+from acexp.core.cores import available_cores
+from acexp.core.errors import UserError
+from acexp.run_directory import Status
+from acexp.runner import Outcome
+
+STOP = "stop"
+POLL_SECONDS = 0.5
+
+
+class Progress(NamedTuple):
+    """How far a population has come.
+
+    Attributes:
+        step: env steps of each member.
+        steps_per_second: of all members together.
+        mean_return: of the members' recent episodes; None while none has ended.
+    """
+
+    step: int
+    steps_per_second: float
+    mean_return: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """How many processes train, and how large their populations may become.
+
+    Attributes:
+        max_members: of one population.
+        processes: at a time; None takes one per core.
+    """
+
+    max_members: int
+    processes: int | None = None
+
+    def divide(self, configs: Sequence[RunConfig]) -> list[list[int]]:
+        """Populations of runs of equal structure, as indices, the longest work first.
+
+        Large populations cost least for each member, but every process should have one to train.
+        """
+        groups: dict[str, list[int]] = {}
+        for i, config in enumerate(configs):
+            groups.setdefault(repr(structure(config)), []).append(i)
+        at_most = max(1, min(self.max_members, math.ceil(len(configs) / self._processes)))
+        populations = []
+        for group in groups.values():
+            n = math.ceil(len(group) / at_most)
+            populations += [group[len(group) * k // n : len(group) * (k + 1) // n] for k in range(n)]
+        return sorted(populations, key=lambda members: -len(members) * configs[members[0]].total_steps)
+
+    @property
+    def _processes(self) -> int:
+        return self.processes or available_cores()
+
+    def side_by_side(self, n_populations: int) -> int:
+        """How many processes there is work for."""
+        return max(1, min(self._processes, n_populations))
+
+
+class Watcher(Protocol):
+    """What wants to know how the populations are doing."""
+
+    def began(self, population: int, members: Sequence[int]) -> None:
+        """A population's process has been started."""
+
+    def progressed(self, population: int, progress: Progress) -> None:
+        """It trains."""
+
+    def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
+        """These runs of it are over."""
+
+    def tick(self) -> None:
+        """Called at least twice a second."""
+
+
+class Runs(Protocol):
+    """The runs to be trained, by number."""
+
+    configs: Sequence[RunConfig]
+
+    def open(self, run: int) -> Path:
+        """Make the run's directory, now that its turn has come; raises UserError where there can be none."""
+
+    def explain(self, run: int, error: UserError) -> UserError:
+        """The same error, with the place where the value was said."""
+
+    def close(self, run: int, outcome: Outcome) -> None:
+        """The run is over."""
+
+
+def train_all(runs: Runs, fleet: Fleet, watcher: Watcher) -> list[Outcome | None]:
+    """Train every run, each as it would have been alone; one run's failure leaves the others running.
+
+    Ctrl-C ends those that train with status `interrupted`; those that had not begun stay None.
+    """
+    populations = fleet.divide(runs.configs)
+    n_processes = fleet.side_by_side(len(populations))
+    crew = _Crew(runs, available_cores() // n_processes, watcher)
+    waiting = deque(enumerate(populations))
+    try:
+        while waiting or crew.running:
+            try:
+                while waiting and len(crew.running) < n_processes:
+                    crew.begin(*waiting.popleft())
+                crew.attend()
+            except KeyboardInterrupt:
+                waiting.clear()
+                crew.stop()
+    finally:
+        crew.kill()
+    return crew.outcomes
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    population: int
+    directories: dict[int, Path]
+    result: list[Outcome] | UserError | None = None
+
+
+class _Crew:
+    """The processes that train at the moment, and what came of those that did."""
+
+    def __init__(self, runs: Runs, cores_each: int, watcher: Watcher) -> None:
+        self.running: list[_Worker] = []
+        self.outcomes: list[Outcome | None] = [None] * len(runs.configs)
+        self._runs = runs
+        self._cores_each = max(1, cores_each)
+        self._watcher = watcher
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([runner.__name__])
+
+    def begin(self, population: int, members: Sequence[int]) -> None:
+        """Make the members' directories and start their process."""
+        self._watcher.began(population, members)
+        directories: dict[int, Path] = {}
+        for member in members:
+            try:
+                directories[member] = self._runs.open(member)
+            except UserError as error:
+                explained = str(self._runs.explain(member, error))
+                self._note(population, {member: Outcome(Path(), Status.FAILED, error=explained)})
+        if not directories:
+            return
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_train,
+            args=(
+                theirs,
+                [self._runs.configs[member] for member in directories],
+                list(directories.values()),
+                self._cores_each,
+            ),
+            name=f"acexp-population-{population}",
+        )
+        process.start()
+        theirs.close()
+        self.running.append(_Worker(process, ours, population, directories))
+
+    def attend(self) -> None:
+        """Hear what the processes have to say, or wait a little."""
+        by_connection = {worker.connection: worker for worker in self.running}
+        for connection in wait(list(by_connection), POLL_SECONDS):
+            worker = by_connection[connection]  # type: ignore[index]
+            try:
+                message = worker.connection.recv()
+            except (EOFError, OSError):
+                self._bury(worker)
+                continue
+            if isinstance(message, Progress):
+                self._watcher.progressed(worker.population, message)
+            else:
+                worker.result = message
+        self._watcher.tick()
+
+    def stop(self) -> None:
+        """Ask every process to end its runs in good order."""
+        for worker in self.running:
+            with contextlib.suppress(OSError):
+                worker.connection.send(STOP)
+
+    def kill(self) -> None:
+        """End what still runs; only a second Ctrl-C, or an error of ours, leaves anything to do here."""
+        for worker in self.running:
+            worker.process.kill()
+            worker.process.join()
+
+    def _bury(self, worker: _Worker) -> None:
+        """A process has ended; one that could not say what came of its runs was killed."""
+        worker.process.join()
+        worker.connection.close()
+        self.running.remove(worker)
+        if isinstance(worker.result, list):
+            outcomes = dict(zip(worker.directories, worker.result, strict=True))
+        else:
+            death = f"its process ended without a word ({_cause(worker.process.exitcode)})"
+            outcomes = {
+                member: runner.fail(
+                    self._runs.configs[member],
+                    directory,
+                    str(self._runs.explain(member, worker.result)) if worker.result else death,
+                )
+                for member, directory in worker.directories.items()
+            }
+        self._note(worker.population, outcomes)
+
+    def _note(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
+        for member, outcome in outcomes.items():
+            self.outcomes[member] = outcome
+            self._runs.close(member, outcome)
+        self._watcher.ended(population, outcomes)
+
+
+def _cause(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return f"{name}; out of memory?" if name == "SIGKILL" else name
+    return f"exit code {exit_code}"
+
+
+class _Reporter:
+    """The display of a run whose terminal belongs to another process: passes progress on, and takes orders."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def start(self, title: str, total_steps: int) -> None:
+        pass
+
+    def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
+        """Raises KeyboardInterrupt when asked to stop, or when nobody listens any more."""
+        try:
+            if self._connection.poll():
+                raise KeyboardInterrupt
+            self._connection.send(Progress(step, steps_per_second, mean_return))
+        except OSError:
+            raise KeyboardInterrupt from None
+
+    def close(self) -> None:
+        pass
+
+
+def _train(connection: Connection, configs: Sequence[RunConfig], directories: Sequence[Path], cores: int) -> None:
+    """What a process does. Ctrl-C in the terminal reaches it too, but its parent tells it when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import_plugins(configs[0].plugins)
+    outcomes = runner.attempt(configs, directories, _Reporter(connection), cores)
+    with contextlib.suppress(OSError):
+        connection.send(outcomes)
+    connection.close()

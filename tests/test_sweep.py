@@ -1,0 +1,222 @@
+"""Sweeps that train as populations, in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from acexp.commands.sweep_view import label
+from acexp.config import RunConfig
+from acexp.config.schema import structure
+from acexp.fleet import Fleet
+from acexp.runner import Outcome
+from tests.conftest import REPOSITORY, metrics, parameters
+
+Acexp = Callable[..., subprocess.CompletedProcess[str]]
+Config = Callable[..., RunConfig]
+Train = Callable[..., list[Outcome]]
+
+SMALL = ("env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=8", "total_steps=960", "log.every=320")
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    """Each run's status, by the name of its directory."""
+    return {path.parent.name: json.loads(path.read_text())["status"] for path in folder.glob("*/status.json")}
+
+
+def test_12_runs_train_as_populations_and_equal_12_single_runs(acexp: Acexp, tmp_path: Path) -> None:
+    """Metrics and parameters to tolerance, files and configs exactly."""
+    result = acexp("-m", *SMALL, "arch=separate,shared", "clip.max_norm=0.1,5", "seed=range(3)", "name=together")
+    assert result.returncode == 0, result.stdout + result.stderr
+    together = tmp_path / "outputs" / "sweeps" / "together"
+    assert len(statuses(together)) == 12
+    assert re.search(r"\d done: arch=separate", result.stdout)
+
+    alone_sweep = acexp(
+        "-m", *SMALL, "arch=separate,shared", "clip.max_norm=0.1,5", "seed=range(3)", "name=alone",
+        "hydra/launcher=basic",
+    )  # fmt: skip
+    assert alone_sweep.returncode == 0, alone_sweep.stdout + alone_sweep.stderr
+    alone = tmp_path / "outputs" / "sweeps" / "alone"
+    assert sorted(statuses(alone)) == sorted(statuses(together))
+    for directory in alone.iterdir():
+        if not directory.is_dir():
+            continue
+        twin = together / directory.name
+        assert files(twin) == files(directory)
+        lines, expected = metrics(twin), metrics(directory)
+        assert len(lines) == len(expected) == 3
+        for line, wanted in zip(lines, expected, strict=True):
+            assert line == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+        for name, tensor in parameters(directory).items():
+            torch.testing.assert_close(parameters(twin)[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+        ours, theirs = (yaml.safe_load((run / "config.yaml").read_text()) for run in (twin, directory))
+        assert {**ours, "name": None, "engine": None} == {**theirs, "name": None, "engine": None}
+        for file in ("config", "overrides"):
+            assert read(twin, file) == read(directory, file)
+        hydra, wanted_hydra = read(twin, "hydra")["hydra"], read(directory, "hydra")["hydra"]
+        assert hydra["job"]["num"] == wanted_hydra["job"]["num"]
+        assert hydra["job"]["override_dirname"] == wanted_hydra["job"]["override_dirname"]
+        assert hydra["overrides"]["task"] == read(directory, "overrides")
+        assert hydra["runtime"]["choices"]["arch"] == wanted_hydra["runtime"]["choices"]["arch"]
+        assert hydra["runtime"]["output_dir"] == str(twin).replace("together", "x")
+
+
+def files(directory: Path) -> set[str]:
+    """The names of a run's files, event files counted as one."""
+    return {re.sub(r"^events.*", "events", str(path.relative_to(directory))) for path in directory.rglob("*")}
+
+
+def read(directory: Path, name: str) -> Any:
+    """One of the files that Hydra leaves in a run, but for the name of the sweep."""
+    text = (directory / ".hydra" / f"{name}.yaml").read_text()
+    return yaml.safe_load(text.replace("together", "x").replace("alone", "x"))
+
+
+def test_populations_are_what_can_be_stacked(config: Config) -> None:
+    """Seeds, rates, coefficients and clip norms (or none) stack; structures do not."""
+    base = config()
+    same = ("seed=3", "optim.learning_rate=1", "clip=none", "clip.max_norm=9", "a2c.gamma=0.5", "a2c.gae_lambda=0.1",
+            "a2c.entropy_coef=1", "a2c.value_coef=3")  # fmt: skip
+    for override in same:
+        assert structure(config(override)) == structure(base), override
+    other = ("arch=shared", "optim=dual", "optim.algorithm=sgd", "normalizer=none", "reward_normalizer=none", "seed=1",
+             "a2c.n_envs=2", "a2c.n_steps=3", "total_steps=5", "clip=value", "clip.scope=module", "engine=gymnasium",
+             "env.max_episode_steps=7")  # fmt: skip
+    assert [o for o in other if structure(config(o)) == structure(base)] == ["seed=1"]
+
+
+def test_a_fleet_gives_every_process_work_and_no_population_too_many_members(config: Config) -> None:
+    ten = [config(f"seed={seed}") for seed in range(10)]
+    assert Fleet(max_members=16, processes=2).divide(ten) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert Fleet(max_members=16, processes=1).divide(ten) == [list(range(10))]
+    assert [len(p) for p in Fleet(max_members=4, processes=1).divide(ten)] == [4, 3, 3]
+    mixed = [config(f"seed={seed}", f"arch={arch}") for seed in range(3) for arch in ("separate", "shared")]
+    assert sorted(Fleet(max_members=16, processes=2).divide(mixed)) == [[0, 2, 4], [1, 3, 5]]
+    longer = [*ten[:2], config("total_steps=900000")]
+    assert Fleet(max_members=2, processes=1).divide(longer) == [[2], [0, 1]]
+
+
+def test_a_population_is_named_by_what_sets_it_apart() -> None:
+    runs = [["arch=shared", "seed=0", "total_steps=5"], ["arch=shared", "seed=1", "total_steps=5"]]
+    assert label(runs, ["arch", "seed"]) == "arch=shared, 2 x seed"
+    assert label(runs[:1], []) == "the only run"
+
+
+def test_a_diverging_and_a_failing_run_are_isolated(acexp: Acexp, tmp_path: Path) -> None:
+    result = acexp(
+        "-m", "env=halfcheetah", "a2c.n_envs=2", "a2c.n_steps=4", "total_steps=800", "clip=none",
+        "optim.algorithm=sgd", "arch.hidden_sizes=[]", "normalizer=none,bounds", "optim.learning_rate=1e-5,1e30",
+        "name=mixed",
+    )  # fmt: skip
+    assert result.returncode == 1, result.stdout + result.stderr
+    found = statuses(tmp_path / "outputs" / "sweeps" / "mixed")
+    assert sorted(found.values()) == ["diverged", "done", "failed", "failed"]
+    assert all(("bounds" in name) == (status == "failed") for name, status in found.items())
+    assert "3 of 4 runs did not finish" in result.stdout
+    assert "a gradient is not finite" in result.stdout
+    assert "finite bounds" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A long sweep, once every one of its populations writes metrics."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", "-m", *arguments, "total_steps=100000000", "log.every=400"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (found := list(folder.glob("outputs/**/metrics.jsonl"))) or not all(p.stat().st_size for p in found):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process
+
+
+def trainers(process: subprocess.Popen[str]) -> list[int]:
+    """The processes below a sweep's that train, in the order in which they began."""
+    children = Path("/proc/{0}/task/{0}/children")
+    found, pending = [], [process.pid]
+    while pending:
+        below = [int(pid) for pid in Path(str(children).format(pending.pop())).read_text().split()]
+        pending += below
+        found += below
+    return [pid for pid in found if not Path(f"/proc/{pid}/task/{pid}/children").read_text()][-2:]
+
+
+def test_a_killed_process_takes_its_own_population_along_and_no_other(tmp_path: Path) -> None:
+    process = start(tmp_path, "arch=separate,shared", "name=killed", "hydra.launcher.processes=2")
+    os.kill(trainers(process)[0], signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    folder = tmp_path / "outputs" / "sweeps" / "killed"
+    while sorted(statuses(folder).values()) != ["failed", "running"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert sorted(statuses(folder).values()) == ["failed", "interrupted"]
+    assert "SIGKILL" in printed
+
+
+def test_a_sweep_whose_parent_is_killed_ends_by_itself(tmp_path: Path) -> None:
+    process = start(tmp_path, "seed=0,1", "name=orphans", "hydra.launcher.processes=1")
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while set(statuses(tmp_path / "outputs" / "sweeps" / "orphans").values()) != {"interrupted"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_users_own_component_reaches_the_processes(acexp: Acexp, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from acexp.clipping import CLIPS, ClipNorm\n@CLIPS.register('mine')\nclass Mine(ClipNorm):\n    'My own.'\n"
+    )
+    result = acexp("-m", "plugins=[mine]", "clip.name=mine", "seed=0,1", "total_steps=128", "name=own")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert set(statuses(tmp_path / "outputs" / "sweeps" / "own").values()) == {"done"}
+
+
+def test_a_terminal_gets_one_live_table(tmp_path: Path) -> None:
+    """A real pseudo-terminal, read until the program ends."""
+    main, other = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", "-m", "arch=separate,shared", "seed=0,1", "total_steps=64000"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"},
+        stdout=other,
+        stderr=other,
+    )
+    os.close(other)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(main, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(main)
+    assert process.wait(timeout=60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert re.search(r"4 runs: .*4 running; [\d,]+ steps/s, \d+ s left", text)
+    assert re.search(r"arch=shared, 2 x seed +2 +\d+% of 64,000", text)
+    assert re.search(r"2 done: arch=shared, 2 x seed", text)
