@@ -7,6 +7,7 @@ from torch import Tensor
 
 from acexp.core.observations import Leaves
 from acexp.core.returns import generalized_advantages, normalized
+from acexp.core.statistics import mean_weights
 from acexp.core.types import Batch, Rollout
 from acexp.population import Population
 
@@ -43,12 +44,14 @@ def estimate(population: Population, rollout: Rollout) -> Batch:
         returns = advantages + values.detach()
         mask = flat(rollout.valid)
         valid = mask.to(advantages.dtype)
+        weight = mean_weights(valid)
         observe.update(observations, mask)
     return Batch(
         policy=policy,
         values=values,
         actions=flat(rollout.actions),
-        advantages=normalized(advantages, valid) if population.normalize_advantage else advantages,
+        advantages=normalized(advantages, weight) if population.normalize_advantage else advantages,
         returns=returns,
         valid=valid,
+        weight=weight,
     )

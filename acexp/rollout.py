@@ -68,7 +68,7 @@ class Collector:
         self._actions = torch.zeros(*slots, *distribution.action_shape, dtype=distribution.action_dtype, device=device)
         # What the engine gives is gathered on the host, slot by slot, and moved once per rollout.
         flat = (n_steps, slots[1] * n_envs)
-        self._rewards = np.zeros(flat, np.float32)
+        self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
         self._terminated, self._truncated = np.zeros(flat, np.bool_), np.zeros(flat, np.bool_)
         self._valid = np.ones(flat, np.bool_)
 
@@ -77,21 +77,10 @@ class Collector:
         self._episode_length = np.zeros(flat[1], np.int64)
         self._store(n_steps, engine.reset())
 
-    @torch.no_grad()
     def collect(self) -> Rollout:
         """The next T steps of every environment."""
-        for leaf in self._observations:
-            leaf[0].copy_(leaf[-1])
-        noise = self._draw_noise()
-        episodes: list[Episode] = []
-        for t in range(self._n_steps):
-            inputs = self._observe(tuple(leaf[t] for leaf in self._observations))
-            actions = self._distribution.sample(self._architecture.policy(inputs), noise[t])
-            self._actions[t].copy_(actions)
-            flat = actions.cpu().numpy().reshape(self._was_done.size, *self._distribution.action_shape)
-            step = self.engine.step(self._distribution.to_environment(flat))
-            self._store(t + 1, step.observation)
-            self._account(t, step.reward, step.terminated, step.truncated, episodes)
+        self._walk()
+        episodes = self._account()
         return Rollout(
             observations=self._observations,
             actions=self._actions,
@@ -99,8 +88,23 @@ class Collector:
             terminated=self._on_device(self._terminated),
             truncated=self._on_device(self._truncated),
             valid=self._on_device(self._valid),
-            episodes=tuple(episodes),
+            episodes=episodes,
         )
+
+    @torch.inference_mode()
+    def _walk(self) -> None:
+        """Step, and store what comes back."""
+        for leaf in self._observations:
+            leaf[0].copy_(leaf[-1])
+        noise = self._draw_noise()
+        for t in range(self._n_steps):
+            inputs = self._observe(tuple(leaf[t] for leaf in self._observations))
+            actions = self._distribution.sample(self._architecture.policy(inputs), noise[t])
+            self._actions[t].copy_(actions)
+            flat = actions.cpu().numpy().reshape(self._was_done.size, *self._distribution.action_shape)
+            step = self.engine.step(self._distribution.to_environment(flat))
+            self._store(t + 1, step.observation)
+            self._raw_rewards[t], self._terminated[t], self._truncated[t] = step[1:]
 
     def _draw_noise(self) -> Tensor:
         """`[T, M, N, *noise_shape]`; each member's comes from its own generator."""
@@ -113,27 +117,36 @@ class Collector:
             batch = torch.from_numpy(pick(observation, leaf))
             stored[row].copy_(batch.view(*self._slots[1:], *leaf.shape))
 
-    def _account(self, t: int, reward: Any, terminated: Any, truncated: Any, episodes: list[Episode]) -> None:
-        """Store what a step gave, and keep count of the episodes."""
-        valid = ~self._was_done
-        self._valid[t] = valid
-        self._terminated[t] = terminated
-        self._truncated[t] = truncated
+    def _account(self) -> tuple[Episode, ...]:
+        """What follows from the rollout's endings: which slots are resets, and which episodes are over."""
+        done = self._terminated | self._truncated
+        self._valid[0] = ~self._was_done
+        np.logical_not(done[:-1], out=self._valid[1:])
+        self._was_done = done[-1]
+        np.multiply(self._raw_rewards, self._valid, out=self._raw_rewards)
         if self._clip_rewards:
-            np.clip(reward, -REWARD_CLIP, REWARD_CLIP, out=self._rewards[t], casting="unsafe")
+            np.clip(self._raw_rewards, -REWARD_CLIP, REWARD_CLIP, out=self._rewards)
         else:
-            self._rewards[t] = reward
-        self._episode_return += reward
-        self._episode_length += valid
-        done = self._terminated[t] | self._truncated[t]
-        if done.any():
+            self._rewards[...] = self._raw_rewards
+
+        episodes: list[Episode] = []
+        begin = 0
+        for t in np.flatnonzero(done.any(1)).tolist():
+            self._count(begin, t + 1)
+            begin = t + 1
             episodes += [
-                Episode(int(e) // self._n_envs, float(self._episode_return[e]), int(self._episode_length[e]))
-                for e in np.flatnonzero(done)
+                Episode(e // self._n_envs, float(self._episode_return[e]), int(self._episode_length[e]))
+                for e in np.flatnonzero(done[t]).tolist()
             ]
-            self._episode_return[done] = 0.0
-            self._episode_length[done] = 0
-        self._was_done = done
+            self._episode_return[done[t]] = 0.0
+            self._episode_length[done[t]] = 0
+        self._count(begin, self._n_steps)
+        return tuple(episodes)
+
+    def _count(self, begin: int, end: int) -> None:
+        """Add the slots of some steps to the episodes that they belong to."""
+        self._episode_return += self._raw_rewards[begin:end].sum(0)
+        self._episode_length += self._valid[begin:end].sum(0)
 
     def _on_device(self, array: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(array).view(self._slots).to(self._device)

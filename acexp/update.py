@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
 from acexp.clipping import Clip, module_norms
 from acexp.core.losses import entropy_loss, policy_gradient_loss, value_loss
-from acexp.core.statistics import explained_variance, masked_mean
-from acexp.core.types import Batch, GroupNorms, UpdateStatistics
+from acexp.core.types import Batch, CriticFit, GroupNorms, UpdateStatistics
 from acexp.optimizers import OptimizerGroup
 from acexp.population import Population
 
@@ -24,12 +25,11 @@ def update(population: Population, batch: Batch, progress: float) -> UpdateStati
         progress: share of the budget spent before this rollout, for annealing.
     """
     distribution, hyperparameters, groups = population.distribution, population.hyperparameters, population.groups
-    valid = batch.valid
     log_prob = distribution.log_prob(batch.policy, batch.actions)
-    entropy = distribution.entropy(batch.policy)
-    actor_loss = policy_gradient_loss(log_prob, batch.advantages, valid)
-    entropy_term = entropy_loss(entropy, hyperparameters.entropy_coef, valid)
-    critic_loss = value_loss(batch.values, batch.returns, valid)
+    entropy = (distribution.entropy(batch.policy) * batch.weight).sum(-1)
+    actor_loss = policy_gradient_loss(log_prob, batch.advantages, batch.weight)
+    entropy_term = entropy_loss(entropy, hyperparameters.entropy_coef)
+    critic_loss = value_loss(batch.values, batch.returns, batch.weight)
     losses = {
         "joint": actor_loss + entropy_term + hyperparameters.value_coef * critic_loss,
         "actor": actor_loss + entropy_term,
@@ -48,10 +48,10 @@ def update(population: Population, batch: Batch, progress: float) -> UpdateStati
             actor_loss=actor_loss.detach(),
             critic_loss=critic_loss.detach(),
             entropy_loss=entropy_term.detach(),
-            total_loss=torch.stack([losses[group.loss].detach() for group in groups]).sum(0),
-            entropy=masked_mean(entropy.detach(), valid),
-            standard_deviation=None if deviation is None else masked_mean(deviation.detach(), valid),
-            explained_variance=explained_variance(batch.values.detach(), batch.returns, valid),
+            total_loss=functools.reduce(torch.add, [losses[group.loss].detach() for group in groups]),
+            entropy=entropy.detach(),
+            standard_deviation=None if deviation is None else (deviation * batch.weight).sum(-1),
+            fit=CriticFit(batch.values.detach(), batch.returns, batch.valid),
             norms=norms,
             learning=population.learning.clone(),
         )

@@ -95,6 +95,8 @@ class Parameters:
 
     def of(self, *modules: str) -> tuple[Tensor, ...]:
         """The leaf tensors `[M, *shape]` of some modules, in column order."""
+        if len(modules) == 1:
+            return self._tensors[modules[0]]
         return tuple(tensor for module in MODULES if module in modules for tensor in self._tensors[module])
 
     def named(self) -> dict[str, Tensor]:

@@ -67,9 +67,11 @@ def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tens
     return sums, running
 
 
-def normalized(advantages: Tensor, valid: Tensor) -> Tensor:
-    """Advantages with mean 0 and deviation 1 over each member's valid slots: `[M, B]`, `[M, B]` -> `[M, B]`."""
-    count = valid.sum(-1, keepdim=True).clamp(min=1.0)
-    centered = (advantages - (advantages * valid).sum(-1, keepdim=True) / count) * valid
-    deviation = (centered.square().sum(-1, keepdim=True) / count).sqrt()
+def normalized(advantages: Tensor, weight: Tensor) -> Tensor:
+    """Advantages with mean 0 and deviation 1 over each member's valid slots, whose `mean_weights` these are.
+
+    `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold numbers without meaning.
+    """
+    centered = advantages - (advantages * weight).sum(-1, keepdim=True)
+    deviation = (centered.square() * weight).sum(-1, keepdim=True).sqrt()
     return centered / (deviation + 1e-8)

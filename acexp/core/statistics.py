@@ -72,8 +72,13 @@ def _pixel_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tenso
     return mean, (mean_square - mean.square()).clamp_(min=0.0)
 
 
+def mean_weights(valid: Tensor) -> Tensor:
+    """What makes a weighted sum the mean over a member's valid entries: `[M, B]` -> `[M, B]`; 0 if none is valid."""
+    return valid / valid.sum(-1, keepdim=True).clamp(min=1.0)
+
+
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the valid entries of each member: `[M, B]`, `[M, B]` -> `[M]`; 0 where nothing is valid.
+    """Mean over the valid entries of each member: `[..., B]`, `[..., B]` -> `[...]`; 0 where nothing is valid.
 
     `valid` has the dtype of `values`, holding ones and zeros.
     """
@@ -81,7 +86,7 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor, valid: Tensor) -> Tensor:
-    """`1 - Var(returns - values) / Var(returns)` of each member: `[M, B]` x 3 -> `[M]`.
+    """`1 - Var(returns - values) / Var(returns)` of each member: `[..., M, B]` x 3 -> `[..., M]`.
 
     1 is a perfect critic, 0 one that predicts the mean, below 0 worse than that. NaN where the returns do not vary.
     """

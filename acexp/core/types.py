@@ -50,6 +50,7 @@ class Batch(NamedTuple):
         actions: `[M, B, *action_shape]`.
         advantages, returns: targets `[M, B]`, without a graph.
         valid: float32 `[M, B]`, ones and zeros.
+        weight: float32 `[M, B]`, what makes sums over valid slots their means.
     """
 
     policy: Tensor
@@ -58,6 +59,7 @@ class Batch(NamedTuple):
     advantages: Tensor
     returns: Tensor
     valid: Tensor
+    weight: Tensor
 
 
 class Hyperparameters(NamedTuple):
@@ -67,6 +69,19 @@ class Hyperparameters(NamedTuple):
     gae_lambda: Tensor
     entropy_coef: Tensor
     value_coef: Tensor
+
+
+class CriticFit(NamedTuple):
+    """What the critic said and what it was told, `[M, B]` each; whoever logs compares them, not every update.
+
+    Attributes:
+        values, returns: without a graph.
+        valid: ones and zeros.
+    """
+
+    values: Tensor
+    returns: Tensor
+    valid: Tensor
 
 
 class GroupNorms(NamedTuple):
@@ -90,7 +105,7 @@ class GroupNorms(NamedTuple):
 
 
 class UpdateStatistics(NamedTuple):
-    """What one update measured, `[M]` each.
+    """What one update measured, `[M]` each but for the fit.
 
     Attributes:
         actor_loss: without the entropy term.
@@ -99,7 +114,7 @@ class UpdateStatistics(NamedTuple):
         total_loss: the sum that was optimized.
         entropy: of the policy, in nats.
         standard_deviation: of a Gaussian policy, else None.
-        explained_variance: of the returns by the values; NaN where the returns do not vary.
+        fit: of the critic.
         norms: one per optimizer group.
         learning: bool; False for a member that stands still since one of its gradients was not finite.
     """
@@ -110,6 +125,6 @@ class UpdateStatistics(NamedTuple):
     total_loss: Tensor
     entropy: Tensor
     standard_deviation: Tensor | None
-    explained_variance: Tensor
+    fit: CriticFit
     norms: tuple[GroupNorms, ...]
     learning: Tensor

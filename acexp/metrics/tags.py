@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from acexp.core.statistics import explained_variance
 from acexp.core.types import GroupNorms, UpdateStatistics
 
 EPISODE_RETURN = "charts/episode_return"
@@ -36,7 +37,11 @@ def per_update(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
         "losses/entropy": torch.stack([s.entropy_loss for s in statistics]),
         "losses/total": torch.stack([s.total_loss for s in statistics]),
         "policy/entropy": torch.stack([s.entropy for s in statistics]),
-        EXPLAINED_VARIANCE: torch.stack([s.explained_variance for s in statistics]),
+        EXPLAINED_VARIANCE: explained_variance(
+            torch.stack([s.fit.values for s in statistics]),
+            torch.stack([s.fit.returns for s in statistics]),
+            torch.stack([s.fit.valid for s in statistics]),
+        ),
     }
     deviations = [s.standard_deviation for s in statistics if s.standard_deviation is not None]
     if deviations:

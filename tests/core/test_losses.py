@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from acexp.core.losses import entropy_loss, policy_gradient_loss, value_loss
-from acexp.core.statistics import explained_variance, masked_mean
+from acexp.core.statistics import explained_variance, masked_mean, mean_weights
 
 VALID = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
 
@@ -13,7 +13,7 @@ def test_policy_gradient_loss_is_the_mean_over_each_members_valid_slots() -> Non
     log_prob = torch.tensor([[-1.0, -2.0, -50.0], [-1.0, -1.0, -1.0]])
     advantages = torch.tensor([[3.0, -1.0, 70.0], [1.0, 2.0, 3.0]])
     # -(-3 + 2) / 2 and -(-1 - 2 - 3) / 3
-    assert policy_gradient_loss(log_prob, advantages, VALID).tolist() == [0.5, 2.0]
+    assert policy_gradient_loss(log_prob, advantages, mean_weights(VALID)).tolist() == [0.5, 2.0]
 
 
 def test_the_advantages_carry_no_gradient() -> None:
@@ -29,16 +29,17 @@ def test_value_loss_is_the_mean_square() -> None:
     values = torch.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
     returns = torch.tensor([[2.0, 4.0, 900.0], [1.0, 2.0, 3.0]])
     # (1 + 4) / 2 and (1 + 4 + 9) / 3
-    assert value_loss(values, returns, VALID).tolist() == pytest.approx([2.5, 14 / 3])
+    assert value_loss(values, returns, mean_weights(VALID)).tolist() == pytest.approx([2.5, 14 / 3])
 
 
 def test_entropy_loss_weighs_each_member_by_its_own_coefficient() -> None:
-    entropy = torch.tensor([[1.0, 3.0, 9.0], [3.0, 3.0, 3.0]])
-    assert entropy_loss(entropy, torch.tensor([0.5, 0.01]), VALID).tolist() == pytest.approx([-1.0, -0.03])
+    entropy = torch.tensor([2.0, 3.0])
+    assert entropy_loss(entropy, torch.tensor([0.5, 0.01])).tolist() == pytest.approx([-1.0, -0.03])
 
 
 def test_a_member_without_valid_slots_has_loss_zero() -> None:
     assert masked_mean(torch.tensor([[5.0]]), torch.tensor([[0.0]])).tolist() == [0.0]
+    assert value_loss(torch.tensor([[5.0]]), torch.zeros(1, 1), mean_weights(torch.tensor([[0.0]]))).tolist() == [0.0]
 
 
 def test_explained_variance() -> None:
