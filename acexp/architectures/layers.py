@@ -137,7 +137,7 @@ class Convolutions:
         # One member after the other: grouped convolutions are slower on the CPU, and the sums' order depends on M.
         members = []
         for m in range(len(x)):
-            # With the channels last in memory, oneDNN's convolutions of these shapes take little more than half the time.
+            # Convolutions of these shapes take little more than half the time with channels last in memory.
             h = x[m].contiguous(memory_format=torch.channels_last)
             for weight, bias, stride in layers:
                 h = torch.relu(F.conv2d(h, weight[m], bias[m], stride))
