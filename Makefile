@@ -4,7 +4,7 @@ ARGS ?= env=halfcheetah arch=shared
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: train test check install install-dev clean
+.PHONY: train test check bench install install-dev clean
 
 train: $(VENV)/installed
 	$(VENV)/bin/python -m acexp $(ARGS)
@@ -14,6 +14,10 @@ test: $(VENV)/installed-dev
 
 check: $(VENV)/installed-dev
 	scripts/check
+
+bench: $(VENV)/installed-dev
+	$(VENV)/bin/python benchmarks/throughput.py
+	$(VENV)/bin/python benchmarks/scaling.py
 
 install: $(VENV)/installed
 

@@ -10,6 +10,8 @@ import contextlib
 import math
 import multiprocessing
 import signal
+import sys
+import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -269,6 +271,8 @@ class _Reporter:
 def _train(connection: Connection, configs: Sequence[RunConfig], directories: Sequence[Path], cores: int) -> None:
     """What a process does. Ctrl-C in the terminal reaches it too, but its parent tells it when to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     import_plugins(configs[0].plugins)
     outcomes = runner.attempt(configs, directories, _Reporter(connection), cores)
     with contextlib.suppress(OSError):

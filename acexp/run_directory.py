@@ -25,7 +25,7 @@ STATUS = "status.json"
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint.pt"
 ERROR_LOG = "error.log"
-RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "hydra-core")
+RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "envpool", "hydra-core")
 
 
 class Status(StrEnum):

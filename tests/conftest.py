@@ -35,6 +35,12 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def without_envpool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is for most users: envpool is an extra."""
+    monkeypatch.setattr("acexp.engines.envpool.is_installed", lambda package: False)
+
+
+@pytest.fixture
 def config() -> Callable[..., RunConfig]:
     """Overrides to a typed config, single-threaded."""
     return lambda *overrides: compose(["torch_threads=1", *overrides])

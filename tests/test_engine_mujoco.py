@@ -66,6 +66,7 @@ def test_whole_half_cheetah_episodes_equal_gymnasiums_to_the_bit() -> None:
     assert compare(EnvironmentConfig(id="HalfCheetah-v5"), n_envs=4, n_steps=1100, threads=3) == 4
 
 
+@pytest.mark.usefixtures("without_envpool")
 def test_auto_takes_it_for_every_task_and_for_nothing_else() -> None:
     for environment_id in LOCOMOTION:
         assert choose_engine(EnvironmentConfig(id=environment_id), EngineConfig()).name == "mujoco"

@@ -93,6 +93,7 @@ def test_atari_ram_is_a_vector_that_gymnasium_steps() -> None:
     engine.close()
 
 
+@pytest.mark.usefixtures("without_envpool")
 def test_auto_takes_the_fastest_that_can() -> None:
     assert choose_engine(PONG, EngineConfig()).name == "ale"
     assert choose_engine(CARTPOLE, EngineConfig()).name == "gymnasium"
@@ -100,6 +101,7 @@ def test_auto_takes_the_fastest_that_can() -> None:
     assert choose_engine(with_mode, EngineConfig()).name == "gymnasium"
 
 
+@pytest.mark.usefixtures("without_envpool")
 def test_an_engine_that_cannot_says_so_and_names_those_that_can() -> None:
     with pytest.raises(UserError, match="Atari games only") as refusal:
         choose_engine(CARTPOLE, EngineConfig(name="ale"))
@@ -150,6 +152,7 @@ def test_a_space_that_is_not_supported_is_refused() -> None:
     assert "Discrete" in str(refusal.value)
 
 
+@pytest.mark.usefixtures("without_envpool")
 def test_a_missing_engine_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(UserError, match="pip install ale-py") as refusal:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.learning
 @pytest.mark.parametrize("parts", [("arch=separate", "optim=single"), ("arch=shared", "optim=dual")], ids=" ".join)
 def test_cartpole_reaches_475(config: Config, parts: tuple[str, ...]) -> None:
     """Gymnasium counts CartPole-v1 as solved at a mean of 475 over 100 episodes."""
-    settings = ("env=gym", "env.id=CartPole-v1", "total_steps=200000", *parts)
+    settings = ("env=gym", "env.id=CartPole-v1", "engine=gymnasium", "total_steps=200000", *parts)
     recent, greedy = train_in_memory([config(*settings, f"seed={seed}") for seed in range(3)])
     assert min(value for value in recent if value is not None) >= 475.0
     assert min(greedy) >= 475.0

@@ -3,6 +3,7 @@
 from acexp.engines.ale import Ale
 from acexp.engines.base import ENGINES, Engine, EngineConfig, Step, choose_engine, open_engine
 from acexp.engines.environment import EnvironmentConfig, is_atari
+from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco
 
@@ -12,6 +13,7 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EnvironmentConfig",
+    "Envpool",
     "Gymnasium",
     "Mujoco",
     "Step",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from acexp.engines.base import ENGINES, EngineConfig, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
+    ATARI_MAX_FRAMES,
     ATARI_NOOP_MAX,
     ATARI_SIDE,
     ATARI_STACK,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ale_py.vector_env import AtariVectorEnv
 
 _SUPPORTED_KWARGS = {"game", "repeat_action_probability", "full_action_space", "frameskip"}
-_MAX_FRAMES = 108_000
 
 
 @ENGINES.register("ale")
@@ -48,6 +48,10 @@ class Ale:
         return f"it does not take env.kwargs {sorted(unsupported)}" if unsupported else None
 
     @classmethod
+    def is_equal(cls, environment: EnvironmentConfig) -> bool:
+        return True
+
+    @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
         from ale_py.vector_env import AtariVectorEnv
 
@@ -57,7 +61,7 @@ class Ale:
             arguments["game"],
             len(seeds),
             num_threads=config.threads,
-            max_num_frames_per_episode=_MAX_FRAMES if limit is None else limit * ATARI_FRAME_SKIP,
+            max_num_frames_per_episode=ATARI_MAX_FRAMES if limit is None else limit * ATARI_FRAME_SKIP,
             repeat_action_probability=arguments["repeat_action_probability"],
             full_action_space=arguments["full_action_space"],
             autoreset_mode=AutoresetMode.NEXT_STEP,

@@ -13,8 +13,8 @@ from acexp.core.registry import Registry
 from acexp.engines.environment import EnvironmentConfig
 
 AUTO = "auto"
-AUTO_ORDER = ("mujoco", "ale", "gymnasium")
-"""Fastest first: `auto` takes the first of these that can step the environment."""
+AUTO_ORDER = ("mujoco", "ale", "envpool", "gymnasium")
+"""Fastest first: `auto` takes the first of these that steps the environment as Gymnasium does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,10 @@ class Engine(Protocol):
         """Why this engine cannot step this environment, or None if it can."""
 
     @classmethod
+    def is_equal(cls, environment: EnvironmentConfig) -> bool:
+        """Whether it is known to step this environment, which it can step, as Gymnasium does."""
+
+    @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
         """Make one environment per seed; raises UserError where the environment cannot be had."""
 
@@ -87,7 +91,8 @@ def choose_engine(environment: EnvironmentConfig, config: EngineConfig) -> Engin
         return ENGINES[name].build.cannot_step(environment)
 
     if config.name == AUTO:
-        return replace(config, name=next(name for name in AUTO_ORDER if obstacle(name) is None))
+        equal = (n for n in AUTO_ORDER if obstacle(n) is None and ENGINES[n].build.is_equal(environment))
+        return replace(config, name=next(equal))
     reason = obstacle(config.name)
     if reason is not None:
         able = tuple(name for name in ENGINES.names if obstacle(name) is None)

@@ -15,6 +15,7 @@ from gymnasium.envs.registration import EnvSpec
 from acexp.core.errors import UserError, nearest
 
 ATARI_FRAME_SKIP = 4
+ATARI_MAX_FRAMES = 108_000
 ATARI_NOOP_MAX = 30
 ATARI_SIDE = 84
 ATARI_STACK = 4

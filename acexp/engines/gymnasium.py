@@ -30,6 +30,10 @@ class Gymnasium:
         return None
 
     @classmethod
+    def is_equal(cls, environment: EnvironmentConfig) -> bool:
+        return True
+
+    @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
         first = make(environment)
         factories: list[Callable[[], gym.Env[Any, Any]]] = [lambda: first]

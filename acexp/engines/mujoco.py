@@ -60,6 +60,10 @@ class Mujoco:
         return None
 
     @classmethod
+    def is_equal(cls, environment: EnvironmentConfig) -> bool:
+        return True
+
+    @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
         wrapped = make(environment)
         limit = wrapped.spec.max_episode_steps if wrapped.spec else None

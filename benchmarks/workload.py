@@ -1,0 +1,180 @@
+"""One process of `throughput.py`: builds its work, says "ready", waits for "go", measures, prints a line of JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+SAME_WORK = (
+    "a2c.n_envs=8", "a2c.n_steps=5", "a2c.normalize_advantage=false", "reward_normalizer=none", "optim.anneal=none",
+    "optim.algorithm=rmsprop", "optim.learning_rate=7e-4",
+)  # fmt: skip
+NATURE = (
+    "arch=shared", "a2c.n_envs=16", "normalizer=bounds", "arch.cnn.channels=[32,64,64]",
+    "arch.cnn.kernel_sizes=[8,4,3]", "arch.cnn.strides=[4,2,1]", "arch.cnn.features=512",
+)  # fmt: skip
+IDS = {
+    "cliffwalking": "CliffWalking-v1",
+    "lunarlander": "LunarLander-v3",
+    "halfcheetah": "HalfCheetah-v5",
+    "pong": "PongNoFrameskip-v4",
+}
+
+
+def overrides(environment: str) -> list[str]:
+    """The same work as Stable-Baselines3's defaults."""
+    return [
+        f"env={environment}",
+        *SAME_WORK,
+        *(NATURE if environment == "pong" else ("arch=separate", "normalizer=none")),
+    ]
+
+
+def engine_work(environment: str, n_envs: int, cores: int) -> Callable[[], int]:
+    """Step the engine that `auto` takes with random actions."""
+    from acexp.assembly import resolve
+    from acexp.config.application import compose
+    from acexp.engines import open_engine
+
+    config = resolve(compose(overrides(environment)), cores)
+    engine = open_engine(config.env, list(range(n_envs)), config.engine)
+    engine.reset()
+    actions = np.stack([engine.action_space.sample() for _ in range(n_envs)])
+
+    def step() -> int:
+        engine.step(actions)
+        return n_envs
+
+    return step
+
+
+class Training:
+    """A population in training, as the loop trains it, with the time that each part took.
+
+    Attributes:
+        seconds: spent in the engine, in acting around it, in estimating, in updating and in recording.
+    """
+
+    def __init__(self, environment: str, n_members: int, cores: int, changes: Sequence[str] = ()) -> None:
+        from acexp.assembly import assemble, resolve
+        from acexp.config.application import compose
+        from acexp.metrics import Recorder, Silent
+
+        base = [*overrides(environment), *changes]
+        configs = [resolve(compose([*base, f"seed={seed}"]), cores) for seed in range(n_members)]
+        torch.set_num_threads(configs[0].torch_threads or 1)
+        self._open = assemble(configs)
+        self._population = self._open.__enter__()
+        self._recorder = Recorder([[] for _ in configs], configs[0].log.every, Silent())
+        self._slots = configs[0].a2c.n_envs * configs[0].a2c.n_steps
+        self._n_members = n_members
+        self._done = 0
+        self.seconds = dict.fromkeys(("engine", "acting", "estimate", "update", "record"), 0.0)
+        self._engine_step = self._population.collector.engine.step
+        self._population.collector.engine.step = self._timed_step
+
+    def _timed_step(self, actions: Any) -> Any:
+        start = time.perf_counter()
+        step = self._engine_step(actions)
+        self.seconds["engine"] += time.perf_counter() - start
+        return step
+
+    def __call__(self) -> int:
+        """One update; returns how many slots it took."""
+        from acexp.estimate import estimate
+        from acexp.update import update
+
+        marks, in_engine = [time.perf_counter()], self.seconds["engine"]
+        rollout = self._population.collector.collect()
+        marks.append(time.perf_counter())
+        batch = estimate(self._population, rollout)
+        marks.append(time.perf_counter())
+        statistics = update(self._population, batch, 0.0)
+        marks.append(time.perf_counter())
+        self._done += self._slots
+        self._recorder.record(self._done, rollout, statistics, last=False)
+        marks.append(time.perf_counter())
+        for part, spent in zip(("acting", "estimate", "update", "record"), np.diff(marks), strict=True):
+            self.seconds[part] += float(spent)
+        self.seconds["acting"] -= self.seconds["engine"] - in_engine
+        return self._slots * self._n_members
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._open.__exit__(None, None, None)
+
+
+def sb3_work(environment: str, n_members: int, cores: int) -> Callable[[], int]:
+    """Train Stable-Baselines3's A2C; its `learn` is called for 20 rollouts at a time."""
+    import ale_py
+    import gymnasium as gym
+    from stable_baselines3 import A2C
+    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    from acexp.config.application import compose
+    from acexp.engines.environment import prepare_libraries
+
+    prepare_libraries()
+    gym.register_envs(ale_py)
+    torch.set_num_threads(cores if environment == "pong" else 1)
+    if environment == "pong":
+        vector = VecFrameStack(make_atari_env(IDS[environment], n_envs=16), n_stack=4)
+        model = A2C("CnnPolicy", vector, n_steps=5, device="cpu")
+    else:
+        limit = compose([f"env={environment}"]).env.max_episode_steps
+        kwargs = {} if limit is None else {"max_episode_steps": limit}
+        vector = make_vec_env(IDS[environment], n_envs=8, env_kwargs=kwargs)
+        model = A2C("MlpPolicy", vector, n_steps=5, device="cpu")
+    per_call = 20 * 5 * vector.num_envs
+
+    def step() -> int:
+        model.learn(per_call, reset_num_timesteps=False)
+        return per_call
+
+    return step
+
+
+WORK: dict[str, Callable[[str, int, int], Callable[[], int]]] = {
+    "engine": engine_work,
+    "acexp": Training,
+    "sb3": sb3_work,
+}
+
+
+def main() -> None:
+    """Build, wait, measure, report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=WORK)
+    parser.add_argument("environment", choices=IDS)
+    parser.add_argument("size", type=int, help="environments of an engine, members of a population")
+    parser.add_argument("cores", type=int)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    work = WORK[options.kind](options.environment, options.size, options.cores)
+    until = time.perf_counter() + 1.0
+    while time.perf_counter() < until:
+        work()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < options.seconds:
+        done += work()
+    rate = done / (time.perf_counter() - start)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"rate": rate, "memory": memory}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
