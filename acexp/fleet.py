@@ -104,7 +104,10 @@ class Runs(Protocol):
 
     configs: Sequence[RunConfig]
 
-    def open(self, run: int) -> Path:
+    def directory(self, run: int) -> Path:
+        """Where the run belongs."""
+
+    def open(self, run: int, directory: Path) -> None:
         """Make the run's directory, now that its turn has come; raises UserError where there can be none."""
 
     def explain(self, run: int, error: UserError) -> UserError:
@@ -163,11 +166,13 @@ class _Crew:
         self._watcher.began(population, members)
         directories: dict[int, Path] = {}
         for member in members:
+            directory = self._runs.directory(member)
             try:
-                directories[member] = self._runs.open(member)
+                self._runs.open(member, directory)
+                directories[member] = directory
             except UserError as error:
                 explained = str(self._runs.explain(member, error))
-                self._note(population, {member: Outcome(Path(), Status.FAILED, error=explained)})
+                self._note(population, {member: Outcome(directory, Status.FAILED, error=explained)})
         if not directories:
             return
         ours, theirs = self._context.Pipe()

@@ -75,13 +75,27 @@ def test_a_sweep_makes_a_directory_per_run_named_by_its_overrides(acexp: Acexp, 
     assert "tensorboard --logdir outputs/sweeps/try" in result.stdout
 
 
-def test_the_same_sweep_has_the_same_directory_and_overwrites_nothing(acexp: Acexp, tmp_path: Path) -> None:
-    assert acexp("-m", "seed=0,1", "total_steps=80").returncode == 0
+@pytest.mark.parametrize("launcher", ["population", "basic"])
+def test_the_same_sweep_has_the_same_directory_and_overwrites_nothing(
+    acexp: Acexp, tmp_path: Path, launcher: str
+) -> None:
+    launch = f"hydra/launcher={launcher}"
+    assert acexp("-m", "seed=0,1", "total_steps=80", launch).returncode == 0
     before = {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()}
-    again = acexp("-m", "total_steps=80", "seed=0,1")
+    again = acexp("-m", "total_steps=80", "seed=0,1", launch)
     assert again.returncode == 1
     assert "already holds a run" in again.stdout
     assert {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()} == before
+
+
+def test_a_sweep_that_grew_trains_what_is_new_and_names_what_was_there(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("-m", "seed=0", "total_steps=80", "name=grown").returncode == 0
+    again = acexp("-m", "seed=0,1", "total_steps=80", "name=grown")
+    assert again.returncode == 1, again.stderr
+    assert "Traceback" not in again.stderr
+    assert "failed: outputs/sweeps/grown/seed=0,total_steps=80: This directory already holds a run" in again.stdout
+    found = [json.loads(path.read_text())["status"] for path in tmp_path.glob("outputs/sweeps/grown/*/status.json")]
+    assert found == ["done", "done"]
 
 
 def test_a_directory_that_holds_a_run_is_refused_untouched(acexp: Acexp, tmp_path: Path) -> None:

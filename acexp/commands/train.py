@@ -36,6 +36,13 @@ def train(arguments: list[str]) -> int:
     n_unstarted = 0
 
     def one_run(job: Job) -> None:
+        try:
+            run_directory.claim(job.directory)
+        except UserError as taken:
+            # What is there belongs to another run: not even the failure is written into it.
+            outcomes.append(Outcome(job.directory, Status.FAILED, error=str(taken)))
+            _print_outcome(console, outcomes[-1])
+            return
         result = runner.attempt([job.config], [job.directory], display_for(console))
         if isinstance(result, UserError):
             error = result.at(place_of(result.key, job.overrides))
@@ -69,11 +76,12 @@ class _SweepRuns:
         self._jobs = jobs
         self.configs: Sequence[RunConfig] = [run.config for run in jobs.runs]
 
-    def open(self, run: int) -> Path:
-        directory = self._jobs.directory(run)
+    def directory(self, run: int) -> Path:
+        return self._jobs.directory(run)
+
+    def open(self, run: int, directory: Path) -> None:
         run_directory.claim(directory)
         self._jobs.begin(run)
-        return directory
 
     def explain(self, run: int, error: UserError) -> UserError:
         return error.at(place_of(error.key, self._jobs.runs[run].overrides))
