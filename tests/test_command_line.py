@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -21,7 +20,7 @@ from acexp.engines.environment import is_installed
 from acexp.metrics import JsonlWriter
 from acexp.run_directory import Status
 from acexp.runner import Outcome
-from tests.conftest import REPOSITORY, metrics
+from tests.conftest import REPOSITORY, in_terminal, metrics
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -233,28 +232,7 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
-    """A real pseudo-terminal, read until the program ends."""
-    main, other = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "acexp", "total_steps=19200"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"},
-        stdout=other,
-        stderr=other,
-    )
-    os.close(other)
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(main, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(main)
-    assert process.wait(timeout=60) == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    text = in_terminal(tmp_path, "total_steps=19200")
     assert re.search(r"━+.*19200/19200.*steps/s.*return -\d", text)
     assert "run directory" in text
 

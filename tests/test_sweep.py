@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from acexp.config import RunConfig
 from acexp.config.schema import structure
 from acexp.fleet import Fleet
 from acexp.runner import Outcome
-from tests.conftest import REPOSITORY, metrics, parameters
+from tests.conftest import REPOSITORY, in_terminal, metrics, parameters
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
@@ -195,28 +194,7 @@ def test_a_users_own_component_reaches_the_processes(acexp: Acexp, tmp_path: Pat
 
 
 def test_a_terminal_gets_one_live_table(tmp_path: Path) -> None:
-    """A real pseudo-terminal, read until the program ends."""
-    main, other = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "acexp", "-m", "arch=separate,shared", "seed=0,1", "total_steps=64000"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"},
-        stdout=other,
-        stderr=other,
-    )
-    os.close(other)
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(main, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(main)
-    assert process.wait(timeout=60) == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    text = in_terminal(tmp_path, "-m", "arch=separate,shared", "seed=0,1", "total_steps=64000")
     assert re.search(r"4 runs: .*4 running; [\d,]+ steps/s, \d+ s left", text)
     assert re.search(r"arch=shared, 2 x seed +2 +\d+% of 64,000", text)
     assert re.search(r"2 done: arch=shared, 2 x seed", text)

@@ -81,7 +81,12 @@ class _SweepRuns:
 
     def open(self, run: int, directory: Path) -> None:
         run_directory.claim(directory)
-        self._jobs.begin(run)
+        try:
+            self._jobs.begin(run)
+        except OSError as error:
+            raise UserError(
+                f"The run directory cannot be made: {error.strerror}.", key="hydra.sweep.dir", value=str(directory)
+            ) from error
 
     def explain(self, run: int, error: UserError) -> UserError:
         return error.at(place_of(error.key, self._jobs.runs[run].overrides))
