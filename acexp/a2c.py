@@ -32,6 +32,6 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> None:
     """Train every member until the budget is spent: collect, estimate, update, log."""
     for n in range(1, budget.n_updates + 1):
         rollout = population.collector.collect()
-        batch = estimate(population, rollout)
-        statistics = update(population, batch, progress=(n - 1) / budget.n_updates)
+        batch, back = estimate(population, rollout)
+        statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates)
         recorder.record(n * budget.steps_per_update, rollout, statistics, last=n == budget.n_updates)

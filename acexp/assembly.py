@@ -15,6 +15,7 @@ from acexp.config import RunConfig
 from acexp.core.cores import available_cores
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
+from acexp.core.losses import Objective
 from acexp.core.observations import input_shapes, leaves_of
 from acexp.core.seeding import environment_seeds, generator, streams
 from acexp.core.types import Hyperparameters
@@ -64,10 +65,9 @@ def assemble(configs: Sequence[RunConfig]) -> Iterator[Population]:
                 len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
             ),
             architecture=architecture,
-            distribution=distribution,
+            objective=Objective(distribution, hyperparameters),
             groups=OPTIMIZERS[first.optim.name].build([config.optim for config in configs], architecture.parameters),
             clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
-            hyperparameters=hyperparameters,
             normalize_advantage=first.a2c.normalize_advantage,
             learning=torch.ones(len(configs), dtype=torch.bool, device=device),
         )

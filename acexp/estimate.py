@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from acexp.architectures import Pullback
 from acexp.core.observations import Leaves
 from acexp.core.returns import generalized_advantages, normalized
 from acexp.core.statistics import mean_weights
@@ -17,41 +18,41 @@ def flat(x: Tensor) -> Tensor:
     return x.transpose(0, 1).flatten(1, 2)
 
 
-def estimate(population: Population, rollout: Rollout) -> Batch:
-    """Evaluate the rollout once, with a graph, and compute its advantages and returns.
+@torch.no_grad()
+def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Pullback]:
+    """Evaluate the rollout once, compute its advantages and returns, and keep the way back to the parameters.
 
     The normalizers learn from the rollout here: observation statistics after it was evaluated with those that it was
     acted with, so that a policy is scored on what it saw; reward statistics before their use.
     """
     observe, architecture = population.observe, population.architecture
+    hyperparameters = population.objective.hyperparameters
     *steps, n_members, n_envs = rollout.rewards.shape
     observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
-    policy, values = architecture.policy_and_value(observe(observations))
-    with torch.no_grad():
-        last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
-        by_step = values.detach().view(n_members, *steps, n_envs).transpose(0, 1)
-        rewards = population.reward_normalizer(rollout.rewards, rollout.terminated | rollout.truncated, rollout.valid)
-        advantages = flat(
-            generalized_advantages(
-                rewards,
-                torch.cat((by_step, last_value.unsqueeze(0))),
-                rollout.terminated,
-                rollout.truncated,
-                population.hyperparameters.gamma,
-                population.hyperparameters.gae_lambda,
-            )
+    policy, values, back = architecture.evaluate(observe(observations))
+    last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
+    by_step = values.view(n_members, *steps, n_envs).transpose(0, 1)
+    advantages = flat(
+        generalized_advantages(
+            population.reward_normalizer(rollout.rewards, rollout.terminated | rollout.truncated, rollout.valid),
+            torch.cat((by_step, last_value.unsqueeze(0))),
+            rollout.terminated,
+            rollout.truncated,
+            hyperparameters.gamma,
+            hyperparameters.gae_lambda,
         )
-        returns = advantages + values.detach()
-        mask = flat(rollout.valid)
-        valid = mask.to(advantages.dtype)
-        weight = mean_weights(valid)
-        observe.update(observations, mask)
-    return Batch(
+    )
+    mask = flat(rollout.valid)
+    valid = mask.to(advantages.dtype)
+    weight = mean_weights(valid)
+    observe.update(observations, mask)
+    batch = Batch(
         policy=policy,
         values=values,
-        actions=flat(rollout.actions),
+        actions=flat(rollout.actions).clone(),
         advantages=normalized(advantages, weight) if population.normalize_advantage else advantages,
-        returns=returns,
+        returns=advantages + values,
         valid=valid,
         weight=weight,
     )
+    return batch, back

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
-from acexp.core.types import UpdateStatistics
 from acexp.estimate import estimate, flat
+from acexp.metrics import tags
 from acexp.update import update
 
 
@@ -53,7 +53,7 @@ class Examination:
         value: of that observation.
         batch: (T, N).
         groups: which modules each optimizer steps, by its loss.
-        update: losses and norms of the first update.
+        scalars: losses and norms of the first update, by tag.
     """
 
     observation_space: str
@@ -67,7 +67,7 @@ class Examination:
     value: float
     batch: tuple[int, int]
     groups: dict[str, tuple[str, ...]]
-    update: UpdateStatistics
+    scalars: dict[str, float]
 
 
 def examine(config: RunConfig) -> Examination:
@@ -75,14 +75,14 @@ def examine(config: RunConfig) -> Examination:
     config = resolve(config)
     with assemble([config]) as population:
         rollout = population.collector.collect()
-        batch = estimate(population, rollout)
+        batch, back = estimate(population, rollout)
         # The normalizers have learned from the rollout by now, so that what they do can be seen.
         first = tuple(flat(leaf[:-1])[:, :1] for leaf in rollout.observations)
         normalized = population.observe.normalized(first)
         with torch.no_grad():
             inputs = population.observe(first)
-            policy, value = population.architecture.policy_and_value(inputs)
-        statistics = update(population, batch, progress=0.0)
+            policy, value = population.architecture.policy(inputs), population.architecture.value(inputs)
+        statistics = update(population, batch, back, progress=0.0)
         parameters = population.architecture.parameters
         return Examination(
             observation_space=str(population.collector.engine.observation_space),
@@ -97,9 +97,9 @@ def examine(config: RunConfig) -> Examination:
                 )
                 for leaf, raw, after in zip(population.observe.leaves, first, normalized, strict=True)
             ),
-            policy={name: x[0, 0].tolist() for name, x in population.distribution.readable(policy).items()},
+            policy={name: x[0, 0].tolist() for name, x in population.objective.distribution.readable(policy).items()},
             value=float(value[0, 0]),
             batch=(config.a2c.n_steps, config.a2c.n_envs),
             groups={group.loss: group.modules for group in population.groups},
-            update=statistics,
+            scalars={tag: float(x[0, 0]) for tag, x in tags.per_update(population.objective, [statistics]).items()},
         )

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from acexp.architectures import Architecture
 from acexp.clipping import Clip
-from acexp.core.distributions import Distribution
-from acexp.core.types import Hyperparameters
+from acexp.core.losses import Objective
 from acexp.normalizers import ObservationNormalizer, RewardNormalizer
 from acexp.optimizers import OptimizerGroup
 from acexp.rollout import Collector
@@ -28,9 +27,8 @@ class Population:
     observe: ObservationNormalizer
     reward_normalizer: RewardNormalizer
     architecture: Architecture
-    distribution: Distribution
+    objective: Objective
     groups: tuple[OptimizerGroup, ...]
     clip: Clip
-    hyperparameters: Hyperparameters
     normalize_advantage: bool
     learning: Tensor

@@ -66,6 +66,10 @@ class Collector:
             for leaf in observe.leaves
         )
         self._actions = torch.zeros(*slots, *distribution.action_shape, dtype=distribution.action_dtype, device=device)
+        # The rows of these, taken once: a view costs as much as a small network's layer.
+        self._observed = list(zip(*(leaf.unbind() for leaf in self._observations), strict=True))
+        self._stored = [tuple(leaf.flatten(0, 1) for leaf in row) for row in self._observed]
+        self._acted = self._actions.unbind()
         # What the engine gives is gathered on the host, slot by slot, and moved once per rollout.
         flat = (n_steps, slots[1] * n_envs)
         self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
@@ -94,15 +98,13 @@ class Collector:
     @torch.inference_mode()
     def _walk(self) -> None:
         """Step, and store what comes back."""
-        for leaf in self._observations:
-            leaf[0].copy_(leaf[-1])
-        noise = self._draw_noise()
-        for t in range(self._n_steps):
-            inputs = self._observe(tuple(leaf[t] for leaf in self._observations))
-            actions = self._distribution.sample(self._architecture.policy(inputs), noise[t])
-            self._actions[t].copy_(actions)
-            flat = actions.cpu().numpy().reshape(self._was_done.size, *self._distribution.action_shape)
-            step = self.engine.step(self._distribution.to_environment(flat))
+        for first, last in zip(self._observed[0], self._observed[-1], strict=True):
+            first.copy_(last)
+        rows = zip(self._observed, self._draw_noise().unbind(), self._acted, strict=False)
+        for t, (observed, noise, acted) in enumerate(rows):
+            policy = self._architecture.policy(self._observe(observed))
+            actions = acted.copy_(self._distribution.sample(policy, noise)).flatten(0, 1)
+            step = self.engine.step(self._distribution.to_environment(actions.cpu().numpy()))
             self._store(t + 1, step.observation)
             self._raw_rewards[t], self._terminated[t], self._truncated[t] = step[1:]
 
@@ -113,9 +115,8 @@ class Collector:
         return torch.stack(drawn, 1).to(self._device)
 
     def _store(self, row: int, observation: Any) -> None:
-        for leaf, stored in zip(self._observe.leaves, self._observations, strict=True):
-            batch = torch.from_numpy(pick(observation, leaf))
-            stored[row].copy_(batch.view(*self._slots[1:], *leaf.shape))
+        for leaf, stored in zip(self._observe.leaves, self._stored[row], strict=True):
+            stored.copy_(torch.from_numpy(pick(observation, leaf)))
 
     def _account(self) -> tuple[Episode, ...]:
         """What follows from the rollout's endings: which slots are resets, and which episodes are over."""

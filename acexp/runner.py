@@ -67,7 +67,7 @@ def run(
         for config, directory in zip(configs, directories, strict=True):
             run_directory.begin(directory, to_yaml(config), config.torch_threads or 1)
         writers = [_writers(config, directory, stack) for config, directory in zip(configs, directories, strict=True)]
-        recorder = Recorder(writers, configs[0].log.every, display)
+        recorder = Recorder(population.objective, writers, configs[0].log.every, display)
         display.start(_title(configs), budget.steps)
         try:
             status, error = _train(population, budget, recorder, directories)

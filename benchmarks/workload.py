@@ -74,7 +74,7 @@ class Training:
         torch.set_num_threads(configs[0].torch_threads or 1)
         self._open = assemble(configs)
         self._population = self._open.__enter__()
-        self._recorder = Recorder([[] for _ in configs], configs[0].log.every, Silent())
+        self._recorder = Recorder(self._population.objective, [[] for _ in configs], configs[0].log.every, Silent())
         self._slots = configs[0].a2c.n_envs * configs[0].a2c.n_steps
         self._n_members = n_members
         self._done = 0
@@ -96,9 +96,9 @@ class Training:
         marks, in_engine = [time.perf_counter()], self.seconds["engine"]
         rollout = self._population.collector.collect()
         marks.append(time.perf_counter())
-        batch = estimate(self._population, rollout)
+        batch, back = estimate(self._population, rollout)
         marks.append(time.perf_counter())
-        statistics = update(self._population, batch, 0.0)
+        statistics = update(self._population, batch, back, 0.0)
         marks.append(time.perf_counter())
         self._done += self._slots
         self._recorder.record(self._done, rollout, statistics, last=False)

@@ -121,6 +121,6 @@ def advance(population: Population, n_updates: int, progress: float = 0.0) -> li
     """Take some updates, as the loop does, without logging."""
     statistics = []
     for _ in range(n_updates):
-        batch = estimate(population, population.collector.collect())
-        statistics.append(update(population, batch, progress))
+        batch, back = estimate(population, population.collector.collect())
+        statistics.append(update(population, batch, back, progress))
     return statistics

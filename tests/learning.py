@@ -22,7 +22,7 @@ def train_in_memory(configs: Sequence[RunConfig]) -> tuple[list[float | None], l
     first = resolved[0]
     budget = Budget(total_steps=first.total_steps, steps_per_update=first.a2c.n_steps * first.a2c.n_envs)
     with assemble(resolved) as population:
-        recorder = Recorder([[] for _ in resolved], first.total_steps, Silent())
+        recorder = Recorder(population.objective, [[] for _ in resolved], first.total_steps, Silent())
         train(population, budget, recorder)
         recent = [recorder.recent_return(member) for member in range(len(resolved))]
         return recent, greedy_returns(population, first, len(resolved))
@@ -40,8 +40,8 @@ def greedy_returns(population: Population, config: RunConfig, n_members: int) ->
             for leaf in population.observe.leaves
         )
         policy = population.architecture.policy(population.observe(values))
-        actions = population.distribution.mode(policy)[:, 0].numpy()
-        step = engine.step(population.distribution.to_environment(actions))
+        actions = population.objective.distribution.mode(policy)[:, 0].numpy()
+        step = engine.step(population.objective.distribution.to_environment(actions))
         returns += np.where(running, step.reward, 0.0)
         running &= ~(step.terminated | step.truncated)
         observation = step.observation

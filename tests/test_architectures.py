@@ -15,6 +15,7 @@ from acexp.architectures import (
     Interface,
     ModuleArchitecture,
 )
+from acexp.architectures.base import ACTIVATIONS
 from acexp.core.errors import UserError
 
 CPU = torch.device("cpu")
@@ -44,7 +45,7 @@ def inputs(interface: Interface, n_members: int = 2, batch: int = 3) -> tuple[Te
 def test_outputs_have_the_shapes_of_the_interface(name: str, interface: Interface) -> None:
     network = build(name, interface)
     x = inputs(interface)
-    policy, value = network.policy_and_value(x)
+    policy, value = network.evaluate(x)[:2]
     assert policy.shape == (2, 3, interface.n_parameters)
     assert value.shape == (2, 3)
     assert torch.equal(policy, network.policy(x))
@@ -59,10 +60,51 @@ def test_a_member_is_the_same_whoever_else_is_there(name: str, interface: Interf
     for key, tensor in alone.parameters.named().items():
         assert torch.equal(three.parameters.named()[key][:1], tensor), key
     x = inputs(interface, 3)
-    policy, value = three.policy_and_value(x)
-    policy_alone, value_alone = alone.policy_and_value(tuple(part[:1] for part in x))
+    policy, value = three.evaluate(x)[:2]
+    policy_alone, value_alone = alone.evaluate(tuple(part[:1] for part in x))[:2]
     torch.testing.assert_close(policy[:1], policy_alone)
     torch.testing.assert_close(value[:1], value_alone)
+
+
+WAYS_BACK = {
+    "both losses": (True, True, ("actor", "trunk", "critic")),
+    "the actor's": (True, False, ("actor", "trunk")),
+    "the actor's, without the trunk": (True, False, ("actor",)),
+    "the critic's": (False, True, ("trunk", "critic")),
+    "the critic's, without the trunk": (False, True, ("critic",)),
+}
+
+
+def check_the_way_back(network: Architecture, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]) -> None:
+    """Against autograd, through `policy` and `value`, which know no way back."""
+    with_policy, with_values, modules = way
+    x = inputs(interface, network.parameters.n_members)
+    *outputs, back = network.evaluate(x)
+    gradients = [torch.randn_like(output) for output in outputs]
+    given = [g if wanted else None for g, wanted in zip(gradients, (with_policy, with_values), strict=True)]
+    present = [module for module in modules if module in network.parameters.modules]
+    leaves = network.parameters.of(*present)
+    for leaf in leaves:
+        leaf.requires_grad_()
+    chosen = [(f(x), g) for f, g in zip((network.policy, network.value), given, strict=True) if g is not None]
+    expected = torch.autograd.grad([f for f, _ in chosen], leaves, [g for _, g in chosen])
+    found = back(given[0], given[1], modules)
+    torch.testing.assert_close(found, torch.cat([part.flatten(1) for part in expected], 1), rtol=1e-5, atol=1e-6)
+    assert torch.equal(back(given[0], given[1], modules), found), "a second time"
+
+
+@pytest.mark.parametrize("way", WAYS_BACK.values(), ids=WAYS_BACK)
+@pytest.mark.parametrize("interface", INTERFACES.values(), ids=INTERFACES)
+@pytest.mark.parametrize("name", ["separate", "shared"])
+def test_the_way_back_is_autograds(name: str, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]) -> None:
+    check_the_way_back(build(name, interface), interface, way)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden_sizes", [[], [7], [7, 6, 5]], ids=str)
+def test_the_way_back_through_every_perceptron(activation: str, hidden_sizes: list[int]) -> None:
+    network = build("shared", VECTOR, activation=activation, hidden_sizes=hidden_sizes, log_std_init=-1.0)
+    check_the_way_back(network, VECTOR, WAYS_BACK["both losses"])
 
 
 def reference(network: Architecture, module: str, member: int, activation: nn.Module) -> Iterator[nn.Module]:
@@ -166,7 +208,7 @@ def test_a_plain_module_is_stacked_and_sorted_into_modules() -> None:
     assert network.parameters.modules == ("actor", "trunk", "critic")
     assert network.parameters.size("trunk") == 5 * 16 + 16 + 2 * 16
     (x,) = inputs(VECTOR, 3)
-    policy, value = network.policy_and_value((x,))
+    policy, value = network.evaluate((x,))[:2]
     for member in range(3):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(member)

@@ -97,6 +97,7 @@ def test_atari_ram_is_a_vector_that_gymnasium_steps() -> None:
 def test_auto_takes_the_fastest_that_can() -> None:
     assert choose_engine(PONG, EngineConfig()).name == "ale"
     assert choose_engine(CARTPOLE, EngineConfig()).name == "gymnasium"
+    assert choose_engine(EnvironmentConfig(id="CliffWalking-v1"), EngineConfig()).name == "tabular"
     with_mode = EnvironmentConfig(id="ALE/Pong-v5", kwargs={"mode": 1})
     assert choose_engine(with_mode, EngineConfig()).name == "gymnasium"
 

@@ -14,10 +14,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from acexp.config import RunConfig
+from acexp.core.distributions import Categorical
+from acexp.core.losses import Objective
+from acexp.core.types import Hyperparameters
 from acexp.metrics import Recorder, Silent
 from acexp.run_directory import Status
 from acexp.runner import Outcome
@@ -178,4 +183,5 @@ def test_an_error_of_ours_is_loud_and_on_file(config: Config, train: Train, monk
 
 
 def test_a_recorder_without_episodes_has_no_return() -> None:
-    assert Recorder([[]], 100, Silent()).recent_return() is None
+    nothing = Objective(Categorical(gym.spaces.Discrete(2)), Hyperparameters(*(torch.zeros(1) for _ in range(4))))
+    assert Recorder(nothing, [[]], 100, Silent()).recent_return() is None

@@ -109,12 +109,12 @@ def test_one_update_equals_stable_baselines3(
         if terminates:
             rollout.terminated[-1, 0, 1] = True
         fill(model, rollout)
-        batch = estimate(population, rollout)
+        batch, back = estimate(population, rollout)
         theirs_advantages = torch.from_numpy(model.rollout_buffer.advantages).T.flatten()
         ours_advantages = batch.advantages.view(N_STEPS, N_ENVS).T.flatten()
         torch.testing.assert_close(ours_advantages, theirs_advantages, rtol=1e-4, atol=1e-5)
 
-        statistics = update(population, batch, 0.0)
+        statistics = update(population, batch, back, 0.0)
         model.train()
         assert float(statistics.norms[0].before.norm()) > 0.5, "the test needs a gradient that is clipped"
         for (mine, theirs), before in zip(pairs, start, strict=True):
@@ -176,7 +176,7 @@ def test_published_pong_equals_stable_baselines3_update_by_update(config: Callab
             if n == 1:
                 rollout.rewards[2, 0] = torch.tensor([1.0, -1.0, 1.0, 0.0])  # points are rare
             fill(model, rollout)
-            clipped += float(update(population, estimate(population, rollout), 0.0).norms[0].clipped)
+            clipped += float(update(population, *estimate(population, rollout), 0.0).norms[0].clipped)
             model.train()
             for mine, theirs in pairs:
                 torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=1e-6)

@@ -19,6 +19,13 @@ LUNAR = ("env=lunarlander", "a2c.n_envs=4", "a2c.n_steps=8", "optim.anneal=none"
 CHEETAH = ("env=halfcheetah", "a2c.n_envs=2", "a2c.n_steps=8", "optim.anneal=none")
 
 
+def scalars(config: RunConfig, n_updates: int) -> dict[str, float]:
+    """What would be logged of the last of some updates."""
+    with assemble([resolve(config)]) as population:
+        last = advance(population, n_updates)[-1:]
+        return {tag: float(x) for tag, x in tags.per_update(population.objective, last).items()}
+
+
 def trained(config: RunConfig, n_updates: int) -> tuple[dict[str, torch.Tensor], list[UpdateStatistics]]:
     with assemble([resolve(config)]) as population:
         statistics = advance(population, n_updates)
@@ -88,7 +95,7 @@ def test_both_optimizers_take_their_gradients_at_the_same_parameters(config: Con
 
 def norms(statistics: list[UpdateStatistics]) -> dict[str, torch.Tensor]:
     """Every norm at every update, `[U]`."""
-    return {tag: values[:, 0] for tag, values in tags.per_update(statistics).items() if tag.startswith("grad_norm/")}
+    return {tag: values[:, 0] for tag, values in tags.norms(statistics).items() if tag.startswith("grad_norm/")}
 
 
 GRID = [
@@ -158,19 +165,16 @@ def test_the_norms_are_those_of_the_gradients(config: Config) -> None:
 def test_losses_add_up_to_the_total(config: Config) -> None:
     settings = (*LUNAR, "a2c.value_coef=0.25", "a2c.entropy_coef=0.5")
     for layout, value_coef in (("single", 0.25), ("dual", 1.0)):
-        _, (s,) = trained(config(*settings, f"optim={layout}"), 1)
-        assert float(s.total_loss) == pytest.approx(
-            float(s.actor_loss + s.entropy_loss + value_coef * s.critic_loss), rel=1e-5
-        )
-        assert float(s.entropy_loss) == pytest.approx(-0.5 * float(s.entropy), rel=1e-5)
+        s = scalars(config(*settings, f"optim={layout}"), 1)
+        parts = s["losses/actor"] + s["losses/entropy"] + value_coef * s["losses/critic"]
+        assert s["losses/total"] == pytest.approx(parts, rel=1e-5)
+        assert s["losses/entropy"] == pytest.approx(-0.5 * s["policy/entropy"], rel=1e-5)
 
 
 def test_a_higher_entropy_bonus_keeps_more_entropy(config: Config) -> None:
-    entropies = [
-        float(trained(config(*LUNAR, "optim.learning_rate=1e-2", f"a2c.entropy_coef={c}"), 60)[1][-1].entropy)
-        for c in (0.0, 1.0)
-    ]
-    assert entropies[1] > entropies[0]
+    settings = (*LUNAR, "optim.learning_rate=1e-2")
+    without, bonus = (scalars(config(*settings, f"a2c.entropy_coef={c}"), 60)["policy/entropy"] for c in (0.0, 1.0))
+    assert bonus > without
 
 
 def test_annealing_shrinks_the_steps(config: Config) -> None:

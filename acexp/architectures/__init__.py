@@ -1,6 +1,13 @@
 """Layer 1: networks of a whole population, from observations to policy parameters and values."""
 
-from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, ConvolutionConfig, Interface
+from acexp.architectures.base import (
+    ARCHITECTURES,
+    Architecture,
+    ArchitectureConfig,
+    ConvolutionConfig,
+    Interface,
+    Pullback,
+)
 from acexp.architectures.module import ModuleArchitecture, register_module
 from acexp.architectures.separate import Separate
 from acexp.architectures.shared import Shared
@@ -12,6 +19,7 @@ __all__ = [
     "ConvolutionConfig",
     "Interface",
     "ModuleArchitecture",
+    "Pullback",
     "Separate",
     "Shared",
     "register_module",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from acexp.core.errors import UserError
@@ -14,12 +15,26 @@ from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 from acexp.core.registry import Registry
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "elu": torch.nn.functional.elu,
-    "gelu": torch.nn.functional.gelu,
-    "silu": torch.nn.functional.silu,
+
+class Activation(NamedTuple):
+    """A function applied to each entry, and the way back.
+
+    Attributes:
+        forward: `y = f(x)`.
+        backward: the gradient by x, from the gradient by y, x and y.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+_aten = torch.ops.aten
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": Activation(torch.tanh, lambda gradient, x, y: _aten.tanh_backward(gradient, y)),
+    "relu": Activation(torch.relu, lambda gradient, x, y: _aten.threshold_backward(gradient, y, 0)),
+    "elu": Activation(F.elu, lambda gradient, x, y: _aten.elu_backward(gradient, 1, 1, 1, False, x)),
+    "gelu": Activation(F.gelu, lambda gradient, x, y: _aten.gelu_backward(gradient, x)),
+    "silu": Activation(F.silu, lambda gradient, x, y: _aten.silu_backward(gradient, x)),
 }
 INITIALIZATIONS = ("orthogonal", "torch")
 
@@ -98,6 +113,22 @@ class Interface:
     n_parameters: int
 
 
+class Pullback(Protocol):
+    """The way back from the outputs of both networks to their parameters. It may be called more than once."""
+
+    def __call__(self, policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+        """The gradient of losses, one per member, by each member's parameters.
+
+        Args:
+            policy: their gradient by the policy's parameters, `[M, B, K]`, or None if they do not depend on them.
+            values: their gradient by the values, `[M, B]`, or None.
+            modules: by whose parameters, `actor`, `trunk` or `critic`; those that the architecture lacks may be named.
+
+        Returns:
+            `[M, P']`, the modules' parameters in column order.
+        """
+
+
 class Architecture(Protocol):
     """The actors and critics of M members.
 
@@ -112,8 +143,8 @@ class Architecture(Protocol):
     def value(self, inputs: Inputs) -> Tensor:
         """The critic's output, `[M, B]`."""
 
-    def policy_and_value(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Both, `[M, B, K]` and `[M, B]`, computing what they share once."""
+    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
+        """Both, `[M, B, K]` and `[M, B]`, computing what they share once, and the way back from them."""
 
     def describe(self) -> list[tuple[str, str]]:
         """The layers as (name, what it is) rows, for people."""

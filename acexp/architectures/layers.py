@@ -2,12 +2,15 @@
 
 Stacking is the whole trick of a population: one `baddbmm` on `[M, in, out]` weights does the work of M small linear
 layers for the price, at these sizes, of one.
+
+Called, a layer gives its output. `trace` gives the way back as well, written out by hand: at these sizes autograd's
+bookkeeping takes longer than the arithmetic (docs/decisions/0005). What is dear by itself is left to autograd.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,6 +29,15 @@ GAIN_VALUE = 1.0
 
 Weights = Iterator[Tensor]
 """The parameters `[M, *shape]` of a network in the order of its specs; each layer takes its own."""
+
+Gradients = list[Tensor]
+"""By the parameters of a layer, in the order of its specs."""
+
+ToParameters = Callable[[Tensor], Gradients]
+"""From the gradient by a network's output to that by its parameters."""
+
+ToAll = Callable[[Tensor], tuple[Tensor, Gradients]]
+"""From the gradient by a layer's output to that by its input, and by its parameters."""
 
 
 def _weight(init: str, gain: float, fan_in: int, *, transposed: bool) -> Initializer:
@@ -83,6 +95,24 @@ class Linear:
             # A product with one column is summed in an order that depends on M; this one is the same for every M.
             return (x * weight.mT).sum(-1, keepdim=True) + bias.unsqueeze(1)
         return torch.baddbmm(bias.unsqueeze(1), x, weight)
+
+    def to_parameters(self, x: Tensor, gradient: Tensor) -> Gradients:
+        """From the gradient by the output, which came of `x`."""
+        by_weight = (x * gradient).sum(1).unsqueeze(-1) if self.n_out == 1 else torch.bmm(x.mT, gradient)
+        return [by_weight, gradient.sum(1)]
+
+    def to_input(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        """From the gradient by the output."""
+        return gradient * weight.mT if self.n_out == 1 else torch.bmm(gradient, weight.mT)
+
+    def trace(self, weights: Weights, x: Tensor) -> tuple[Tensor, ToAll]:
+        """The output, and the way back."""
+        weight, bias = next(weights), next(weights)
+
+        def back(gradient: Tensor) -> tuple[Tensor, Gradients]:
+            return self.to_input(weight, gradient), self.to_parameters(x, gradient)
+
+        return self(iter((weight, bias)), x), back
 
     def describe(self) -> list[tuple[str, str]]:
         return [(self.name, f"Linear({self.n_in}, {self.n_out})")]
@@ -145,6 +175,17 @@ class Convolutions:
         features = members[0].unsqueeze(0) if len(members) == 1 else torch.stack(members)
         return torch.relu(self._head()(weights, features))
 
+    def trace(self, weights: Weights, x: Tensor) -> tuple[Tensor, ToParameters]:
+        """The features, and the way back."""
+        leaves = [next(weights).detach().requires_grad_() for _ in self.specs()]
+        with torch.enable_grad():
+            features = self(iter(leaves), x)
+
+        def back(gradient: Tensor) -> Gradients:
+            return list(torch.autograd.grad(features, leaves, gradient, retain_graph=True))
+
+        return features.detach(), back
+
     def describe(self) -> list[tuple[str, str]]:
         rows = []
         for i, ((channels, kernel, stride), size) in enumerate(zip(self._layers(), self._sizes(), strict=False)):
@@ -169,10 +210,32 @@ class Perceptron:
         return [spec for layer in self.layers for spec in layer.specs()]
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        activate = ACTIVATIONS[self.activation]
+        activate = ACTIVATIONS[self.activation].forward
         for layer in self.layers:
             x = activate(layer(weights, x))
         return x
+
+    def trace(self, weights: Weights, x: Tensor) -> tuple[Tensor, ToParameters]:
+        """The features, and the way back."""
+        activate, activate_back = ACTIVATIONS[self.activation]
+        passed = []
+        for layer in self.layers:
+            weight, bias = next(weights), next(weights)
+            before = layer(iter((weight, bias)), x)
+            after = activate(before)
+            passed.append((layer, weight, x, before, after))
+            x = after
+
+        def back(gradient: Tensor) -> Gradients:
+            gradients: Gradients = []
+            for layer, weight, x, before, after in reversed(passed):
+                gradient = activate_back(gradient, before, after)
+                gradients[:0] = layer.to_parameters(x, gradient)
+                if layer is not self.layers[0]:
+                    gradient = layer.to_input(weight, gradient)
+            return gradients
+
+        return x, back
 
     def describe(self) -> list[tuple[str, str]]:
         return [(name, f"{text}, {self.activation}") for layer in self.layers for name, text in layer.describe()]
@@ -195,6 +258,19 @@ class Body:
         features = [part(weights, x) for part, x in zip(self.parts, inputs, strict=True)]
         return features[0] if len(features) == 1 else torch.cat(features, -1)
 
+    def trace(self, weights: Weights, inputs: Inputs) -> tuple[Tensor, ToParameters]:
+        """The features, and the way back."""
+        traced = [part.trace(weights, x) for part, x in zip(self.parts, inputs, strict=True)]
+        if len(traced) == 1:
+            return traced[0]
+        sizes = [part.n_out for part in self.parts]
+
+        def back(gradient: Tensor) -> Gradients:
+            by_parts = torch.split(gradient, sizes, -1)
+            return [by for (_, part), by_part in zip(traced, by_parts, strict=True) for by in part(by_part)]
+
+        return torch.cat([features for features, _ in traced], -1), back
+
     def describe(self) -> list[tuple[str, str]]:
         return [row for part in self.parts for row in part.describe()]
 
@@ -216,6 +292,20 @@ class PolicyHead:
         if not self.n_log_std:
             return output
         return torch.cat((output, next(weights).unsqueeze(1).expand(-1, output.shape[1], -1)), -1)
+
+    def trace(self, weights: Weights, features: Tensor) -> tuple[Tensor, ToAll]:
+        """The policy's parameters, and the way back."""
+        output, back_linear = self.linear.trace(weights, features)
+        if not self.n_log_std:
+            return output, back_linear
+        log_std = next(weights).unsqueeze(1).expand(-1, output.shape[1], -1)
+
+        def back(gradient: Tensor) -> tuple[Tensor, Gradients]:
+            by_output, by_log_std = torch.split(gradient, [self.linear.n_out, self.n_log_std], -1)
+            by_features, gradients = back_linear(by_output)
+            return by_features, [*gradients, by_log_std.sum(1)]
+
+        return torch.cat((output, log_std), -1), back
 
     def describe(self) -> list[tuple[str, str]]:
         log_std = [("log_std", f"Parameter({self.n_log_std})")] if self.n_log_std else []
@@ -243,6 +333,11 @@ def policy_head(config: ArchitectureConfig, interface: Interface, n_features: in
     """The actor's last layer."""
     linear = Linear("policy", n_features, interface.n_outputs, config.init, GAIN_POLICY)
     return PolicyHead(linear, interface.n_parameters - interface.n_outputs, config.log_std_init)
+
+
+def columns(gradients: Gradients) -> Tensor:
+    """Gradients by neighbouring parameters `[M, *shape]`, side by side: `[M, P']`."""
+    return torch.cat([gradient.flatten(1) for gradient in gradients], 1)
 
 
 def value_head(config: ArchitectureConfig, n_features: int) -> Linear:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, Interface
-from acexp.architectures.layers import constant
+from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, Interface, Pullback
+from acexp.architectures.layers import columns, constant
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
-from acexp.core.parameters import Parameters, ParameterSpec
+from acexp.core.parameters import MODULES, Parameters, ParameterSpec
 
 N = TypeVar("N", bound=type[nn.Module])
 
@@ -75,6 +75,7 @@ class ModuleArchitecture:
 
         stacked = self.parameters.named()
         self._weights = {name: stacked[".".join(home)] for name, home in homes.items()}
+        self._homes = {name: home for name, (home, _) in homes.items()}
         with torch.no_grad():
             for name, tensor in self._weights.items():
                 tensor.copy_(torch.stack([instance.get_parameter(name) for instance in instances]))
@@ -108,14 +109,34 @@ class ModuleArchitecture:
             )
 
     def policy(self, inputs: Inputs) -> Tensor:
-        return self.policy_and_value(inputs)[0]
+        policy: Tensor = self._forward(self._weights, *inputs)[0]
+        return policy
 
     def value(self, inputs: Inputs) -> Tensor:
-        return self.policy_and_value(inputs)[1]
+        value: Tensor = self._forward(self._weights, *inputs)[1]
+        return value
 
-    def policy_and_value(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        policy, value = self._forward(self._weights, *inputs)
-        return policy, value
+    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
+        leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._weights.items()}
+        with torch.enable_grad():
+            outputs = self._forward(leaves, *inputs)
+
+        def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+            given = [pair for pair in zip(outputs, (policy, values), strict=True) if pair[1] is not None]
+            names = [name for module in MODULES if module in modules for name in self._homes_of(module)]
+            gradients = torch.autograd.grad(
+                [output for output, _ in given],
+                [leaves[name] for name in names],
+                [gradient for _, gradient in given],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            return columns(list(gradients))
+
+        return outputs[0].detach(), outputs[1].detach(), back
+
+    def _homes_of(self, module: str) -> list[str]:
+        return [name for name, home in self._homes.items() if home == module]
 
     def describe(self) -> list[tuple[str, str]]:
         leaves = [(name, child) for name, child in self._template.named_modules() if not list(child.children())]

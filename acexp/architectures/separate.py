@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
 
-from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface
-from acexp.architectures.layers import body, policy_head, value_head
+from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface, Pullback
+from acexp.architectures.layers import Gradients, body, columns, policy_head, value_head
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 
@@ -41,8 +41,24 @@ class Separate:
         weights = iter(self.parameters.of("critic"))
         return self._value(weights, self._body(weights, inputs)).squeeze(-1)
 
-    def policy_and_value(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        return self.policy(inputs), self.value(inputs)
+    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
+        actor, critic = iter(self.parameters.of("actor")), iter(self.parameters.of("critic"))
+        actor_features, back_actor = self._body.trace(actor, inputs)
+        output, back_policy = self._policy.trace(actor, actor_features)
+        critic_features, back_critic = self._body.trace(critic, inputs)
+        value, back_value = self._value.trace(critic, critic_features)
+
+        def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+            gradients: Gradients = []
+            if policy is not None and "actor" in modules:
+                by_features, by_head = back_policy(policy)
+                gradients += [*back_actor(by_features), *by_head]
+            if values is not None and "critic" in modules:
+                by_features, by_head = back_value(values.unsqueeze(-1))
+                gradients += [*back_critic(by_features), *by_head]
+            return columns(gradients)
+
+        return output, value.squeeze(-1), back
 
     def describe(self) -> list[tuple[str, str]]:
         actor = self._body.describe() + self._policy.describe()

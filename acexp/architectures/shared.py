@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
 
-from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface
-from acexp.architectures.layers import body, policy_head, value_head
+from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface, Pullback
+from acexp.architectures.layers import Gradients, body, columns, policy_head, value_head
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 
@@ -36,10 +37,25 @@ class Shared:
     def value(self, inputs: Inputs) -> Tensor:
         return self._value(iter(self.parameters.of("critic")), self._features(inputs)).squeeze(-1)
 
-    def policy_and_value(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        features = self._features(inputs)
-        policy = self._policy(iter(self.parameters.of("actor")), features)
-        return policy, self._value(iter(self.parameters.of("critic")), features).squeeze(-1)
+    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
+        features, back_trunk = self._trunk.trace(iter(self.parameters.of("trunk")), inputs)
+        output, back_policy = self._policy.trace(iter(self.parameters.of("actor")), features)
+        value, back_value = self._value.trace(iter(self.parameters.of("critic")), features)
+
+        def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+            by_actor: Gradients = []
+            by_critic: Gradients = []
+            by_features: list[Tensor] = []
+            if policy is not None:
+                gradient, by_actor = back_policy(policy)
+                by_features.append(gradient)
+            if values is not None:
+                gradient, by_critic = back_value(values.unsqueeze(-1))
+                by_features.append(gradient)
+            by_trunk = back_trunk(functools.reduce(torch.add, by_features)) if "trunk" in modules else []
+            return columns([*by_actor, *by_trunk, *by_critic])
+
+        return output, value.squeeze(-1), back
 
     def _features(self, inputs: Inputs) -> Tensor:
         return self._trunk(iter(self.parameters.of("trunk")), inputs)

@@ -60,15 +60,16 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
     sections.append(("Policy and value of it", [*policy, ("value", f"{e.value:.4f}")]))
 
     steps, envs = e.batch
-    scalars = {tag: float(values[0, 0]) for tag, values in tags.per_update([e.update]).items()}
     losses = [
-        (tag.removeprefix("losses/"), f"{scalars[tag] + 0.0:.6f}") for tag in scalars if tag.startswith("losses/")
+        (tag.removeprefix("losses/"), f"{value + 0.0:.6f}")
+        for tag, value in e.scalars.items()
+        if tag.startswith("losses/")
     ]
     sections.append((f"Losses of one batch of {steps} steps x {envs} environments", losses))
     stepped = {f"optim_{loss}": f"steps {', '.join(modules)}" for loss, modules in e.groups.items()}
     norms = [
-        (part, f"{scalars[before]:.6f} -> {scalars[after]:.6f}  {stepped.get(part, '')}".rstrip())
-        for part, (before, after) in tags.clip_charts(scalars).items()
+        (part, f"{e.scalars[before]:.6f} -> {e.scalars[after]:.6f}  {stepped.get(part, '')}".rstrip())
+        for part, (before, after) in tags.clip_charts(e.scalars).items()
     ]
     sections.append(("Gradient norms before -> after clipping", norms))
     return sections

@@ -55,6 +55,9 @@ class Distribution(Protocol):
     def entropy(self, parameters: Tensor) -> Tensor:
         """Entropy in nats: `[..., K]` -> `[...]`."""
 
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        """A loss's gradient by the parameters, `[..., K]`, from that by log_prob and that by entropy, `[...]` each."""
+
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         """Mean standard deviation over the action's dimensions, `[...]`; None where there is no such thing."""
 
@@ -80,6 +83,19 @@ def categorical_entropy(logits: Tensor) -> Tensor:
 def categorical_log_prob(logits: Tensor, actions: Tensor) -> Tensor:
     """`log softmax(logits)[action]`, never the log of a softmax, which underflows: `[..., n]`, `[...]` -> `[...]`."""
     return F.log_softmax(logits, dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def categorical_gradient(logits: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+    """With p = softmax(logits) and entropy H, `[..., n]`, `[...]` x 3 -> `[..., n]`.
+
+    `d log p_a / d logits = onehot(a) - p` and `dH / d logits = -p (log p + H)`.
+    """
+    log_p = F.log_softmax(logits, dim=-1)
+    p = log_p.exp()
+    entropy = -(p * log_p).sum(-1, keepdim=True)
+    by_log_prob, by_entropy = by_log_prob.unsqueeze(-1), by_entropy.unsqueeze(-1)
+    gradient = p.mul_((log_p + entropy).mul_(by_entropy).add_(by_log_prob)).neg_()
+    return gradient.scatter_add_(-1, actions.unsqueeze(-1), by_log_prob)
 
 
 class Categorical:
@@ -108,6 +124,9 @@ class Categorical:
 
     def entropy(self, parameters: Tensor) -> Tensor:
         return categorical_entropy(parameters)
+
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        return categorical_gradient(parameters, actions, by_log_prob, by_entropy)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return None
@@ -151,6 +170,10 @@ class MultiCategorical:
     def entropy(self, parameters: Tensor) -> Tensor:
         return torch.stack([categorical_entropy(part) for part in torch.split(parameters, self._sizes, -1)], -1).sum(-1)
 
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        parts = zip(torch.split(parameters, self._sizes, -1), actions.unbind(-1), strict=True)
+        return torch.cat([categorical_gradient(*part, by_log_prob, by_entropy) for part in parts], -1)
+
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return None
 
@@ -192,6 +215,12 @@ class Bernoulli:
     def entropy(self, parameters: Tensor) -> Tensor:
         """`softplus(l) - l sigmoid(l)` for each coin, which is `-p log p - (1-p) log(1-p)`."""
         return (F.softplus(parameters) - parameters * torch.sigmoid(parameters)).sum(-1)
+
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        """With p = sigmoid(logit): `d log prob / d logit = a - p`, `dH / d logit = -logit p (1 - p)`."""
+        p = torch.sigmoid(parameters)
+        by_logit = (actions - p) * by_log_prob.unsqueeze(-1)
+        return by_logit - parameters * p * (1.0 - p) * by_entropy.unsqueeze(-1)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return None
@@ -246,6 +275,15 @@ class DiagonalGaussian:
     def entropy(self, parameters: Tensor) -> Tensor:
         """`log std + log sqrt(2 pi) + 1/2`, summed over the dimensions."""
         return parameters.chunk(2, -1)[1].sum(-1) + self.n_outputs * (LOG_SQRT_2PI + 0.5)
+
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        """With `z = (a - mean) / std`: log prob gives `z / std` by the mean and `z^2 - 1` by log std; the entropy 1."""
+        mean, log_std = parameters.chunk(2, -1)
+        precision = torch.exp(-log_std)
+        z = (actions - mean).mul_(precision)
+        by_log_prob = by_log_prob.unsqueeze(-1)
+        by_log_std = z.square().sub_(1.0).mul_(by_log_prob).add_(by_entropy.unsqueeze(-1))
+        return torch.cat((z.mul_(precision).mul_(by_log_prob), by_log_std), -1)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return parameters.chunk(2, -1)[1].exp().mean(-1)

@@ -1,25 +1,91 @@
 """The losses of advantage actor-critic, per member and over valid slots only (Mnih et al., 2016).
 
-Every function maps `[M, B]` to `[M]`; `weight` comes from `statistics.mean_weights`, which makes their sums means. The
-members' losses are later summed, never averaged: the gradient of a sum with respect to one member's parameters is that
-member's own gradient, whoever else is in the population.
+Each member has a loss of its own, and only its own parameters follow its gradient. The networks learn from the losses'
+gradients by what the networks put out, which are written out by hand; the losses themselves are for who reads the log,
+and are computed when somebody does.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 from torch import Tensor
 
-
-def policy_gradient_loss(log_prob: Tensor, advantages: Tensor, weight: Tensor) -> Tensor:
-    """`-mean(log pi(a|s) * A)`; the advantages carry no gradient."""
-    return -(log_prob * (advantages.detach() * weight)).sum(-1)
+from acexp.core.distributions import Distribution
+from acexp.core.types import Batch, Hyperparameters
 
 
-def entropy_loss(entropy: Tensor, entropy_coef: Tensor) -> Tensor:
-    """`-entropy_coef * H`: minimizing it keeps the policy from collapsing. Both are `[M]`, H a mean already."""
-    return -entropy_coef * entropy
+class Losses(NamedTuple):
+    """Means over valid slots, `[..., M]` each.
+
+    Attributes:
+        actor: `-mean(log pi(a|s) * A)`.
+        critic: `mean((V(s) - R)^2)`.
+        entropy: `-entropy_coef * H`: minimizing it keeps the policy from collapsing.
+        mean_entropy: H, in nats.
+    """
+
+    actor: Tensor
+    critic: Tensor
+    entropy: Tensor
+    mean_entropy: Tensor
 
 
-def value_loss(values: Tensor, returns: Tensor, weight: Tensor) -> Tensor:
-    """`mean((V(s) - R)^2)`; the returns carry no gradient."""
-    return ((values - returns.detach()).square() * weight).sum(-1)
+class OutputGradients(NamedTuple):
+    """The gradients of a loss by what the networks put out; None where it does not depend on it.
+
+    Attributes:
+        policy: by the policy's parameters, `[M, B, K]`.
+        values: by the values, `[M, B]`.
+    """
+
+    policy: Tensor | None
+    values: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What each member minimizes: `joint` (actor + entropy + value_coef * critic), `actor` (with entropy) or `critic`.
+
+    Attributes:
+        distribution: what the policy's parameters mean.
+        hyperparameters: the members' coefficients.
+    """
+
+    distribution: Distribution
+    hyperparameters: Hyperparameters
+
+    def losses(self, batch: Batch) -> Losses:
+        """Of a batch, or of many that were stacked: `[..., M, B]` -> `[..., M]`."""
+        log_prob = self.distribution.log_prob(batch.policy, batch.actions)
+        mean_entropy = (self.distribution.entropy(batch.policy) * batch.weight).sum(-1)
+        return Losses(
+            actor=-(log_prob * batch.advantages * batch.weight).sum(-1),
+            critic=((batch.values - batch.returns).square() * batch.weight).sum(-1),
+            entropy=-self.hyperparameters.entropy_coef * mean_entropy,
+            mean_entropy=mean_entropy,
+        )
+
+    def total(self, name: str, losses: Losses) -> Tensor:
+        """The sum that `joint`, `actor` or `critic` stands for, `[..., M]`."""
+        match name:
+            case "joint":
+                return losses.actor + losses.entropy + self.hyperparameters.value_coef * losses.critic
+            case "actor":
+                return losses.actor + losses.entropy
+        return losses.critic
+
+    def output_gradients(self, names: tuple[str, ...], batch: Batch) -> dict[str, OutputGradients]:
+        """Those of each of the named losses. Advantages and returns are targets: nothing flows through them."""
+        by_log_prob = (batch.advantages * batch.weight).neg_()
+        by_entropy = batch.weight * -self.hyperparameters.entropy_coef.unsqueeze(-1)
+        policy = self.distribution.gradient(batch.policy, batch.actions, by_log_prob, by_entropy)
+        values = (batch.values - batch.returns).mul_(batch.weight).mul_(2.0)
+        gradients = {}
+        for name in names:
+            weighted = values * self.hyperparameters.value_coef.unsqueeze(-1) if name == "joint" else values
+            gradients[name] = OutputGradients(
+                policy=None if name == "critic" else policy, values=None if name == "actor" else weighted
+            )
+        return gradients

@@ -69,7 +69,7 @@ class Parameters:
         self._tensors: dict[str, tuple[Tensor, ...]] = dict.fromkeys(MODULES, ())
         for module, spec, start, stop in self._layout():
             view = self.flat[:, start:stop].view(len(generators), *spec.shape)
-            self._tensors[module] += (view.detach().requires_grad_(),)
+            self._tensors[module] += (view,)
             if self.segments and self.segments[-1].module == module:
                 start = self.segments[-1].start
                 self.segments = self.segments[:-1]

@@ -38,11 +38,13 @@ def generalized_advantages(
     delta = rewards + gamma * bootstraps * values[1:] - values[:-1]
     decay = gamma * gae_lambda * continues
 
-    advantages = torch.empty_like(delta)
-    advantages[-1] = delta[-1]
-    for t in range(len(delta) - 2, -1, -1):
-        torch.addcmul(delta[t], decay[t], advantages[t + 1], out=advantages[t])
-    return advantages
+    steps = list(zip(delta.unbind(), decay.unbind(), strict=True))
+    advantage, _ = steps.pop()
+    advantages = [advantage]
+    for delta_t, decay_t in reversed(steps):
+        advantage = torch.addcmul(delta_t, decay_t, advantage)
+        advantages.append(advantage)
+    return torch.stack(advantages[::-1])
 
 
 def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,12 +61,11 @@ def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tens
     """
     gamma = gamma.view(-1, 1)
     continues = (~done).to(rewards.dtype)
-    sums = torch.empty_like(rewards)
-    running = start
-    for t in range(len(rewards)):
-        sums[t] = running * gamma + rewards[t]
-        running = sums[t] * continues[t]
-    return sums, running
+    sums, running = [], start
+    for reward, goes_on in zip(rewards.unbind(), continues.unbind(), strict=True):
+        sums.append(torch.addcmul(reward, running, gamma))
+        running = sums[-1] * goes_on
+    return torch.stack(sums), running
 
 
 def normalized(advantages: Tensor, weight: Tensor) -> Tensor:

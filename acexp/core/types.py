@@ -42,13 +42,13 @@ class Rollout(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A rollout, evaluated by the current networks; flat, a row for each member.
+    """A rollout, evaluated by the current networks; flat, a row for each member. It owns its tensors.
 
     Attributes:
-        policy: the actor's output `[M, B, K]`, with its graph.
-        values: the critic's output `[M, B]`, with its graph.
+        policy: the actor's output `[M, B, K]`.
+        values: the critic's output `[M, B]`.
         actions: `[M, B, *action_shape]`.
-        advantages, returns: targets `[M, B]`, without a graph.
+        advantages, returns: targets `[M, B]`.
         valid: float32 `[M, B]`, ones and zeros.
         weight: float32 `[M, B]`, what makes sums over valid slots their means.
     """
@@ -69,19 +69,6 @@ class Hyperparameters(NamedTuple):
     gae_lambda: Tensor
     entropy_coef: Tensor
     value_coef: Tensor
-
-
-class CriticFit(NamedTuple):
-    """What the critic said and what it was told, `[M, B]` each; whoever logs compares them, not every update.
-
-    Attributes:
-        values, returns: without a graph.
-        valid: ones and zeros.
-    """
-
-    values: Tensor
-    returns: Tensor
-    valid: Tensor
 
 
 class GroupNorms(NamedTuple):
@@ -105,26 +92,14 @@ class GroupNorms(NamedTuple):
 
 
 class UpdateStatistics(NamedTuple):
-    """What one update measured, `[M]` each but for the fit.
+    """What one update learned from and what it measured; losses are computed from it where somebody wants to see them.
 
     Attributes:
-        actor_loss: without the entropy term.
-        critic_loss: mean squared error.
-        entropy_loss: `-entropy_coef * H`.
-        total_loss: the sum that was optimized.
-        entropy: of the policy, in nats.
-        standard_deviation: of a Gaussian policy, else None.
-        fit: of the critic.
+        batch: what it learned from.
         norms: one per optimizer group.
-        learning: bool; False for a member that stands still since one of its gradients was not finite.
+        learning: bool `[M]`; False for a member that stands still since one of its gradients was not finite.
     """
 
-    actor_loss: Tensor
-    critic_loss: Tensor
-    entropy_loss: Tensor
-    total_loss: Tensor
-    entropy: Tensor
-    standard_deviation: Tensor | None
-    fit: CriticFit
+    batch: Batch
     norms: tuple[GroupNorms, ...]
     learning: Tensor

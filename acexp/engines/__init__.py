@@ -6,6 +6,7 @@ from acexp.engines.environment import EnvironmentConfig, is_atari
 from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco
+from acexp.engines.tabular import Tabular
 
 __all__ = [
     "ENGINES",
@@ -17,6 +18,7 @@ __all__ = [
     "Gymnasium",
     "Mujoco",
     "Step",
+    "Tabular",
     "choose_engine",
     "is_atari",
     "open_engine",

@@ -13,7 +13,7 @@ from acexp.core.registry import Registry
 from acexp.engines.environment import EnvironmentConfig
 
 AUTO = "auto"
-AUTO_ORDER = ("mujoco", "ale", "envpool", "gymnasium")
+AUTO_ORDER = ("mujoco", "ale", "tabular", "envpool", "gymnasium")
 """Fastest first: `auto` takes the first of these that steps the environment as Gymnasium does."""
 
 
@@ -23,7 +23,8 @@ class EngineConfig:
 
     Attributes:
         name: `auto` takes the fastest installed engine that can step the environment.
-        threads: of an engine that has its own; 0 lets it use every core.
+        threads: the most that an engine with threads of its own may use; 0 lets it use every core. It uses fewer where
+            they would have too little to do each.
     """
 
     name: str = AUTO

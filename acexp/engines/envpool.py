@@ -22,6 +22,7 @@ from acexp.engines.environment import (
     make,
     spec_of,
 )
+from acexp.engines.threads import worthwhile
 
 EQUAL = ("CartPole-v1", "CliffWalking-v1", "LunarLander-v3", "PongNoFrameskip-v4")
 """What tests compare with Gymnasium's; `auto` takes envpool for nothing else."""
@@ -76,7 +77,7 @@ class Envpool:
         pool = envpool.make_gymnasium(
             task,
             num_envs=len(seeds),
-            num_threads=min(config.threads, len(seeds)),
+            num_threads=_threads(environment, len(seeds), config.threads),
             env_seed=list(seeds),
             max_episode_steps=_NO_LIMIT if limit is None else limit,
             **settings,
@@ -146,6 +147,11 @@ def _task(environment: EnvironmentConfig) -> tuple[str, dict[str, Any]]:
         "reward_clip": False,
         "use_fire_reset": True,
     }
+
+
+def _threads(environment: EnvironmentConfig, n_envs: int, limit: int) -> int:
+    """A game's frame is work enough for a thread by itself."""
+    return min(limit, n_envs) if is_atari(environment) else worthwhile(n_envs, limit)
 
 
 def _size(space: gym.Space[Any]) -> int | None:

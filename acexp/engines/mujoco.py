@@ -13,7 +13,7 @@ from acexp.core.cores import available_cores
 from acexp.engines.base import ENGINES, EngineConfig, Step
 from acexp.engines.environment import EnvironmentConfig, is_installed, make, spec_of
 from acexp.engines.mujoco_tasks import TASKS
-from acexp.engines.threads import Crew
+from acexp.engines.threads import Crew, worthwhile
 
 
 @ENGINES.register("mujoco")
@@ -46,7 +46,7 @@ class Mujoco:
         self._position = np.zeros(len(seeds))
         self._done = np.zeros(len(seeds), np.bool_)
         self._actions: NDArray[Any] = np.zeros(0)
-        self._crew = Crew(min(n_threads, len(seeds)), self._advance)
+        self._crew = Crew(worthwhile(len(seeds), n_threads), self._advance)
         self.observation_space: gym.Space[Any] = model.observation_space
         self.action_space: gym.Space[Any] = model.action_space
 

@@ -5,6 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
+ENVIRONMENTS_PER_THREAD = 8
+"""To wake a thread takes about as long as five to ten steps of a small simulator (docs/performance.md)."""
+
+
+def worthwhile(n_envs: int, limit: int) -> int:
+    """How many threads pay for so many environments, `limit` at most."""
+    return max(1, min(limit, n_envs // ENVIRONMENTS_PER_THREAD))
+
 
 class Crew:
     """The calling thread and some helpers, which take jobs one at a time until none is left.

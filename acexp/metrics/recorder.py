@@ -11,12 +11,13 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from acexp.core.losses import Objective
 from acexp.core.types import Episode, Rollout, UpdateStatistics
 from acexp.metrics import tags
 from acexp.metrics.console import Display
 
 RECENT_EPISODES = 100
-FOLD_EVERY = 256
+FOLD_AT = 2**18
 SHOW_SECONDS = 0.2
 
 
@@ -52,12 +53,14 @@ class Recorder:
     longer written; AllDiverged is raised when none is left.
 
     Args:
+        objective: by which the updates' batches are scored.
         writers: those of each member.
         every: log interval in env steps.
         display: the console.
     """
 
-    def __init__(self, writers: Sequence[Sequence[Writer]], every: int, display: Display) -> None:
+    def __init__(self, objective: Objective, writers: Sequence[Sequence[Writer]], every: int, display: Display) -> None:
+        self._objective = objective
         self._writers = tuple(tuple(member) for member in writers)
         self._every = every
         self._display = display
@@ -87,7 +90,7 @@ class Recorder:
         if step >= self._next_log or last:
             self._log()
             self._next_log = (step // self._every + 1) * self._every
-        elif len(self._pending) >= FOLD_EVERY:
+        elif len(self._pending) * statistics.batch.values.numel() >= FOLD_AT:
             self._fold()
         now = time.perf_counter()
         if now - self._shown_at >= SHOW_SECONDS or last:
@@ -117,7 +120,7 @@ class Recorder:
 
     def _fold(self) -> None:
         """Add the pending updates to the running sums, so that a long interval does not fill the memory."""
-        for tag, values in tags.per_update(self._pending).items() if self._pending else ():
+        for tag, values in tags.per_update(self._objective, self._pending).items() if self._pending else ():
             exists = ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else torch.ones_like(values, dtype=torch.bool)
             total = torch.where(exists, values, 0.0).sum(0, dtype=torch.float64)
             count = exists.sum(0)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from acexp.core.losses import Objective
 from acexp.core.statistics import explained_variance
-from acexp.core.types import GroupNorms, UpdateStatistics
+from acexp.core.types import Batch, UpdateStatistics
 
 EPISODE_RETURN = "charts/episode_return"
 EPISODE_LENGTH = "charts/episode_length"
@@ -29,28 +30,28 @@ def after_clip(part: str) -> str:
     return f"grad_norm/{part}/after_clip"
 
 
-def per_update(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
+def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
     """Every tag's value at each of U updates, `[U, M]`."""
+    batches = Batch(*(torch.stack(parts) for parts in zip(*(s.batch for s in statistics), strict=True)))
+    losses = objective.losses(batches)
+    followed = [objective.total(group.group, losses) for group in statistics[0].norms]
     scalars = {
-        "losses/actor": torch.stack([s.actor_loss for s in statistics]),
-        "losses/critic": torch.stack([s.critic_loss for s in statistics]),
-        "losses/entropy": torch.stack([s.entropy_loss for s in statistics]),
-        "losses/total": torch.stack([s.total_loss for s in statistics]),
-        "policy/entropy": torch.stack([s.entropy for s in statistics]),
-        EXPLAINED_VARIANCE: explained_variance(
-            torch.stack([s.fit.values for s in statistics]),
-            torch.stack([s.fit.returns for s in statistics]),
-            torch.stack([s.fit.valid for s in statistics]),
-        ),
+        "losses/actor": losses.actor,
+        "losses/critic": losses.critic,
+        "losses/entropy": losses.entropy,
+        "losses/total": torch.stack(followed).sum(0),
+        "policy/entropy": losses.mean_entropy,
+        EXPLAINED_VARIANCE: explained_variance(batches.values, batches.returns, batches.valid),
     }
-    deviations = [s.standard_deviation for s in statistics if s.standard_deviation is not None]
-    if deviations:
-        scalars["policy/std"] = torch.stack(deviations)
-    return scalars | _norms([s.norms for s in statistics])
+    deviation = objective.distribution.standard_deviation(batches.policy)
+    if deviation is not None:
+        scalars["policy/std"] = (deviation * batches.weight).sum(-1)
+    return scalars | norms(statistics)
 
 
-def _norms(updates: Sequence[Sequence[GroupNorms]]) -> dict[str, Tensor]:
+def norms(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
     """Norms of groups, modules and everything. A part that two optimizers step counts both of its gradients."""
+    updates = [s.norms for s in statistics]
     scalars: dict[str, Tensor] = {}
     modules: dict[str, list[tuple[Tensor, Tensor]]] = {}
     groups: list[tuple[Tensor, Tensor]] = []

@@ -62,7 +62,6 @@ class OptimizerGroup:
         loss: `joint` (actor + value_coef * critic), `actor` or `critic`; also the group's name in the log.
         modules: what it steps, in column order.
         segments: where the modules stand in its gradient `[M, P']`.
-        tensors: the leaf tensors to differentiate by, in the same order.
     """
 
     def __init__(
@@ -75,7 +74,6 @@ class OptimizerGroup:
         self.loss = loss
         self.modules = tuple(module for module in parameters.modules if module in modules)
         columns, self.segments = parameters.columns(self.modules)
-        self.tensors = parameters.of(*self.modules)
         self._base_rate = torch.tensor([[config.learning_rate] for config in configs], device=columns.device)
         self._anneals = configs[0].anneal == "linear"
         self._algorithm: Algorithm = ALGORITHMS[configs[0].algorithm].build(columns, configs[0])
