@@ -34,4 +34,4 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> None:
         rollout = population.collector.collect()
         batch, back = estimate(population, rollout)
         statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates)
-        recorder.record(n * budget.steps_per_update, rollout, statistics, last=n == budget.n_updates)
+        recorder.record(n * budget.steps_per_update, rollout.episodes, statistics, last=n == budget.n_updates)

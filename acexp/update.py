@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -43,7 +45,7 @@ def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress:
     and takes no step, now or later.
     """
     before = module_norms(gradient, group.segments)
-    learning &= before.isfinite().all(1)
+    learning &= before.sum(1) < math.inf
     learning_rate = group.learning_rate(progress)
     if not learning.all():
         gradient, before = (torch.where(learning.unsqueeze(1), x, 0.0) for x in (gradient, before))

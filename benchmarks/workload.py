@@ -101,7 +101,7 @@ class Training:
         statistics = update(self._population, batch, back, 0.0)
         marks.append(time.perf_counter())
         self._done += self._slots
-        self._recorder.record(self._done, rollout, statistics, last=False)
+        self._recorder.record(self._done, rollout.episodes, statistics, last=False)
         marks.append(time.perf_counter())
         for part, spent in zip(("acting", "estimate", "update", "record"), np.diff(marks), strict=True):
             self.seconds[part] += float(spent)

@@ -126,6 +126,8 @@ def test_a_member_that_diverges_stands_still_and_the_others_go_on(config: Config
     assert "not finite" in (outcomes[1].error or "")
     assert all(tensor.isfinite().all() for tensor in parameters(outcomes[1].directory).values())
     assert "NaN" not in (outcomes[1].directory / "metrics.jsonl").read_text()
+    *_, last = metrics(outcomes[1].directory)
+    assert last["step"] == outcomes[1].steps, "what was finite until then is in the log"
     (alone,) = train(config(*settings, "optim.learning_rate=1e-4", "seed=2"), name="alone")
     for name, tensor in parameters(alone.directory).items():
         torch.testing.assert_close(parameters(outcomes[2].directory)[name], tensor, rtol=1e-4, atol=1e-5, msg=name)

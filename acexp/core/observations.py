@@ -109,7 +109,7 @@ class Leaf:
                 ],
                 -1,
             )
-        return x.reshape(*x.shape[:2], math.prod(self.shape))
+        return x if len(self.shape) == 1 else x.reshape(*x.shape[:2], math.prod(self.shape))
 
 
 def _image_layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:
@@ -183,6 +183,8 @@ def input_shapes(leaves: tuple[Leaf, ...]) -> tuple[tuple[int, ...], ...]:
 def encode(leaves: tuple[Leaf, ...], values: Leaves) -> Inputs:
     """Normalized leaves `[M, B, *shape]` -> the network's inputs, `[M, B, *input_shape]` each."""
     encoded = [leaf.encode(value) for leaf, value in zip(leaves, values, strict=True)]
+    if len(encoded) == 1:
+        return (encoded[0],)
     vectors = [x for leaf, x in zip(leaves, encoded, strict=True) if leaf.kind is not LeafKind.IMAGE]
     images = tuple(x for leaf, x in zip(leaves, encoded, strict=True) if leaf.kind is LeafKind.IMAGE)
     vector = (vectors[0] if len(vectors) == 1 else torch.cat(vectors, -1),) if vectors else ()

@@ -32,11 +32,9 @@ def generalized_advantages(
     Returns:
         `[T, M, N]` float. Reset slots hold numbers without meaning: mask them.
     """
-    gamma, gae_lambda = gamma.view(1, -1, 1), gae_lambda.view(1, -1, 1)
-    continues = (~(terminated | truncated)).to(rewards.dtype)
-    bootstraps = (~terminated).to(rewards.dtype)
-    delta = rewards + gamma * bootstraps * values[1:] - values[:-1]
-    decay = gamma * gae_lambda * continues
+    discount = torch.where(terminated, 0.0, gamma.view(1, -1, 1))
+    decay = torch.where(truncated, 0.0, discount * gae_lambda.view(1, -1, 1))
+    delta = torch.addcmul(rewards, discount, values[1:]).sub_(values[:-1])
 
     steps = list(zip(delta.unbind(), decay.unbind(), strict=True))
     advantage, _ = steps.pop()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from acexp.core.losses import Objective
-from acexp.core.types import Episode, Rollout, UpdateStatistics
+from acexp.core.types import Episode, UpdateStatistics
 from acexp.metrics import tags
 from acexp.metrics.console import Display
 
@@ -64,7 +64,7 @@ class Recorder:
         self._writers = tuple(tuple(member) for member in writers)
         self._every = every
         self._display = display
-        self._pending: list[UpdateStatistics] = []
+        self._pending: list[tuple[int, UpdateStatistics]] = []
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
         self._episodes: list[Episode] = []
         self._recent: tuple[deque[Episode], ...] = tuple(deque(maxlen=RECENT_EPISODES) for _ in writers)
@@ -76,14 +76,11 @@ class Recorder:
         self.divergences: dict[int, Divergence] = {}
         self.step = 0
 
-    def record(self, step: int, rollout: Rollout, statistics: UpdateStatistics, *, last: bool) -> None:
-        """Take one update into account; `step` counts env steps per member, this update's included."""
+    def record(self, step: int, episodes: Sequence[Episode], statistics: UpdateStatistics, *, last: bool) -> None:
+        """Take an update, and the episodes that ended in it, into account; `step` counts env steps per member so far."""
         self.step = step
-        self._pending.append(statistics)
-        if not statistics.learning.all():
-            self._diverged(statistics.learning.logical_not().nonzero().flatten().tolist(), "a gradient")
-        self._valid_steps += rollout.valid.sum((0, 2)).cpu()
-        for episode in rollout.episodes:
+        self._pending.append((step, statistics))
+        for episode in episodes:
             self._episodes.append(episode)
             self._recent[episode.member].append(episode)
             self.n_episodes[episode.member] += 1
@@ -92,6 +89,9 @@ class Recorder:
             self._next_log = (step // self._every + 1) * self._every
         elif len(self._pending) * statistics.batch.values.numel() >= FOLD_AT:
             self._fold()
+        if len(self.divergences) == len(self._writers):
+            self._log()
+            raise AllDiverged
         now = time.perf_counter()
         if now - self._shown_at >= SHOW_SECONDS or last:
             self._shown_at = now
@@ -116,39 +116,53 @@ class Recorder:
     @property
     def valid_steps(self) -> list[int]:
         """How many slots of each member were not resets."""
+        self._fold()
         return [int(n) for n in self._valid_steps]
 
     def _fold(self) -> None:
-        """Add the pending updates to the running sums, so that a long interval does not fill the memory."""
-        for tag, values in tags.per_update(self._objective, self._pending).items() if self._pending else ():
-            exists = ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else torch.ones_like(values, dtype=torch.bool)
+        """Add the pending updates to the running sums, so that a long interval does not fill the memory.
+
+        An update whose gradient was not finite counts as not having been, as do those that came after it.
+        """
+        if not self._pending:
+            return
+        steps, updates = zip(*self._pending, strict=True)
+        self._pending = []
+        learning = torch.stack([update.learning for update in updates])
+        for u, member in learning.logical_not().nonzero().tolist():
+            self._diverged(member, "a gradient", steps[u])
+        valid = torch.stack([update.batch.valid for update in updates]).sum(-1)
+        self._valid_steps += (valid * learning).sum(0).to("cpu", torch.int64)
+        for tag, values in tags.per_update(self._objective, updates).items():
+            exists = learning & ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else learning
             total = torch.where(exists, values, 0.0).sum(0, dtype=torch.float64)
             count = exists.sum(0)
             before = self._sums.get(tag)
             self._sums[tag] = (total, count) if before is None else (before[0] + total, before[1] + count)
-        self._pending = []
 
     def _log(self) -> None:
+        """Write what was gathered since the last time; for a member that diverged meanwhile, up to that step."""
         self._fold()
         means = {tag: (total / count).tolist() for tag, (total, count) in self._sums.items()}
+        counts = {tag: count.tolist() for tag, (_, count) in self._sums.items()}
         self._sums = {}
         now = time.perf_counter()
         rate = (self.step - self._logged_step) / max(now - self._logged_at, 1e-9)
-        self._logged_at, self._logged_step = now, self.step
         for member, writers in enumerate(self._writers):
-            finite = {tag: values[member] for tag, values in means.items() if math.isfinite(values[member])}
-            for tag in means.keys() - finite.keys() - tags.UNDEFINED_AT_TIMES:
-                self._diverged([member], tag)
-            if member not in self.divergences:
+            known = {tag: values[member] for tag, values in means.items() if counts[tag][member]}
+            finite = {tag: value for tag, value in known.items() if math.isfinite(value)}
+            for tag in known.keys() - finite.keys():
+                self._diverged(member, tag, self.step)
+            divergence = self.divergences.get(member)
+            step = self.step if divergence is None else divergence.step
+            if step > self._logged_step:
                 for writer in writers:
-                    writer.write(self.step, self._episode_scalars(member) | finite, {tags.STEPS_PER_SECOND: rate})
+                    writer.write(step, self._episode_scalars(member) | finite, {tags.STEPS_PER_SECOND: rate})
+        self._logged_at, self._logged_step = now, self.step
         self._episodes = []
 
-    def _diverged(self, members: Sequence[int], what: str) -> None:
-        for member in members:
-            self.divergences.setdefault(member, Divergence(what, self.step))
-        if len(self.divergences) == len(self._writers):
-            raise AllDiverged
+    def _diverged(self, member: int, what: str, step: int) -> None:
+        self.divergences.setdefault(member, Divergence(what, step))
 
     def _episode_scalars(self, member: int) -> dict[str, float]:
         ended = [episode for episode in self._episodes if episode.member == member]
