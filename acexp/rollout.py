@@ -68,8 +68,9 @@ class Collector:
         self._actions = torch.zeros(*slots, *distribution.action_shape, dtype=distribution.action_dtype, device=device)
         # The rows of these, taken once: a view costs as much as a small network's layer.
         self._observed = list(zip(*(leaf.unbind() for leaf in self._observations), strict=True))
-        self._stored = [tuple(leaf.flatten(0, 1) for leaf in row) for row in self._observed]
         self._acted = self._actions.unbind()
+        # On the CPU these are the same memory, and moving between host and device is nothing.
+        self._host = [tuple(leaf.flatten(0, 1).cpu().numpy() for leaf in row) for row in self._observed]
         # What the engine gives is gathered on the host, slot by slot, and moved once per rollout.
         flat = (n_steps, slots[1] * n_envs)
         self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
@@ -112,11 +113,13 @@ class Collector:
         """`[T, M, N, *noise_shape]`; each member's comes from its own generator."""
         slots = (self._n_steps, self._n_envs)
         drawn = [self._distribution.draw(slots, generator) for generator in self._generators]
-        return torch.stack(drawn, 1).to(self._device)
+        return (drawn[0].unsqueeze(1) if len(drawn) == 1 else torch.stack(drawn, 1)).to(self._device)
 
     def _store(self, row: int, observation: Any) -> None:
-        for leaf, stored in zip(self._observe.leaves, self._stored[row], strict=True):
-            stored.copy_(torch.from_numpy(pick(observation, leaf)))
+        for leaf, host, stored in zip(self._observe.leaves, self._host[row], self._observed[row], strict=True):
+            host[...] = pick(observation, leaf)
+            if self._device.type != "cpu":
+                stored.copy_(torch.from_numpy(host).view_as(stored))
 
     def _account(self) -> tuple[Episode, ...]:
         """What follows from the rollout's endings: which slots are resets, and which episodes are over."""

@@ -74,7 +74,7 @@ def constant(value: float) -> Initializer:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """`x W + b`, with weights `[M, in, out]`: `[M, B, in]` -> `[M, B, out]`."""
+    """`x W + b`, with weights `[M, in, out]` and biases `[M, 1, out]`: `[M, B, in]` -> `[M, B, out]`."""
 
     name: str
     n_in: int
@@ -86,15 +86,15 @@ class Linear:
         weight = _weight(self.init, self.gain, self.n_in, transposed=True)
         return [
             ParameterSpec(f"{self.name}.weight", (self.n_in, self.n_out), weight),
-            ParameterSpec(f"{self.name}.bias", (self.n_out,), _bias(self.init, self.n_in)),
+            ParameterSpec(f"{self.name}.bias", (self.n_out,), _bias(self.init, self.n_in), read_as=(1, self.n_out)),
         ]
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         weight, bias = next(weights), next(weights)
         if self.n_out == 1:
             # A product with one column is summed in an order that depends on M; this one is the same for every M.
-            return (x * weight.mT).sum(-1, keepdim=True) + bias.unsqueeze(1)
-        return torch.baddbmm(bias.unsqueeze(1), x, weight)
+            return (x * weight.mT).sum(-1, keepdim=True) + bias
+        return torch.baddbmm(bias, x, weight)
 
     def to_parameters(self, x: Tensor, gradient: Tensor) -> Gradients:
         """From the gradient by the output, which came of `x`."""
@@ -284,21 +284,22 @@ class PolicyHead:
     log_std_init: float
 
     def specs(self) -> list[ParameterSpec]:
-        log_std = [ParameterSpec("log_std", (self.n_log_std,), constant(self.log_std_init))] if self.n_log_std else []
+        size, start = self.n_log_std, constant(self.log_std_init)
+        log_std = [ParameterSpec("log_std", (size,), start, read_as=(1, size))] if size else []
         return self.linear.specs() + log_std
 
     def __call__(self, weights: Weights, features: Tensor) -> Tensor:
         output = self.linear(weights, features)
         if not self.n_log_std:
             return output
-        return torch.cat((output, next(weights).unsqueeze(1).expand(-1, output.shape[1], -1)), -1)
+        return torch.cat((output, next(weights).expand(-1, output.shape[1], -1)), -1)
 
     def trace(self, weights: Weights, features: Tensor) -> tuple[Tensor, ToAll]:
         """The policy's parameters, and the way back."""
         output, back_linear = self.linear.trace(weights, features)
         if not self.n_log_std:
             return output, back_linear
-        log_std = next(weights).unsqueeze(1).expand(-1, output.shape[1], -1)
+        log_std = next(weights).expand(-1, output.shape[1], -1)
 
         def back(gradient: Tensor) -> tuple[Tensor, Gradients]:
             by_output, by_log_std = torch.split(gradient, [self.linear.n_out, self.n_log_std], -1)

@@ -294,7 +294,8 @@ class DiagonalGaussian:
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
         if self._already_unit:
-            scaled = np.clip(actions, -1.0, 1.0)
+            # np.clip would do, in five times the time.
+            scaled = np.minimum(np.maximum(actions, -1.0), 1.0)
         else:
             unit = np.clip(actions, -1.0, 1.0)
             inside = np.where(self._bounded, self._low, 0.0) + (unit + 1.0) * self._half_range

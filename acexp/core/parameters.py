@@ -23,11 +23,19 @@ Initializer = Callable[[Tensor, torch.Generator], None]
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
-    """A parameter to be made: its name within its module, its shape for one member, and how it is initialized."""
+    """A parameter to be made.
+
+    Attributes:
+        name: within its module.
+        shape: for one member.
+        initialize: how it is filled.
+        read_as: the shape that its layer wants it in, if not its own.
+    """
 
     name: str
     shape: tuple[int, ...]
     initialize: Initializer
+    read_as: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Parameters:
         self.segments: tuple[Segment, ...] = ()
         self._tensors: dict[str, tuple[Tensor, ...]] = dict.fromkeys(MODULES, ())
         for module, spec, start, stop in self._layout():
-            view = self.flat[:, start:stop].view(len(generators), *spec.shape)
+            view = self.flat[:, start:stop].view(len(generators), *(spec.read_as or spec.shape))
             self._tensors[module] += (view,)
             if self.segments and self.segments[-1].module == module:
                 start = self.segments[-1].start
@@ -94,17 +102,16 @@ class Parameters:
         return len(self.flat)
 
     def of(self, *modules: str) -> tuple[Tensor, ...]:
-        """The leaf tensors `[M, *shape]` of some modules, in column order."""
+        """The tensors of some modules as their layers read them, `[M, *read_as]`, in column order."""
         if len(modules) == 1:
             return self._tensors[modules[0]]
         return tuple(tensor for module in MODULES if module in modules for tensor in self._tensors[module])
 
     def named(self) -> dict[str, Tensor]:
-        """Every leaf tensor under its full name, such as `actor.log_std`."""
+        """Every parameter `[M, *shape]` under its full name, such as `actor.log_std`; they share memory."""
         return {
-            f"{module}.{spec.name}": tensor
-            for module, specs in self.specs.items()
-            for spec, tensor in zip(specs, self._tensors[module], strict=True)
+            f"{module}.{spec.name}": self.flat[:, start:stop].view(self.n_members, *spec.shape)
+            for module, spec, start, stop in self._layout()
         }
 
     def size(self, module: str) -> int:

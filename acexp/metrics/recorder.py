@@ -77,7 +77,7 @@ class Recorder:
         self.step = 0
 
     def record(self, step: int, episodes: Sequence[Episode], statistics: UpdateStatistics, *, last: bool) -> None:
-        """Take an update, and the episodes that ended in it, into account; `step` counts env steps per member so far."""
+        """Take an update, and the episodes that ended in it, into account; `step`: env steps per member so far."""
         self.step = step
         self._pending.append((step, statistics))
         for episode in episodes:
