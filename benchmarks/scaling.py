@@ -3,6 +3,7 @@
     python benchmarks/scaling.py
 
 HalfCheetah in one process with one thread, 5 steps a rollout, otherwise as in throughput.py. Sizes take turns; medians.
+Prints tables and writes results/scaling.json.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
+from tables import ENVIRONMENTS, save, table
 from workload import Training
 
 SECONDS = 2.0
@@ -49,7 +51,7 @@ def growth() -> dict[str, dict[int, float]]:
 def shares() -> dict[str, dict[str, float]]:
     """Where the time goes, on every environment, for one run and for sixteen."""
     found = {}
-    for environment in ("cliffwalking", "lunarlander", "halfcheetah", "pong"):
+    for environment in ENVIRONMENTS:
         for n_members in (1, 16) if environment != "pong" else (1,):
             name = f"{environment}, {n_members} run{'s' if n_members > 1 else ''}"
             found[name] = measure(n_members, (), environment)[1]
@@ -58,15 +60,21 @@ def shares() -> dict[str, dict[str, float]]:
 
 def report(rates: dict[str, dict[int, float]], parts: dict[str, dict[str, float]]) -> str:
     """Tables in Markdown."""
-    lines = []
-    for axis, by in rates.items():
-        lines += [f"| {axis} | " + " | ".join(map(str, by)) + " |", "| --- |" + " ---: |" * len(by)]
-        lines += ["| env steps per second | " + " | ".join(f"{rate:,.0f}" for rate in by.values()) + " |", ""]
-    names = next(iter(parts.values()))
-    lines += ["| share of the time | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
-    lines += [f"| {work} | " + " | ".join(f"{share:.0%}" for share in by.values()) + " |" for work, by in parts.items()]
-    return "\n".join(lines)
+    sizes = [
+        table(axis, [str(size) for size in by], {"env steps per second": [f"{rate:,.0f}" for rate in by.values()]})
+        for axis, by in rates.items()
+    ]
+    names = list(next(iter(parts.values())))
+    shown = {work: [f"{share:.0%}" for share in by.values()] for work, by in parts.items()}
+    return "\n\n".join((*sizes, table("share of the time", names, shown)))
+
+
+def main() -> None:
+    """Measure, print the tables, keep the figures."""
+    rates, parts = growth(), shares()
+    print(report(rates, parts))  # noqa: T201
+    save("scaling", {"rates": rates, "shares": parts})
 
 
 if __name__ == "__main__":
-    print(report(growth(), shares()))  # noqa: T201
+    main()

@@ -1,7 +1,7 @@
 """Training throughput against Stable-Baselines3's A2C, at the same work, taking turns.
 
-    python benchmarks/throughput.py                       all of it, about half an hour
-    python benchmarks/throughput.py --only halfcheetah --seconds 2 --repeats 1
+    python benchmarks/throughput.py                       all of it, about half an hour; writes results/throughput.json
+    python benchmarks/throughput.py --only halfcheetah --seconds 2 --repeats 1          prints it, and writes nothing
 
 Same work: 8 environments x 5 steps (Pong: 16 x 5), two tanh layers of 64 units for actor and critic apart (Pong: the
 Nature CNN with one trunk), RMSprop, one gradient step per rollout, constant rates. Each figure is taken in processes of
@@ -14,12 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tables import ENVIRONMENTS, Measurement, save, throughput_tables
 
 WORKER = Path(__file__).with_name("workload.py")
 
@@ -33,20 +34,6 @@ class Kind:
     n_processes: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """Env steps per second of all processes together, in each repeat, and the memory of the largest process in MB."""
-
-    rates: tuple[float, ...]
-    memory: float
-
-    def __str__(self) -> str:
-        return f"{statistics.median(self.rates):,.0f} ({min(self.rates):,.0f} to {max(self.rates):,.0f})"
-
-
-ENVIRONMENTS = ("cliffwalking", "lunarlander", "halfcheetah", "pong")
-
-
 def kinds(environment: str, cores: int) -> Iterator[Kind]:
     """What is compared on one environment."""
     n_envs = 16 if environment == "pong" else 8
@@ -55,6 +42,7 @@ def kinds(environment: str, cores: int) -> Iterator[Kind]:
     yield Kind("SB3, one run", ("sb3", environment, "1", str(cores)))
     yield Kind("acexp, 8 runs", ("acexp", environment, str(-(-8 // cores)), "1"), cores)
     yield Kind("acexp, 16 runs", ("acexp", environment, str(-(-16 // cores)), "1"), cores)
+    yield Kind("acexp, 16 runs in one process", ("acexp", environment, "16", str(cores)))
     yield Kind(f"SB3, {cores} processes", ("sb3", environment, "1", "1"), cores)
     yield Kind("raw engine, 16 runs", ("engine", environment, str(16 * n_envs // cores), "1"), cores)
 
@@ -85,35 +73,13 @@ def benchmark(environment: str, seconds: float, repeats: int, cores: int) -> dic
         for kind in chosen:
             found.setdefault(kind.name, []).append(measure(kind, seconds))
     return {
-        name: Measurement(tuple(rate for rate, _ in pairs), max(memory for _, memory in pairs))
+        name: Measurement([rate for rate, _ in pairs], max(memory for _, memory in pairs))
         for name, pairs in found.items()
     }
 
 
-def report(results: dict[str, dict[str, Measurement]], cores: int) -> str:
-    """The tables of docs/performance.md."""
-    names = list(dict.fromkeys(name for found in results.values() for name in found))
-    lines = ["| env steps per second | " + " | ".join(results) + " |", "| --- |" + " ---: |" * len(results)]
-    lines += [f"| {name} | " + " | ".join(str(found[name]) for found in results.values()) + " |" for name in names]
-    ratios = (
-        ("one run over SB3's", "acexp, one run", "SB3, one run"),
-        (f"16 runs over SB3 in {cores} processes", "acexp, 16 runs", f"SB3, {cores} processes"),
-        ("16 runs over the raw engine", "acexp, 16 runs", "raw engine, 16 runs"),
-    )
-    lines += ["", "| ratio of medians | " + " | ".join(results) + " |", "| --- |" + " ---: |" * len(results)]
-    for title, above, below in ratios:
-        cells = [
-            f"{statistics.median(found[above].rates) / statistics.median(found[below].rates):.2f}"
-            for found in results.values()
-        ]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    memory = [f"{found['acexp, 16 runs'].memory:,.0f}" for found in results.values()]
-    lines.append("| MB of one process of 16 runs | " + " | ".join(memory) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Measure, and print the tables."""
+    """Measure, print the tables, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=ENVIRONMENTS, help="may be given again")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
@@ -124,7 +90,9 @@ def main() -> None:
         environment: benchmark(environment, options.seconds, options.repeats, cores)
         for environment in options.only or ENVIRONMENTS
     }
-    print(report(results, cores))  # noqa: T201
+    print(throughput_tables(results, cores))  # noqa: T201
+    if not options.only:
+        save("throughput", {name: {k: m._asdict() for k, m in found.items()} for name, found in results.items()})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""How long it takes until training begins.
+
+    python benchmarks/startup.py
+
+A command that trains for one update, from its start to its end; and a sweep of 480 runs, from its start until the first
+run has written metrics. Medians; prints a table and writes results/startup.json.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tables import ENVIRONMENTS, save, table
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REPEATS = 5
+ONE_UPDATE = ("a2c.n_envs=8", "a2c.n_steps=5", "total_steps=40")
+SWEEP = (
+    "-m", "env=lunarlander", "arch=separate,shared", "optim=single,dual", "normalizer=none,running",
+    "reward_normalizer=none,return_std", "clip.max_norm=0.1,0.5,5", "seed=range(10)", "log.every=1000",
+)  # fmt: skip
+
+
+def command(folder: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Acexp in a folder of its own, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "acexp", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def one_update(environment: str) -> float:
+    """Seconds of a whole command."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        assert command(folder, f"env={environment}", *ONE_UPDATE).wait() == 0
+        return time.perf_counter() - start
+
+
+def sweep() -> float:
+    """Seconds until the first metrics of 480 runs; then it is interrupted."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        process = command(folder, *SWEEP)
+        while not any(path.stat().st_size for path in Path(folder).glob("outputs/sweeps/*/*/metrics.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        seconds = time.perf_counter() - start
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        return seconds
+
+
+def main() -> None:
+    """Measure, taking turns; print, and keep the figures."""
+    found: dict[str, list[float]] = {}
+    for _ in range(REPEATS):
+        for environment in ENVIRONMENTS:
+            found.setdefault(f"one update of {environment}, the whole command", []).append(one_update(environment))
+        found.setdefault("480 runs, until the first metrics", []).append(sweep())
+    rows = {name: [f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})"] for name, s in found.items()}
+    print(table("start-up", ["seconds"], rows))  # noqa: T201
+    save("startup", found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What was measured, as files that the next step reads and as tables in Markdown."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ENVIRONMENTS = ("cliffwalking", "lunarlander", "halfcheetah", "pong")
+RESULTS = Path(__file__).with_name("results")
+PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "envpool", "ale-py", "stable-baselines3")
+
+Throughput = Mapping[str, Mapping[str, "Measurement"]]
+"""By environment and kind of work."""
+
+
+class Measurement(NamedTuple):
+    """Env steps per second of all processes together, in each repeat, and the memory of the largest process in MB."""
+
+    rates: Sequence[float]
+    memory: float
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rates)
+
+    def __str__(self) -> str:
+        return f"{self.median:,.0f} ({min(self.rates):,.0f} to {max(self.rates):,.0f})"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures belong to."""
+    info = Path("/proc/cpuinfo")
+    models = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+
+
+def save(name: str, figures: Mapping[str, Any]) -> None:
+    """Write results/NAME.json."""
+    RESULTS.mkdir(exist_ok=True)
+    content = {"machine": machine(), "figures": figures}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def load(name: str) -> dict[str, Any]:
+    """What `save` wrote."""
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def table(first: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """A Markdown table; the first column names the rows."""
+    lines = [f"| {first} | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
+    return "\n".join(lines)
+
+
+def throughput_tables(results: Throughput, cores: int) -> str:
+    """Steps per second, and the ratios that matter."""
+    names = list(dict.fromkeys(name for found in results.values() for name in found))
+    rates = {name: [str(found[name]) for found in results.values()] for name in names}
+    pairs = {
+        "one run over SB3's": ("acexp, one run", "SB3, one run"),
+        f"16 runs over SB3 in {cores} processes": ("acexp, 16 runs", f"SB3, {cores} processes"),
+        "16 runs over the raw engine": ("acexp, 16 runs", "raw engine, 16 runs"),
+        f"16 runs in {cores} processes over one process": ("acexp, 16 runs", "acexp, 16 runs in one process"),
+    }
+    ratios = {
+        title: [f"{found[above].median / found[below].median:.2f}" for found in results.values()]
+        for title, (above, below) in pairs.items()
+    }
+    ratios["MB of one process of the 16 runs"] = [f"{by['acexp, 16 runs'].memory:,.0f}" for by in results.values()]
+    return "\n\n".join(
+        (table("env steps per second", list(results), rates), table("ratio of medians", list(results), ratios))
+    )
