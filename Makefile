@@ -18,6 +18,8 @@ check: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(VENV)/bin/python benchmarks/throughput.py
 	$(VENV)/bin/python benchmarks/scaling.py
+	$(VENV)/bin/python benchmarks/startup.py
+	$(VENV)/bin/python benchmarks/page.py
 
 install: $(VENV)/installed
 

@@ -162,8 +162,7 @@ class _Crew:
         self._context.set_forkserver_preload([runner.__name__])
 
     def begin(self, population: int, members: Sequence[int]) -> None:
-        """Make the members' directories and start their process."""
-        self._watcher.began(population, members)
+        """Make the members' directories, and start a process for those that have one."""
         directories: dict[int, Path] = {}
         for member in members:
             directory = self._runs.directory(member)
@@ -175,6 +174,7 @@ class _Crew:
                 self._note(population, {member: Outcome(directory, Status.FAILED, error=explained)})
         if not directories:
             return
+        self._watcher.began(population, list(directories))
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=_train,

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tables import ENVIRONMENTS, save, table
+from tables import ENVIRONMENTS, save, startup_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REPEATS = 5
@@ -68,8 +67,7 @@ def main() -> None:
         for environment in ENVIRONMENTS:
             found.setdefault(f"one update of {environment}, the whole command", []).append(one_update(environment))
         found.setdefault("480 runs, until the first metrics", []).append(sweep())
-    rows = {name: [f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})"] for name, s in found.items()}
-    print(table("start-up", ["seconds"], rows))  # noqa: T201
+    print(startup_table(found))  # noqa: T201
     save("startup", found)
 
 

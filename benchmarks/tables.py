@@ -83,3 +83,9 @@ def throughput_tables(results: Throughput, cores: int) -> str:
     return "\n\n".join(
         (table("env steps per second", list(results), rates), table("ratio of medians", list(results), ratios))
     )
+
+
+def startup_table(found: Mapping[str, Sequence[float]]) -> str:
+    """Seconds until training begins."""
+    rows = {name: [f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})"] for name, s in found.items()}
+    return table("start-up", ["seconds"], rows)

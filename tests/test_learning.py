@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,9 +35,13 @@ def test_cliffwalking_walks_along_the_edge(config: Config, arch: str) -> None:
 
 
 def test_halfcheetah_begins_to_run(config: Config) -> None:
-    """A tenth of the default budget: standing still pays 0, stumbling less."""
-    recent, _ = train_in_memory([config("env=halfcheetah", "total_steps=100000", f"seed={seed}") for seed in range(2)])
-    assert all(value is not None and value > 300.0 for value in recent)
+    """A tenth of the default budget: standing still pays 0, stumbling less.
+
+    Of 20 seeds, 18 reached a mean of 800 or more over this whole time, and two did not (110 and 475). Which ones they
+    are differs from processor to processor, so one of four may stay behind.
+    """
+    recent, _ = train_in_memory([config("env=halfcheetah", "total_steps=100000", f"seed={seed}") for seed in range(4)])
+    assert sorted(value or -math.inf for value in recent)[1] > 500.0
 
 
 class Spot(gym.Env[Any, Any]):

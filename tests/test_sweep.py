@@ -131,6 +131,21 @@ def test_a_diverging_and_a_failing_run_are_isolated(acexp: Acexp, tmp_path: Path
     assert "Traceback" not in result.stdout + result.stderr
 
 
+def test_a_directory_that_cannot_be_made_fails_its_run_alone(acexp: Acexp, tmp_path: Path) -> None:
+    sweep = tmp_path / "outputs" / "sweeps" / "blocked"
+    settings = ("-m", *SMALL, "arch=separate,shared", "seed=0,1")
+    assert acexp(*settings, "name=free").returncode == 0
+    names = sorted(path.parent.name for path in (sweep.parent / "free").glob("*/status.json"))
+    sweep.mkdir()
+    (sweep / names[0]).write_text("a file stands where this run's directory belongs")
+    result = acexp(*settings, "name=blocked")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert statuses(sweep) == dict.fromkeys(names[1:], "done")
+    assert "1 of 4 runs did not finish" in result.stdout
+    assert "cannot be made" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+
+
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """A long sweep, once every one of its populations writes metrics."""
     process = subprocess.Popen(

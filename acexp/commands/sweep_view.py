@@ -78,11 +78,11 @@ class SweepView:
         self._rows[population].progress = progress
 
     def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
-        """Its row goes, and a line says how it ended."""
+        """Its row goes, and a line says how they ended: all that trained, or, before it began, those that could not."""
         self._counts.update(str(outcome.status) for outcome in outcomes.values())
         self._steps_done += sum(outcome.steps for outcome in outcomes.values())
-        row = self._rows.pop(population, None)
-        name = "" if row is None else row.label
+        self._rows.pop(population, None)
+        name = label([self._overrides[member] for member in outcomes], self._varying)
         by_status = Counter(str(outcome.status) for outcome in outcomes.values())
         counts = ", ".join(f"{n} {status}" for status, n in by_status.items())
         returns = [outcome.mean_return for outcome in outcomes.values() if outcome.mean_return is not None]
