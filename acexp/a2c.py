@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from acexp.estimate import estimate
@@ -28,10 +29,14 @@ class Budget:
         return self.n_updates * self.steps_per_update
 
 
-def train(population: Population, budget: Budget, recorder: Recorder) -> None:
-    """Train every member until the budget is spent: collect, estimate, update, log."""
-    for n in range(1, budget.n_updates + 1):
+def train(population: Population, budget: Budget, recorder: Recorder) -> Iterator[int]:
+    """Train every member until the budget is spent: collect, estimate, update, log.
+
+    Begins where the recorder stands, and yields the env steps of each member after every update.
+    """
+    for n in range(recorder.step // budget.steps_per_update + 1, budget.n_updates + 1):
         rollout = population.collector.collect()
         batch, back = estimate(population, rollout)
         statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates)
         recorder.record(n * budget.steps_per_update, rollout.episodes, statistics, last=n == budget.n_updates)
+        yield recorder.step

@@ -59,15 +59,19 @@ class Fleet:
     max_members: int
     processes: int | None = None
 
-    def divide(self, configs: Sequence[RunConfig]) -> list[list[int]]:
+    def divide(self, configs: Sequence[RunConfig], work: Mapping[int, int | None] | None = None) -> list[list[int]]:
         """Populations of runs of equal structure, as indices, the longest work first.
+
+        `work` holds the runs to train, and the env step that each is resumed at, None for those that begin; without it,
+        all begin.
 
         Large populations cost least for each member, but every process should have one to train.
         """
-        groups: dict[str, list[int]] = {}
-        for i, config in enumerate(configs):
-            groups.setdefault(repr(structure(config)), []).append(i)
-        at_most = max(1, min(self.max_members, math.ceil(len(configs) / self._processes)))
+        work = dict.fromkeys(range(len(configs))) if work is None else work
+        groups: dict[tuple[str, int | None], list[int]] = {}
+        for i, step in work.items():
+            groups.setdefault((repr(structure(configs[i])), step), []).append(i)
+        at_most = max(1, min(self.max_members, math.ceil(len(work) / self._processes)))
         populations = []
         for group in groups.values():
             n = math.ceil(len(group) / at_most)
@@ -117,14 +121,18 @@ class Runs(Protocol):
         """The run is over."""
 
 
-def train_all(runs: Runs, fleet: Fleet, watcher: Watcher) -> list[Outcome | None]:
+def train_all(
+    runs: Runs, fleet: Fleet, watcher: Watcher, work: Mapping[int, int | None] | None = None
+) -> list[Outcome | None]:
     """Train every run, each as it would have been alone; one run's failure leaves the others running.
 
+    `work` is what `Fleet.divide` takes: which runs, and where they go on. Those that are not in it stay None.
     Ctrl-C ends those that train with status `interrupted`; those that had not begun stay None.
     """
-    populations = fleet.divide(runs.configs)
+    work = dict.fromkeys(range(len(runs.configs))) if work is None else work
+    populations = fleet.divide(runs.configs, work)
     n_processes = fleet.side_by_side(len(populations))
-    crew = _Crew(runs, available_cores() // n_processes, watcher)
+    crew = _Crew(runs, work, available_cores() // n_processes, watcher)
     waiting = deque(enumerate(populations))
     try:
         while waiting or crew.running:
@@ -152,10 +160,11 @@ class _Worker:
 class _Crew:
     """The processes that train at the moment, and what came of those that did."""
 
-    def __init__(self, runs: Runs, cores_each: int, watcher: Watcher) -> None:
+    def __init__(self, runs: Runs, work: Mapping[int, int | None], cores_each: int, watcher: Watcher) -> None:
         self.running: list[_Worker] = []
         self.outcomes: list[Outcome | None] = [None] * len(runs.configs)
         self._runs = runs
+        self._work = work
         self._cores_each = max(1, cores_each)
         self._watcher = watcher
         self._context = multiprocessing.get_context("forkserver")
@@ -183,6 +192,7 @@ class _Crew:
                 [self._runs.configs[member] for member in directories],
                 list(directories.values()),
                 self._cores_each,
+                self._work[members[0]] is not None,
             ),
             name=f"acexp-population-{population}",
         )
@@ -273,13 +283,15 @@ class _Reporter:
         pass
 
 
-def _train(connection: Connection, configs: Sequence[RunConfig], directories: Sequence[Path], cores: int) -> None:
+def _train(
+    connection: Connection, configs: Sequence[RunConfig], directories: Sequence[Path], cores: int, resume: bool
+) -> None:
     """What a process does. Ctrl-C in the terminal reaches it too, but its parent tells it when to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     import_plugins(configs[0].plugins)
-    outcomes = runner.attempt(configs, directories, _Reporter(connection), cores)
+    outcomes = runner.attempt(configs, directories, _Reporter(connection), cores, resume=resume)
     with contextlib.suppress(OSError):
         connection.send(outcomes)
     connection.close()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from acexp.architectures import Architecture
 from acexp.clipping import Clip
+from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.normalizers import ObservationNormalizer, RewardNormalizer
 from acexp.optimizers import OptimizerGroup
@@ -32,3 +36,63 @@ class Population:
     clip: Clip
     normalize_advantage: bool
     learning: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that training changes but generators and environments, `[M, ...]` each: the tensors themselves."""
+        parts = {
+            "collector": self.collector.state(),
+            "normalizer": self.observe.state(),
+            "reward_normalizer": self.reward_normalizer.state(),
+            **{f"optimizer.{group.loss}": group.state() for group in self.groups},
+        }
+        inner = {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
+        return {"parameters": self.architecture.parameters.flat, "learning": self.learning, **inner}
+
+
+MemberState = dict[str, Any]
+"""All that one member's training depends on: `tensors` by name, its `generator`, its `environments` or None."""
+
+
+def save(population: Population) -> list[MemberState]:
+    """The state of each member, copied, as tensors and plain values."""
+    tensors = population.tensors()
+    generators = population.collector.generators
+    environments = population.collector.engine.save()
+    n_envs = 0 if environments is None else len(environments) // len(generators)
+    return [
+        {
+            "tensors": {name: tensor[m].cpu().clone() for name, tensor in tensors.items()},
+            "generator": generator.get_state(),
+            "environments": None if environments is None else environments[m * n_envs : (m + 1) * n_envs],
+        }
+        for m, generator in enumerate(generators)
+    ]
+
+
+@torch.no_grad()
+def load(population: Population, states: Sequence[MemberState]) -> None:
+    """Go on from the states of its members, in their order, which may have trained in other populations.
+
+    Where environments have no state, those of a population that was just built begin new episodes; the collector's part
+    of the state is then left out.
+    """
+    environments = [state["environments"] for state in states]
+    is_exact = all(given is not None for given in environments)
+    for name in population.tensors():
+        if is_exact or not name.startswith("collector."):
+            _put_back(population, name, torch.stack([state["tensors"][name] for state in states]))
+    for generator, state in zip(population.collector.generators, states, strict=True):
+        generator.set_state(state["generator"])
+    if is_exact:
+        population.collector.engine.load([one for given in environments for one in given])
+
+
+def _put_back(population: Population, name: str, saved: Tensor) -> None:
+    population.tensors()[name].copy_(saved)
+    now = population.tensors()[name].to(saved)
+    if not torch.equal(now.nan_to_num(), saved.nan_to_num()):
+        raise UserError(
+            f"The state {name!r} cannot be put back.",
+            value=name,
+            remedy="its component's state() must give the tensors that it works with, not copies of them",
+        )

@@ -96,6 +96,17 @@ class Collector:
             episodes=episodes,
         )
 
+    def state(self) -> dict[str, Tensor]:
+        """Where every environment stands, `[M, N, ...]` each: the tensors themselves."""
+        arrays = {"done": self._was_done, "return": self._episode_return, "length": self._episode_length}
+        counted = {name: torch.from_numpy(array).view(self._slots[1:]) for name, array in arrays.items()}
+        return counted | {leaf.path: x for leaf, x in zip(self._observe.leaves, self._observed[-1], strict=True)}
+
+    @property
+    def generators(self) -> tuple[torch.Generator, ...]:
+        """Of action noise, one for each member."""
+        return self._generators
+
     @torch.inference_mode()
     def _walk(self) -> None:
         """Step, and store what comes back."""
@@ -126,7 +137,7 @@ class Collector:
         done = self._terminated | self._truncated
         self._valid[0] = ~self._was_done
         np.logical_not(done[:-1], out=self._valid[1:])
-        self._was_done = done[-1]
+        self._was_done[...] = done[-1]
         np.multiply(self._raw_rewards, self._valid, out=self._raw_rewards)
         if self._clip_rewards:
             np.clip(self._raw_rewards, -REWARD_CLIP, REWARD_CLIP, out=self._rewards)

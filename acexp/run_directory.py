@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
+import fcntl
 import json
+import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from acexp.core.errors import UserError
 
@@ -23,7 +22,7 @@ CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 STATUS = "status.json"
 SUMMARY = "summary.json"
-CHECKPOINT = "checkpoint.pt"
+LOCK = ".lock"
 ERROR_LOG = "error.log"
 RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "envpool", "hydra-core")
 
@@ -36,6 +35,26 @@ class Status(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
+
+
+class Standing(StrEnum):
+    """What a directory holds of a run that is asked for."""
+
+    FRESH = "fresh"
+    UNFINISHED = "unfinished"
+    OVER = "over"
+    ANOTHER = "another run"
+
+
+def standing(directory: Path, identity: str) -> Standing:
+    """Where the run with this identity stands in this directory. One that failed may be tried again."""
+    if not is_claimed(directory):
+        return Standing.FRESH
+    status = read_status(directory)
+    if status.get("identity") != identity:
+        return Standing.ANOTHER
+    is_over = status.get("status") in (Status.DONE, Status.DIVERGED)
+    return Standing.OVER if is_over else Standing.UNFINISHED
 
 
 def is_claimed(directory: Path) -> bool:
@@ -54,7 +73,7 @@ def claim(directory: Path) -> None:
         )
 
 
-def begin(directory: Path, config: str, torch_threads: int) -> None:
+def begin(directory: Path, config: str, identity: str, torch_threads: int) -> None:
     """Write what is needed to repeat the run: config, command, versions, threads."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -63,10 +82,11 @@ def begin(directory: Path, config: str, torch_threads: int) -> None:
             directory / STATUS,
             {
                 "status": Status.RUNNING,
+                "identity": identity,
                 "started": _now(),
                 "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
                 "torch_threads": torch_threads,
-                "versions": _versions(),
+                "versions": versions(),
             },
         )
     except OSError as error:
@@ -78,26 +98,83 @@ def begin(directory: Path, config: str, torch_threads: int) -> None:
         ) from error
 
 
+def reopen(directory: Path, *, exact: bool) -> None:
+    """Note that the run goes on, and whether its environments do, too; what went wrong before is over."""
+    (directory / ERROR_LOG).unlink(missing_ok=True)
+    before = read_status(directory)
+    kept = {key: value for key, value in before.items() if key not in ("ended", "error")}
+    kind = "exact" if exact else "approximate"
+    _write_json(directory / STATUS, {**kept, "status": Status.RUNNING, "resumed": _now(), "resume": kind})
+
+
+def read_status(directory: Path) -> dict[str, Any]:
+    """What status.json says; raises UserError where there is no run."""
+    try:
+        status: dict[str, Any] = json.loads((directory / STATUS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UserError(
+            "The run's status.json cannot be read.",
+            value=str(directory / STATUS),
+            remedy="restore it from a copy, or move the directory away and train anew",
+        ) from None
+    return status
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep every other process from writing the run. The lock goes with the process, however it ends."""
+    path = directory / LOCK
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise UserError(
+                f"Another process writes this run: {file.read().strip() or 'it did not say who it is'}.",
+                value=str(directory),
+                remedy="wait for it, or stop it",
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}, since {_now()}\n")
+        file.flush()
+        yield
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process writes the run at the moment."""
+    try:
+        with (directory / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def runs_in(directory: Path) -> list[Path]:
+    """The run directories here: this one, or those of a sweep; raises UserError where there is none."""
+    found = [directory] if is_claimed(directory) else sorted(path.parent for path in directory.glob(f"*/{STATUS}"))
+    if not found:
+        raise UserError(
+            "This is no run directory, and no sweep's: there is no status.json in it or below.",
+            value=str(directory),
+            remedy="name a directory under outputs/ that acexp has made",
+        )
+    return found
+
+
 def finish(
-    directory: Path,
-    status: Status,
-    tensors: Mapping[str, Mapping[str, Tensor]],
-    results: Mapping[str, Any],
-    timings: Mapping[str, float],
-    error: str | None,
+    directory: Path, status: Status, results: Mapping[str, Any], timings: Mapping[str, float], error: str | None
 ) -> None:
-    """Write what the run came to: parameters and statistics, summary, status."""
-    checkpoint = io.BytesIO()
-    torch.save({key: dict(value) for key, value in tensors.items()}, checkpoint)
-    _replace(directory / CHECKPOINT, checkpoint.getvalue())
+    """Write what the run came to: summary and status."""
     _write_json(directory / SUMMARY, {"status": status, **results, **timings})
     end(directory, status, {"steps": results["steps"], **timings, **({"error": error} if error else {})})
 
 
 def end(directory: Path, status: Status, details: Mapping[str, Any]) -> None:
     """Bring the status up to date, with what else is to be said about the end."""
-    started = json.loads((directory / STATUS).read_text(encoding="utf-8"))
-    _write_json(directory / STATUS, {**started, "status": status, "ended": _now(), **details})
+    _write_json(directory / STATUS, {**read_status(directory), "status": status, "ended": _now(), **details})
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -119,11 +196,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that decide what a run does, where they are installed."""
+    found = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:
         try:
-            versions[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return versions
+    return found

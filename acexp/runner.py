@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from acexp import run_directory
+from acexp import checkpoint, run_directory
 from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
-from acexp.config import RunConfig, require_equal_structure, to_yaml
+from acexp.config import CheckpointConfig, RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
 from acexp.metrics import AllDiverged, Display, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
-from acexp.population import Population
+from acexp.population import Population, load, save
 from acexp.run_directory import Status
+from acexp.signals import stoppable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Outcome:
         seconds: spent training.
         mean_return: of the last 100 episodes; None if none has ended.
         error: what went wrong, in a line or a few.
+        signal: the number of the signal that ended it; None if none did.
     """
 
     directory: Path
@@ -41,6 +47,7 @@ class Outcome:
     seconds: float = 0.0
     mean_return: float | None = None
     error: str | None = None
+    signal: int | None = None
 
 
 def run(
@@ -48,53 +55,147 @@ def run(
     directories: Sequence[Path],
     display: Display | None = None,
     cores: int | None = None,
+    *,
+    resume: bool = False,
 ) -> list[Outcome]:
     """Train M runs of equal structure as one population, each into its own directory.
 
-    Ctrl-C ends it cleanly, with status `interrupted`; an error of ours is written to every run's error.log and
-    reported as `failed`. Raises UserError, before a directory is touched, for what cannot be built. `cores` is how
-    many may be used; None for all.
+    Being told to stop ends it cleanly, with status `interrupted`; an error of ours is written to every run's error.log
+    and reported as `failed`. Raises UserError, before a directory is touched, for what cannot be built. `cores` is how
+    many may be used; None for all. With `resume`, the runs go on from their checkpoints, or from the start where there
+    is none yet; they must have come equally far.
     """
     display = display or Silent()
     require_equal_structure(configs)
+    identities = [identity(config) for config in configs]
     configs = [resolve(config, cores) for config in configs]
     budget = Budget(total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs)
-    for directory in directories:
-        run_directory.claim(directory)
+    if not resume:
+        for directory in directories:
+            run_directory.claim(directory)
     with ExitStack() as stack:
         stack.enter_context(_torch_threads(configs[0].torch_threads or 1))
         population = stack.enter_context(assemble(configs))
-        for config, directory in zip(configs, directories, strict=True):
-            run_directory.begin(directory, to_yaml(config), config.torch_threads or 1)
-        writers = [_writers(config, directory, stack) for config, directory in zip(configs, directories, strict=True)]
+        saved = _take_up(directories, stack) if resume else _begin(configs, identities, directories, stack)
+        begin_at = saved[0]["step"] if saved else 0
+        runs = list(zip(configs, directories, strict=True))
+        writers = [_writers(*run, begin_at if resume else None, stack) for run in runs]
         recorder = Recorder(population.objective, writers, configs[0].log.every, display)
+        if saved:
+            load(population, [content["member"] for content in saved])
+            recorder.load([content["recorder"] for content in saved])
+        keeper = _Keeper(population, recorder, directories, configs[0].checkpoint)
         display.start(_title(configs), budget.steps)
         try:
-            status, error = _train(population, budget, recorder, directories)
+            ending = _train(population, budget, recorder, keeper, directories)
         finally:
             display.close()
-        return [
-            _finish(population, recorder, member, directory, config, status, error)
-            for member, (config, directory) in enumerate(zip(configs, directories, strict=True))
-        ]
+        return [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
+
+
+def _begin(
+    configs: Sequence[RunConfig], identities: Sequence[str], directories: Sequence[Path], stack: ExitStack
+) -> list[dict[str, Any]]:
+    """Make the runs' directories, and keep others from writing them; there is nothing to go on from."""
+    for config, name, directory in zip(configs, identities, directories, strict=True):
+        run_directory.begin(directory, to_yaml(config), name, config.torch_threads or 1)
+        stack.enter_context(run_directory.held(directory))
+    return []
+
+
+def _take_up(directories: Sequence[Path], stack: ExitStack) -> list[dict[str, Any]]:
+    """Keep others from writing the runs, and find what they go on from."""
+    for directory in directories:
+        stack.enter_context(run_directory.held(directory))
+    saved = _checkpoints(directories)
+    exact = all(content["member"]["environments"] is not None for content in saved)
+    for directory in directories:
+        run_directory.reopen(directory, exact=exact)
+    return saved
+
+
+def _checkpoints(directories: Sequence[Path]) -> list[dict[str, Any]]:
+    """The runs' checkpoints; empty if they have none yet."""
+    found = [checkpoint.read(directory) for directory in directories]
+    steps = {None if content is None else content["step"] for content in found}
+    if len(steps) > 1:
+        raise UserError("These runs have not come equally far, so they cannot be resumed together.", value=str(steps))
+    return [content for content in found if content is not None]
+
+
+class _Keeper:
+    """Saves the members of a population, at intervals and when asked to."""
+
+    def __init__(
+        self, population: Population, recorder: Recorder, directories: Sequence[Path], config: CheckpointConfig
+    ) -> None:
+        self._population, self._recorder, self._directories = population, recorder, directories
+        self._every = config.every or math.inf
+        self._seconds = math.inf if config.minutes is None else 60.0 * config.minutes
+        self._saved_step, self._saved_at = recorder.step, time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Save when an interval is over."""
+        now = self._recorder.step
+        passed = now // self._every > self._saved_step // self._every
+        if passed or time.monotonic() - self._saved_at >= self._seconds:
+            self.save()
+
+    def save(self) -> None:
+        """Save every member but those that have diverged, which keep the checkpoint that they have."""
+        named = self._population.architecture.parameters.named()
+        normalizer = self._population.observe.state()
+        for m, (state, directory) in enumerate(zip(save(self._population), self._directories, strict=True)):
+            if not _is_sound(state["tensors"]):
+                continue
+            content = {
+                "format": 1,
+                "step": self._recorder.step,
+                "parameters": {name: tensor[m].cpu().clone() for name, tensor in named.items()},
+                "normalizer": {name: tensor[m].cpu().clone() for name, tensor in normalizer.items()},
+                "member": state,
+                "recorder": self._recorder.state(m),
+            }
+            checkpoint.write(directory, content, self._recorder.step)
+        self._saved_step, self._saved_at = self._recorder.step, time.monotonic()
+
+
+def _is_sound(tensors: Mapping[str, Tensor]) -> bool:
+    return bool(tensors["learning"]) and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+class _Ending(NamedTuple):
+    """How training ended: the status, why, and the signal that asked for it."""
+
+    status: Status
+    error: str | None = None
+    signal: int | None = None
 
 
 def _train(
-    population: Population, budget: Budget, recorder: Recorder, directories: Sequence[Path]
-) -> tuple[Status, str | None]:
-    """Train, and say how it ended and why."""
+    population: Population, budget: Budget, recorder: Recorder, keeper: _Keeper, directories: Sequence[Path]
+) -> _Ending:
+    """Train and save, and say how it ended."""
     try:
-        train(population, budget, recorder)
-    except KeyboardInterrupt:
-        return Status.INTERRUPTED, None
-    except AllDiverged:
-        return Status.DIVERGED, None
+        with stoppable() as request:
+            try:
+                for _ in train(population, budget, recorder):
+                    keeper.save_if_due()
+                    if request.number is not None:
+                        break
+            except (KeyboardInterrupt, AllDiverged) as end:
+                # Raised at the end of an update, by whoever shows or records it.
+                keeper.save()
+                return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
+            keeper.save()
+            if request.number is not None and recorder.step < budget.steps:
+                return _Ending(Status.INTERRUPTED, signal=request.number)
     except OSError as failure:
-        return Status.FAILED, _unwritable(failure)
+        return _Ending(Status.FAILED, _unwritable(failure))
     except Exception as failure:
         _write_traceback(directories)
-        return Status.FAILED, _in_words(failure)
-    return Status.DONE, None
+        return _Ending(Status.FAILED, _in_words(failure))
+    return _Ending(Status.DONE)
 
 
 def _write_traceback(directories: Sequence[Path]) -> None:
@@ -110,12 +211,23 @@ def _unwritable(failure: OSError) -> str:
     return f"the run's files cannot be written: {failure.strerror or failure}"
 
 
+def previous(directory: Path) -> Outcome:
+    """How a run that is over ended, as its directory tells."""
+    told = run_directory.read_status(directory)
+    return Outcome(directory, Status(told["status"]), steps=told.get("steps", 0), error=told.get("error"))
+
+
 def attempt(
-    configs: Sequence[RunConfig], directories: Sequence[Path], display: Display, cores: int | None = None
+    configs: Sequence[RunConfig],
+    directories: Sequence[Path],
+    display: Display,
+    cores: int | None = None,
+    *,
+    resume: bool = False,
 ) -> list[Outcome] | UserError:
     """`run`, for runs that others follow: an error of ours fails these runs, and a user's mistake is handed back."""
     try:
-        return run(configs, directories, display, cores)
+        return run(configs, directories, display, cores, resume=resume)
     except UserError as error:
         return error
     except Exception as failure:
@@ -128,7 +240,7 @@ def fail(config: RunConfig, directory: Path, reason: str) -> Outcome:
     """Record, in its directory, why a run could not begin or did not end."""
     try:
         if not run_directory.is_claimed(directory):
-            run_directory.begin(directory, to_yaml(config), config.torch_threads or 1)
+            run_directory.begin(directory, to_yaml(config), identity(config), config.torch_threads or 1)
         run_directory.end(directory, Status.FAILED, {"error": reason})
     except (UserError, OSError) as worse:
         reason = str(worse)
@@ -145,10 +257,10 @@ def _torch_threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _writers(config: RunConfig, directory: Path, stack: ExitStack) -> list[Writer]:
+def _writers(config: RunConfig, directory: Path, resume_at: int | None, stack: ExitStack) -> list[Writer]:
     writers: list[Writer] = [
-        JsonlWriter(directory / run_directory.METRICS),
-        TensorBoardWriter(directory, to_yaml(config)),
+        JsonlWriter(directory / run_directory.METRICS, resume_at or 0),
+        TensorBoardWriter(directory, to_yaml(config), resume_at),
     ]
     for writer in writers:
         stack.callback(_close, writer)
@@ -167,17 +279,10 @@ def _title(configs: Sequence[RunConfig]) -> str:
     return f"{name} seed {first.seed}" if len(configs) == 1 else f"{name} x {len(configs)}"
 
 
-def _finish(
-    population: Population,
-    recorder: Recorder,
-    member: int,
-    directory: Path,
-    config: RunConfig,
-    status: Status,
-    error: str | None,
-) -> Outcome:
-    """Save what was learned and say how the run ended, which is as its population ended unless it diverged."""
+def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig, ending: _Ending) -> Outcome:
+    """Say how the run ended, which is as its population ended unless it diverged."""
     divergence = recorder.divergences.get(member)
+    status, error, _ = ending
     if divergence is not None:
         status, error = Status.DIVERGED, str(divergence)
     outcome = Outcome(
@@ -188,17 +293,12 @@ def _finish(
         seconds=recorder.seconds,
         mean_return=recorder.recent_return(member),
         error=error,
+        signal=ending.signal,
     )
-    parameters = population.architecture.parameters.named()
-    tensors = {
-        "parameters": {name: tensor[member].detach().clone() for name, tensor in parameters.items()},
-        "normalizer": {name: tensor[member].clone() for name, tensor in population.observe.state().items()},
-    }
     try:
         run_directory.finish(
             directory,
             status,
-            tensors,
             results={
                 "env": config.env.id,
                 "engine": config.engine.name,

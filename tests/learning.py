@@ -23,7 +23,8 @@ def train_in_memory(configs: Sequence[RunConfig]) -> tuple[list[float | None], l
     budget = Budget(total_steps=first.total_steps, steps_per_update=first.a2c.n_steps * first.a2c.n_envs)
     with assemble(resolved) as population:
         recorder = Recorder(population.objective, [[] for _ in resolved], first.total_steps, Silent())
-        train(population, budget, recorder)
+        for _ in train(population, budget, recorder):
+            pass
         recent = [recorder.recent_return(member) for member in range(len(resolved))]
         return recent, greedy_returns(population, first, len(resolved))
 

@@ -75,26 +75,37 @@ def test_a_sweep_makes_a_directory_per_run_named_by_its_overrides(acexp: Acexp, 
 
 
 @pytest.mark.parametrize("launcher", ["population", "basic"])
-def test_the_same_sweep_has_the_same_directory_and_overwrites_nothing(
+def test_the_same_sweep_has_the_same_directory_and_leaves_what_is_done(
     acexp: Acexp, tmp_path: Path, launcher: str
 ) -> None:
     launch = f"hydra/launcher={launcher}"
     assert acexp("-m", "seed=0,1", "total_steps=80", launch).returncode == 0
     before = {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()}
     again = acexp("-m", "total_steps=80", "seed=0,1", launch)
-    assert again.returncode == 1
-    assert "already holds a run" in again.stdout
+    assert again.returncode == 0, again.stdout + again.stderr
     assert {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()} == before
 
 
-def test_a_sweep_that_grew_trains_what_is_new_and_names_what_was_there(acexp: Acexp, tmp_path: Path) -> None:
+def test_a_sweep_that_grew_trains_what_is_new(acexp: Acexp, tmp_path: Path) -> None:
     assert acexp("-m", "seed=0", "total_steps=80", "name=grown").returncode == 0
     again = acexp("-m", "seed=0,1", "total_steps=80", "name=grown")
-    assert again.returncode == 1, again.stderr
-    assert "Traceback" not in again.stderr
-    assert "failed: outputs/sweeps/grown/seed=0,total_steps=80: This directory already holds a run" in again.stdout
+    assert again.returncode == 0, again.stderr
+    assert "left as they are: 1 done" in again.stdout
     found = [json.loads(path.read_text())["status"] for path in tmp_path.glob("outputs/sweeps/grown/*/status.json")]
     assert found == ["done", "done"]
+
+
+@pytest.mark.parametrize("launcher", ["population", "basic"])
+def test_a_directory_of_a_sweep_that_holds_another_run_is_refused(acexp: Acexp, tmp_path: Path, launcher: str) -> None:
+    settings = ("-m", "seed=0,1", "total_steps=80", "name=same", f"hydra/launcher={launcher}")
+    assert acexp(*settings).returncode == 0
+    told = tmp_path / "outputs" / "sweeps" / "same" / "seed=1,total_steps=80" / "status.json"
+    told.write_text(re.sub(r'"identity": "\w+"', '"identity": "0"', told.read_text()))
+    again = acexp(*settings)
+    assert again.returncode == 1
+    assert "1 of 2 runs did not finish" in again.stdout
+    assert "This directory already holds a run" in again.stdout
+    assert '"identity": "0"' in told.read_text()
 
 
 def test_a_directory_that_holds_a_run_is_refused_untouched(acexp: Acexp, tmp_path: Path) -> None:

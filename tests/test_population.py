@@ -118,7 +118,7 @@ def test_clipped_and_unclipped_members_train_together(config: Config) -> None:
 @pytest.mark.parametrize("layout", ["single", "dual"])
 def test_a_member_that_diverges_stands_still_and_the_others_go_on(config: Config, train: Train, layout: str) -> None:
     settings = ("env=gym", "env.id=Pendulum-v1", "arch.hidden_sizes=[]", "clip=none", "optim.algorithm=sgd")
-    settings += (f"optim={layout}", "optim.anneal=none", "total_steps=4000", "log.every=400")
+    settings += (f"optim={layout}", "optim.anneal=none", "total_steps=4000", "log.every=400", "checkpoint.every=1")
     rates = ("1e-4", "1e12", "1e-4")
     outcomes = train(*[config(*settings, f"optim.learning_rate={rate}", f"seed={s}") for s, rate in enumerate(rates)])
     assert [outcome.status for outcome in outcomes] == [Status.DONE, Status.DIVERGED, Status.DONE]

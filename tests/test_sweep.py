@@ -213,3 +213,51 @@ def test_a_terminal_gets_one_live_table(tmp_path: Path) -> None:
     assert re.search(r"4 runs: .*4 running; [\d,]+ steps/s, \d+ s left", text)
     assert re.search(r"arch=shared, 2 x seed +2 +\d+% of 64,000", text)
     assert re.search(r"2 done: arch=shared, 2 x seed", text)
+
+
+@pytest.mark.parametrize("command", ["the same command", "resume"])
+def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Path, command: str) -> None:
+    """What is done stays untouched, the rest is resumed, and all end as they would have."""
+    settings = (
+        "-m", "env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=8", "arch=separate,shared", "seed=range(4)",
+        "total_steps=40000", "log.every=2000", "checkpoint.every=4000", "hydra.launcher.max_members=2",
+    )  # fmt: skip
+    assert acexp(*settings, "name=whole").returncode == 0
+    sweep = tmp_path / "outputs" / "sweeps" / "broken"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", *settings, "name=broken"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while True:
+        found = statuses(sweep)
+        lines = [path.read_bytes().count(b"\n") for path in sweep.glob("*/metrics.jsonl")]
+        if "done" in found.values() and "running" in found.values() and max(lines) > 3:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    while "running" in statuses(sweep).values() and time.monotonic() < deadline - 60:
+        time.sleep(0.05)  # the children notice that nobody listens, and stop
+    found = statuses(sweep)
+    done = [name for name, status in found.items() if status == "done"]
+    before = {path: path.read_bytes() for name in done for path in (sweep / name).iterdir() if path.is_file()}
+
+    told = acexp("status", str(sweep))
+    assert told.returncode == 0, told.stderr
+    assert f"{len(done)} done" in told.stdout
+    assert "acexp resume outputs/sweeps/broken" in told.stdout
+    again = acexp("resume", str(sweep)) if command == "resume" else acexp(*settings, "name=broken")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert command == "resume" or f"left as they are: {len(done)} done" in again.stdout
+    assert {path: path.read_bytes() for path in before} == before
+    # `resume` knows the runs that have begun; only the command knows the others.
+    assert list(statuses(sweep).values()) == ["done"] * (len(found) if command == "resume" else 8)
+    for directory in sweep.glob("*/"):
+        twin = tmp_path / "outputs" / "sweeps" / "whole" / directory.name
+        assert (directory / "metrics.jsonl").read_bytes() == (twin / "metrics.jsonl").read_bytes(), directory.name
+        for name, tensor in parameters(twin).items():
+            assert torch.equal(parameters(directory)[name], tensor), name

@@ -2,11 +2,20 @@
 
 from collections.abc import Callable
 
+from acexp.commands.doctor import doctor
 from acexp.commands.inspect import inspect
 from acexp.commands.list_choices import list_choices
+from acexp.commands.resume import resume
+from acexp.commands.status import status
 from acexp.commands.train import train
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"inspect": inspect, "list": list_choices}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "doctor": doctor,
+    "inspect": inspect,
+    "list": list_choices,
+    "resume": resume,
+    "status": status,
+}
 """What a first argument can name; anything else is training."""
 
 __all__ = ["COMMANDS", "train"]

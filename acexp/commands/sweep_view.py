@@ -51,7 +51,7 @@ class SweepView:
         self._varying = _varying(overrides)
         self._rows: dict[int, _Row] = {}
         self._counts: Counter[str] = Counter()
-        self._steps_done = 0
+        self._steps_done = self._skipped_steps = 0
         self._started = self._printed = time.perf_counter()
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
 
@@ -63,6 +63,14 @@ class SweepView:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def skipped(self, earlier: Mapping[int, Outcome]) -> None:
+        """These runs are not trained now: they were over before, or cannot be."""
+        self._counts.update(f"{outcome.status} before" for outcome in earlier.values())
+        self._skipped_steps = sum(self._total_steps[run] for run in earlier)
+        if earlier:
+            counts = Counter(str(outcome.status) for outcome in earlier.values())
+            self._print(f"left as they are: {', '.join(f'{n} {status}' for status, n in counts.items())}")
 
     def began(self, population: int, members: Sequence[int]) -> None:
         """A row for it."""
@@ -107,7 +115,7 @@ class SweepView:
         counts = [*self._counts.items(), ("running", n_running), ("waiting", n_waiting)]
         done = self._steps_done + sum(row.steps_done for row in self._rows.values())
         seconds = time.perf_counter() - self._started
-        left = seconds * (sum(self._total_steps) - done) / done if done else None
+        left = seconds * (sum(self._total_steps) - self._skipped_steps - done) / done if done else None
         states = ", ".join(f"{n} {status}" for status, n in counts if n)
         headline = f"{len(self._overrides)} runs: {states}; {done / max(seconds, 1e-9):,.0f} steps/s"
         return headline if left is None else f"{headline}, {max(left, 0):,.0f} s left"

@@ -2,16 +2,19 @@
 
 from acexp.config.groups import GROUPS, Choice, choices
 from acexp.config.load import load
-from acexp.config.render import to_yaml
-from acexp.config.schema import A2CConfig, LogConfig, RunConfig, require_equal_structure
+from acexp.config.render import from_yaml, to_yaml
+from acexp.config.schema import A2CConfig, CheckpointConfig, LogConfig, RunConfig, identity, require_equal_structure
 
 __all__ = [
     "GROUPS",
     "A2CConfig",
+    "CheckpointConfig",
     "Choice",
     "LogConfig",
     "RunConfig",
     "choices",
+    "from_yaml",
+    "identity",
     "load",
     "require_equal_structure",
     "to_yaml",

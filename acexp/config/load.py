@@ -13,7 +13,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 
 from acexp.config.groups import GROUPS
 from acexp.config.places import place_of
-from acexp.config.schema import A2CConfig, LogConfig, RunConfig, RunSettings
+from acexp.config.schema import A2CConfig, CheckpointConfig, LogConfig, RunConfig, RunSettings
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
 from acexp.engines.base import AUTO
@@ -21,7 +21,13 @@ from acexp.optimizers import ALGORITHMS, DualConfig
 
 C = TypeVar("C")
 
-PLAIN: dict[str, type[Any]] = {"env": EnvironmentConfig, "engine": EngineConfig, "a2c": A2CConfig, "log": LogConfig}
+PLAIN: dict[str, type[Any]] = {
+    "env": EnvironmentConfig,
+    "engine": EngineConfig,
+    "a2c": A2CConfig,
+    "log": LogConfig,
+    "checkpoint": CheckpointConfig,
+}
 """The parts of a config whose class does not depend on a name."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -62,6 +63,23 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointConfig:
+    """When a run is saved, beside at its end and when it is told to stop.
+
+    Attributes:
+        every: interval in env steps; None for none.
+        minutes: interval in minutes; None for none.
+    """
+
+    every: int | None = None
+    minutes: float | None = 10.0
+
+    def __post_init__(self) -> None:
+        for key, value in (("every", self.every), ("minutes", self.minutes)):
+            _require(value is None or value > 0, "An interval between checkpoints is positive, or null.", key, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """What stands at the top level of a run's config, beside the groups.
 
@@ -105,6 +123,7 @@ class RunConfig(RunSettings):
     reward_normalizer: RewardNormalizerConfig
     clip: ClipConfig
     log: LogConfig
+    checkpoint: CheckpointConfig
 
 
 def structure(config: RunConfig) -> RunConfig:
@@ -132,6 +151,23 @@ def structure(config: RunConfig) -> RunConfig:
             max_value=1.0,
         ),
     )
+
+
+def identity(config: RunConfig) -> str:
+    """What makes it this run and no other, as a hash: everything but where, how fast and how often it is written.
+
+    Taken of a config before its `auto` is resolved, so that the same command is the same run on another machine.
+    """
+    what = replace(
+        config,
+        name=None,
+        device="auto",
+        torch_threads=None,
+        engine=replace(config.engine, threads=0),
+        log=LogConfig(),
+        checkpoint=CheckpointConfig(),
+    )
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
 def require_equal_structure(configs: Sequence[RunConfig]) -> None:

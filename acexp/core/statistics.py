@@ -52,6 +52,12 @@ def merge(moments: RunningMoments, samples: Tensor, valid: Tensor) -> RunningMom
     return RunningMoments(mean, variance, moments.n_samples + batch_count)
 
 
+def put(moments: RunningMoments, newer: RunningMoments) -> None:
+    """Bring moments up to date in place."""
+    for mine, theirs in zip(moments, newer, strict=True):
+        mine.copy_(theirs)
+
+
 def _exact_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and population variance of the valid samples, `[M, ...]` each, float64."""
     samples = samples.to(torch.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import gymnasium as gym
@@ -9,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from acexp.engines.base import ENGINES, EngineConfig, Step
+from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
     ATARI_MAX_FRAMES,
@@ -84,6 +85,12 @@ class Ale:
         assert self._environments is not None
         observation, reward, terminated, truncated, _ = self._environments.step(actions)
         return Step(observation, reward, terminated, truncated)
+
+    def save(self) -> None:
+        return None
+
+    def load(self, states: Sequence[EnvironmentState]) -> None:
+        raise NotImplementedError("its environments' state cannot be had")
 
     def close(self) -> None:
         # The C++ threads end when the last reference goes; AtariVectorEnv has no other way to end them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -50,6 +51,10 @@ class Step(NamedTuple):
     truncated: NDArray[Any]
 
 
+EnvironmentState = dict[str, Any]
+"""All that one environment's future depends on but the actions to come, as tensors and plain values."""
+
+
 class Engine(Protocol):
     """E environments stepped together.
 
@@ -77,6 +82,12 @@ class Engine(Protocol):
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Advance every environment by one slot."""
+
+    def save(self) -> list[EnvironmentState] | None:
+        """The state of each environment; None where it cannot be had, so that resuming begins new episodes."""
+
+    def load(self, states: Sequence[EnvironmentState]) -> None:
+        """Go on from states that `save` gave, instead of `reset`. The last observations are the caller's to keep."""
 
     def close(self) -> None:
         """Free what the environments hold. Calling it twice does nothing."""

@@ -59,6 +59,13 @@ def prepare_libraries() -> None:
         mujoco.set_mju_user_warning(lambda message: None)
 
 
+def generator_at(state: Any) -> np.random.Generator:
+    """A generator such as Gymnasium's, in a state that was saved from one."""
+    generator, _ = gym.utils.seeding.np_random(0)
+    generator.bit_generator.state = state
+    return generator
+
+
 def is_installed(package: str) -> bool:
     """Whether a package can be imported; it is not imported."""
     return importlib.util.find_spec(package) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import gymnasium as gym
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.engines.base import ENGINES, EngineConfig, Step
+from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
     ATARI_MAX_FRAMES,
@@ -123,6 +124,12 @@ class Envpool:
                 field[rows] = values
         whole[1][late] = 0.0
         return tuple(whole)
+
+    def save(self) -> None:
+        return None
+
+    def load(self, states: Sequence[EnvironmentState]) -> None:
+        raise NotImplementedError("its environments' state cannot be had")
 
     def close(self) -> None:
         # The C++ threads end when the last reference goes.

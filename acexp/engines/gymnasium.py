@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Self
 
 import gymnasium as gym
+import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.engines.base import ENGINES, EngineConfig, Step
+from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import EnvironmentConfig, make
+
+LONGEST_REPLAY = 100_000
+"""Steps of an episode that are remembered, so that its state can be had; a few bytes each."""
+
+
+class _Episode(NamedTuple):
+    """How an environment came to where it is.
+
+    Attributes:
+        seed: of its first reset.
+        random: its generator's state before the last reset; None if that was the first.
+        actions: since then.
+    """
+
+    seed: int
+    random: Any
+    actions: list[NDArray[Any]]
 
 
 @ENGINES.register("gymnasium")
@@ -22,6 +42,8 @@ class Gymnasium:
     def __init__(self, environments: SyncVectorEnv, seeds: list[int]) -> None:
         self._environments = environments
         self._seeds = seeds
+        self._episodes: list[_Episode] = []
+        self._done = np.zeros(len(seeds), np.bool_)
         self.observation_space: gym.Space[Any] = environments.single_observation_space
         self.action_space: gym.Space[Any] = environments.single_action_space
 
@@ -53,11 +75,57 @@ class Gymnasium:
         return cls(vector, seeds)
 
     def reset(self) -> Any:
+        self._episodes = [_Episode(seed, None, []) for seed in self._seeds]
+        self._done = np.zeros(len(self._seeds), np.bool_)
         return self._environments.reset(seed=list(self._seeds))[0]
 
     def step(self, actions: NDArray[Any]) -> Step:
+        self._remember(actions)
         observation, reward, terminated, truncated, _ = self._environments.step(actions)
+        self._done = terminated | truncated
         return Step(observation, reward, terminated, truncated)
+
+    def _remember(self, actions: NDArray[Any]) -> None:
+        for i, action in enumerate(actions.copy()):
+            episode = self._episodes[i]
+            if self._done[i]:
+                random = self._environments.envs[i].unwrapped.np_random.bit_generator.state
+                self._episodes[i] = _Episode(episode.seed, random, [])
+            elif len(episode.actions) < LONGEST_REPLAY:
+                episode.actions.append(action)
+
+    def save(self) -> list[EnvironmentState] | None:
+        """How to get there again: few environments can be copied, but all can be played again."""
+        if any(len(episode.actions) == LONGEST_REPLAY for episode in self._episodes):
+            return None
+        return [
+            {
+                "seed": episode.seed,
+                "random": episode.random,
+                "actions": torch.from_numpy(np.stack(episode.actions)) if episode.actions else None,
+                "done": bool(done),
+            }
+            for episode, done in zip(self._episodes, self._done, strict=True)
+        ]
+
+    def load(self, states: Sequence[EnvironmentState]) -> None:
+        self._environments.reset(seed=[state["seed"] for state in states])
+        for environment, state in zip(self._environments.envs, states, strict=True):
+            if state["random"] is not None:
+                environment.unwrapped.np_random.bit_generator.state = state["random"]
+                environment.reset()
+            for action in self._actions(state):
+                environment.step(action)
+        self._episodes = [_Episode(s["seed"], s["random"], list(self._actions(s, as_given=True))) for s in states]
+        self._done = np.array([state["done"] for state in states])
+        self._environments._autoreset_envs = self._done.copy()
+
+    def _actions(self, state: EnvironmentState, *, as_given: bool = False) -> Iterable[Any]:
+        """An episode's actions, as an environment takes them or as they were given."""
+        if state["actions"] is None:
+            return ()
+        actions = state["actions"].numpy()
+        return actions if as_given else iterate(batch_space(self.action_space, len(actions)), actions)
 
     def close(self) -> None:
         self._environments.close()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from acexp.core.cores import available_cores
-from acexp.engines.base import ENGINES, EngineConfig, Step
-from acexp.engines.environment import EnvironmentConfig, is_installed, make, spec_of
+from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
+from acexp.engines.environment import EnvironmentConfig, generator_at, is_installed, make, spec_of
 from acexp.engines.mujoco_tasks import TASKS
 from acexp.engines.threads import Crew, worthwhile
 
@@ -93,6 +95,37 @@ class Mujoco:
         truncated = self._elapsed >= self._limit
         self._done = terminated | truncated
         return Step(self._task.observe(self._state), reward, terminated, truncated)
+
+    def save(self) -> list[EnvironmentState]:
+        return [
+            {
+                "physics": self._physics(i),
+                "position": float(self._position[i]),
+                "elapsed": int(self._elapsed[i]),
+                "done": bool(self._done[i]),
+                "random": self._random[i].bit_generator.state,
+            }
+            for i in range(len(self._data))
+        ]
+
+    def _physics(self, i: int) -> torch.Tensor:
+        """Everything that `mj_step` goes on from, the solver's warm start included."""
+        import mujoco
+
+        values = np.empty(mujoco.mj_stateSize(self._env.model, mujoco.mjtState.mjSTATE_INTEGRATION))
+        mujoco.mj_getState(self._env.model, self._data[i], values, mujoco.mjtState.mjSTATE_INTEGRATION)
+        return torch.from_numpy(values)
+
+    def load(self, states: Sequence[EnvironmentState]) -> None:
+        import mujoco
+
+        for i, state in enumerate(states):
+            physics = state["physics"].numpy()
+            mujoco.mj_setState(self._env.model, self._data[i], physics, mujoco.mjtState.mjSTATE_INTEGRATION)
+        self._position = np.array([state["position"] for state in states])
+        self._elapsed = np.array([state["elapsed"] for state in states])
+        self._done = np.array([state["done"] for state in states])
+        self._random = [generator_at(state["random"]) for state in states]
 
     def _advance(self, i: int) -> None:
         """One slot of one environment; called from any thread, but for one environment by one thread at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import gymnasium as gym
@@ -9,8 +10,8 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from acexp.engines.base import ENGINES, EngineConfig, Step
-from acexp.engines.environment import EnvironmentConfig, make, spec_of
+from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
+from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
 
 _TABULAR = {
     "gymnasium.envs.toy_text.cliffwalking:CliffWalkingEnv",
@@ -87,6 +88,18 @@ class Tabular:
         truncated = self._elapsed >= self._limit
         self._state, self._done = state, terminated | truncated
         return Step(state, reward, terminated, truncated)
+
+    def save(self) -> list[EnvironmentState]:
+        return [
+            {"state": int(s), "elapsed": int(n), "done": bool(done), "random": generator.bit_generator.state}
+            for s, n, done, generator in zip(self._state, self._elapsed, self._done, self._random, strict=True)
+        ]
+
+    def load(self, states: Sequence[EnvironmentState]) -> None:
+        self._state = np.array([state["state"] for state in states])
+        self._elapsed = np.array([state["elapsed"] for state in states])
+        self._done = np.array([state["done"] for state in states])
+        self._random = [generator_at(state["random"]) for state in states]
 
     def _draw(self) -> NDArray[Any]:
         """A uniform number from each environment's own generator, `[E, 1]`."""

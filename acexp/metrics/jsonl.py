@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 
 class JsonlWriter:
-    """Appends `{"step": ..., tag: value, ...}` lines; wall-clock values are left out."""
+    """Appends `{"step": ..., tag: value, ...}` lines; wall-clock values are left out.
 
-    def __init__(self, path: Path) -> None:
+    Lines of steps beyond `resume_at`, written after the checkpoint that is resumed, go first.
+    """
+
+    def __init__(self, path: Path, resume_at: int = 0) -> None:
+        if path.exists():
+            _cut_back(path, resume_at)
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:
@@ -19,3 +25,13 @@ class JsonlWriter:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _cut_back(path: Path, step: int) -> None:
+    kept = 0
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                break
+            kept += len(line)
+    os.truncate(path, kept)

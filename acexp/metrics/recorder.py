@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -71,7 +71,7 @@ class Recorder:
         self._valid_steps = torch.zeros(len(writers), dtype=torch.int64)
         self._next_log = every
         self._started = self._logged_at = self._shown_at = time.perf_counter()
-        self._logged_step = 0
+        self._logged_step = self._first_step = 0
         self.n_episodes = [0] * len(writers)
         self.divergences: dict[int, Divergence] = {}
         self.step = 0
@@ -104,8 +104,8 @@ class Recorder:
 
     @property
     def steps_per_second(self) -> float:
-        """Env steps of all members together per second, since training began."""
-        return self.step * len(self._writers) / max(self.seconds, 1e-9)
+        """Env steps of all members together per second, since training began or was resumed."""
+        return (self.step - self._first_step) * len(self._writers) / max(self.seconds, 1e-9)
 
     def recent_return(self, member: int | None = None) -> float | None:
         """Mean return of the last 100 episodes of a member, or of every member; None before the first has ended."""
@@ -118,6 +118,41 @@ class Recorder:
         """How many slots of each member were not resets."""
         self._fold()
         return [int(n) for n in self._valid_steps]
+
+    def state(self, member: int) -> dict[str, Any]:
+        """All that a member's next lines depend on, as plain values."""
+        self._fold()
+        divergence = self.divergences.get(member)
+        return {
+            "step": self.step,
+            "logged_step": self._logged_step,
+            "sums": {tag: (float(total[member]), int(count[member])) for tag, (total, count) in self._sums.items()},
+            "episodes": [tuple(episode[1:]) for episode in self._episodes if episode.member == member],
+            "recent": [tuple(episode[1:]) for episode in self._recent[member]],
+            "valid_steps": int(self._valid_steps[member]),
+            "n_episodes": self.n_episodes[member],
+            "divergence": None if divergence is None else tuple(divergence),
+        }
+
+    def load(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Go on from the states of its members, which have come equally far."""
+        self.step = self._first_step = states[0]["step"]
+        self._logged_step = states[0]["logged_step"]
+        self._next_log = (self.step // self._every + 1) * self._every
+        self._sums = {
+            tag: (
+                torch.tensor([state["sums"][tag][0] for state in states], dtype=torch.float64),
+                torch.tensor([state["sums"][tag][1] for state in states]),
+            )
+            for tag in states[0]["sums"]
+        }
+        self._episodes = [Episode(m, *pair) for m, state in enumerate(states) for pair in state["episodes"]]
+        for member, state in enumerate(states):
+            self._recent[member].extend(Episode(member, *pair) for pair in state["recent"])
+            self._valid_steps[member] = state["valid_steps"]
+            if state["divergence"] is not None:
+                self.divergences[member] = Divergence(*state["divergence"])
+        self.n_episodes = [state["n_episodes"] for state in states]
 
     def _fold(self) -> None:
         """Add the pending updates to the running sums, so that a long interval does not fill the memory.
@@ -135,10 +170,11 @@ class Recorder:
         self._valid_steps += (valid * learning).sum(0).to("cpu", torch.int64)
         for tag, values in tags.per_update(self._objective, updates).items():
             exists = learning & ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else learning
-            total = torch.where(exists, values, 0.0).sum(0, dtype=torch.float64)
-            count = exists.sum(0)
-            before = self._sums.get(tag)
-            self._sums[tag] = (total, count) if before is None else (before[0] + total, before[1] + count)
+            nothing = (torch.zeros(len(learning[0]), dtype=torch.float64), torch.zeros(len(learning[0])).long())
+            total, count = self._sums.get(tag, nothing)
+            # One after the other: the sum must not depend on how often it was folded.
+            added = torch.cat((total.unsqueeze(0), torch.where(exists, values, 0.0).double().cpu())).cumsum(0)[-1]
+            self._sums[tag] = (added, count + exists.sum(0).cpu())
 
     def _log(self) -> None:
         """Write what was gathered since the last time; for a member that diverged meanwhile, up to that step."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode
 from acexp.core.registry import Registry
-from acexp.core.statistics import initial_moments, merge
+from acexp.core.statistics import initial_moments, merge, put
 
 CLIP_AT = 10.0
 EPSILON = 1e-8
@@ -41,7 +41,7 @@ class LeafNormalizer(Protocol):
         """Learn from a rollout's raw observations `[M, B, *shape]` where `valid` `[M, B]` (bool) says so."""
 
     def state(self) -> dict[str, Tensor]:
-        """What was learned, so that it can be saved; `[M, ...]` each."""
+        """What was learned, `[M, ...]` each: the tensors themselves, so that they can be put back."""
 
 
 Builder = Callable[[Leaf, int, NormalizerConfig, torch.device], LeafNormalizer]
@@ -116,12 +116,12 @@ class Running:
         return ((x - self._mean) * self._scale).clamp_(-CLIP_AT, CLIP_AT)
 
     def update(self, x: Tensor, valid: Tensor) -> None:
-        self._moments = merge(self._moments, x, valid)
+        put(self._moments, merge(self._moments, x, valid))
         self._mean.copy_(self._moments.mean.unsqueeze(1))
         self._scale.copy_((self._moments.variance + self._added_variance).rsqrt().unsqueeze(1))
 
     def state(self) -> dict[str, Tensor]:
-        return self._moments._asdict()
+        return {**self._moments._asdict(), "used_mean": self._mean, "used_scale": self._scale}
 
 
 @NORMALIZERS.register("auto")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from acexp.core.registry import Registry
 from acexp.core.returns import discounted_returns
-from acexp.core.statistics import initial_moments, merge
+from acexp.core.statistics import initial_moments, merge, put
 
 CLIP_AT = 10.0
 EPSILON = 1e-8
@@ -40,7 +40,7 @@ class RewardNormalizer(Protocol):
         """
 
     def state(self) -> dict[str, Tensor]:
-        """What was learned, `[M, ...]` each."""
+        """What was learned, `[M, ...]` each: the tensors themselves, so that they can be put back."""
 
 
 Builder = Callable[[int, int, Tensor, RewardNormalizerConfig, torch.device], RewardNormalizer]
@@ -79,8 +79,9 @@ class ReturnStd:
 
     def __call__(self, rewards: Tensor, done: Tensor, valid: Tensor) -> Tensor:
         rewards = torch.where(valid, rewards, 0.0)
-        sums, self._running_return = discounted_returns(rewards, done, self._gamma, self._running_return)
-        self._moments = merge(self._moments, sums.transpose(0, 1).flatten(1), valid.transpose(0, 1).flatten(1))
+        sums, running = discounted_returns(rewards, done, self._gamma, self._running_return)
+        self._running_return.copy_(running)
+        put(self._moments, merge(self._moments, sums.transpose(0, 1).flatten(1), valid.transpose(0, 1).flatten(1)))
         scale = (self._moments.variance + EPSILON).rsqrt().to(rewards.dtype)
         return (rewards * scale.view(1, -1, 1)).clamp_(-CLIP_AT, CLIP_AT)
 

@@ -26,7 +26,7 @@ class Algorithm(Protocol):
         """One step: `gradient` `[M, P]`, `learning_rate` `[M, 1]`; neither is changed."""
 
     def state(self) -> dict[str, Tensor]:
-        """What the next step depends on, as tensors that are updated in place."""
+        """What the next step depends on, `[M, ...]` each: the tensors themselves, so that they can be put back."""
 
 
 class Builder(Protocol):
@@ -48,11 +48,12 @@ class Adam:
         self._eps = config.eps
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
-        self._steps = torch.zeros((), dtype=torch.int64)
+        # One count for all, kept once for each, so that members can be taken apart.
+        self._steps = torch.zeros(len(parameters), dtype=torch.int64)
 
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
         self._steps += 1
-        n = int(self._steps)
+        n = int(self._steps[0])
         self._mean.lerp_(gradient, 1.0 - self._beta1)
         self._square.mul_(self._beta2).addcmul_(gradient, gradient, value=1.0 - self._beta2)
         denominator = self._square.sqrt().div_((1.0 - self._beta2**n) ** 0.5).add_(self._eps)

@@ -87,7 +87,7 @@ class OptimizerGroup:
         self._algorithm.step(gradient, learning_rate)
 
     def state(self) -> dict[str, Tensor]:
-        """What the next step depends on."""
+        """What the next step depends on, `[M, ...]` each: the tensors themselves."""
         return self._algorithm.state()
 
 

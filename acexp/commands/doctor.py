@@ -1,0 +1,99 @@
+"""`acexp doctor`: what this installation can do, and what to install for what it cannot."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from acexp.core.cores import available_cores
+from acexp.run_directory import versions
+
+Row = tuple[str, str, str]
+"""What was looked at, what was found, and what to do about it."""
+
+PACKAGES = (
+    ("ale-py", "Atari games", "pip install ale-py"),
+    ("mujoco", "HalfCheetah and other MuJoCo environments", "pip install mujoco"),
+    ("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),
+    ("envpool", "LunarLander and CartPole faster (optional)", "pip install 'acexp[fast]'"),
+)
+RENDERERS = {
+    "egl": "install the GPU's driver or libegl1",
+    "osmesa": "install libosmesa6",
+    "glfw": "needs a display; without one, use egl or osmesa",
+}
+"""What MUJOCO_GL takes, and what to do where it does not work."""
+
+RENDER = (
+    "import mujoco; model = mujoco.MjModel.from_xml_string('<mujoco><worldbody/></mujoco>'); "
+    "renderer = mujoco.Renderer(model, 8, 8); renderer.update_scene(mujoco.MjData(model)); renderer.render()"
+)
+RENDER_SECONDS = 30
+
+
+def doctor(arguments: list[str]) -> int:
+    """Look at everything that a run needs; the exit code is 1 if runs could not be written."""
+    argparse.ArgumentParser(prog="acexp doctor", description="Check this installation.").parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    found = versions()
+    installed = [("python, torch", f"{found['python']}, {found.get('torch', 'missing')}", "")]
+    installed += [
+        (f"{package}: {purpose}", found.get(package, "missing"), "" if package in found else remedy)
+        for package, purpose, remedy in PACKAGES
+    ]
+    outputs = _outputs()
+    for title, rows in (
+        ("Packages", installed),
+        ("Machine", _machine()),
+        ("Rendering without a screen (MUJOCO_GL)", [_renderer(name) for name in RENDERERS]),
+        ("Files", [outputs]),
+    ):
+        table = Table(box=None, title=title, title_justify="left", title_style="bold", show_header=False)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+    return 1 if outputs[2] else 0
+
+
+def _machine() -> list[Row]:
+    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    return [
+        ("cores to use", str(available_cores()), ""),
+        ("torch threads by default", str(torch.get_num_threads()), ""),
+        ("devices", ", ".join(devices), ""),
+    ]
+
+
+def _renderer(name: str) -> Row:
+    """A renderer that does not work may end its process, so it is tried in one of its own."""
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", RENDER],
+            env={**os.environ, "MUJOCO_GL": name},
+            capture_output=True,
+            timeout=RENDER_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return name, f"hangs for {RENDER_SECONDS} s", RENDERERS[name]
+    return (name, "works", "") if tried.returncode == 0 else (name, "does not work", RENDERERS[name])
+
+
+def _outputs() -> Row:
+    folder = Path("outputs").resolve()
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0" * 1024)
+    except OSError as error:
+        return str(folder), f"cannot be written: {error.strerror}", "start acexp elsewhere, or set hydra.run.dir=..."
+    return str(folder), "can be written", ""

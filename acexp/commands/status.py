@@ -1,0 +1,54 @@
+"""`acexp status`: where every run of a sweep stands."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from acexp import checkpoint, run_directory
+from acexp.commands.outcomes import relative
+from acexp.core.errors import UserError
+from acexp.run_directory import Status
+
+KILLED = "killed"
+"""It says that it is running, but no process holds it."""
+
+
+def status(arguments: list[str]) -> int:
+    """Show the run, or the runs, in the directory that is named."""
+    parser = argparse.ArgumentParser(prog="acexp status", description="Show where runs stand.")
+    parser.add_argument("directory", type=Path, help="a run's directory, or a sweep's")
+    directory: Path = parser.parse_args(arguments).directory.resolve()
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("run", "status", "steps", "saved at", "why"):
+        table.add_column(heading, no_wrap=True, justify="right" if heading in ("steps", "saved at") else "left")
+    counts: Counter[str] = Counter()
+    for run in run_directory.runs_in(directory):
+        try:
+            told = run_directory.read_status(run)
+        except UserError as error:
+            told = {"status": "unreadable", "error": error.problem}
+        state = str(told["status"])
+        if state == Status.RUNNING and not run_directory.is_held(run):
+            state = KILLED
+        counts[state] += 1
+        saved = checkpoint.step(run)
+        why = str(told.get("error", "")).splitlines()
+        table.add_row(
+            Text(run.name),
+            state,
+            f"{told['steps']:,}" if "steps" in told else "",
+            "" if saved is None else f"{saved:,}",
+            Text(why[0] if why else ""),
+        )
+    console.print(table)
+    console.print(", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
+    if counts.keys() - {Status.DONE, Status.RUNNING}:
+        console.print(f"go on with:\n  acexp resume {relative(directory)}", markup=False)
+    return 0

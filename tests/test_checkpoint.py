@@ -1,0 +1,161 @@
+"""Whatever happens while a checkpoint is written or afterwards, a whole one is read or the user is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from acexp import checkpoint
+from acexp.core.errors import UserError
+
+
+def content(step: int) -> dict[str, Any]:
+    return {"step": step, "weights": torch.full((1000,), float(step))}
+
+
+def read_step(directory: Path) -> int:
+    found = checkpoint.read(directory)
+    assert found is not None
+    assert (found["weights"] == found["step"]).all()
+    return int(found["step"])
+
+
+def test_the_newest_and_the_one_before_are_kept(tmp_path: Path) -> None:
+    assert checkpoint.read(tmp_path) is None
+    for step in (10, 20, 30):
+        checkpoint.write(tmp_path, content(step), step)
+        assert read_step(tmp_path) == step
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint.json",
+        "checkpoint.previous.pt",
+        "checkpoint.pt",
+    ]
+    (tmp_path / "checkpoint.pt").unlink()
+    assert read_step(tmp_path) == 20
+
+
+class Crash(BaseException):
+    """The machine stops here."""
+
+
+FAULTS = [(os, "fsync", "before", n) for n in range(1, 5)] + [(os, "fsync", "after", n) for n in range(1, 5)]
+FAULTS += [(Path, "replace", "before", n) for n in range(1, 4)] + [(Path, "replace", "after", n) for n in range(1, 4)]
+FAULTS += [(Path, "open", "before", n) for n in range(1, 5)]
+
+
+@pytest.mark.parametrize(("module", "name", "moment", "count"), FAULTS, ids=[f"{m} {n} {c}" for _, n, m, c in FAULTS])
+def test_a_crash_at_any_moment_leaves_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, moment: str, count: int
+) -> None:
+    for step in (10, 20):
+        checkpoint.write(tmp_path, content(step), step)
+    real: Callable[..., Any] = getattr(module, name)
+    calls = 0
+
+    def faulty(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count and moment == "before":
+            raise Crash
+        result = real(*arguments, **options)
+        if calls == count:
+            raise Crash
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, faulty)
+        with pytest.raises(Crash):
+            checkpoint.write(tmp_path, content(30), 30)
+    assert read_step(tmp_path) in (20, 30)
+    checkpoint.write(tmp_path, content(40), 40)
+    assert read_step(tmp_path) == 40
+    checkpoint.write(tmp_path, content(50), 50)
+    assert read_step(tmp_path) == 50
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.write(tmp_path, content(10), 10)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            checkpoint.write(tmp_path, content(20), 20)
+    assert read_step(tmp_path) == 10
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [flip, lambda data: data[:-100], lambda data: b""], ids=["flipped", "short", "empty"]
+)
+def test_a_damaged_one_is_passed_over(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    for step in (10, 20):
+        checkpoint.write(tmp_path, content(step), step)
+    newest = tmp_path / "checkpoint.pt"
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert read_step(tmp_path) == 10
+    previous = tmp_path / "checkpoint.previous.pt"
+    previous.write_bytes(damage(previous.read_bytes()))
+    with pytest.raises(UserError, match="No checkpoint here is whole"):
+        checkpoint.read(tmp_path)
+    assert newest.exists()
+    assert previous.exists(), "nothing is destroyed"
+
+
+@pytest.mark.parametrize("manifest", [None, "", "[]", '{"sha256": 3}'], ids=["none", "empty", "a list", "a number"])
+def test_without_a_manifest_nothing_is_trusted(tmp_path: Path, manifest: str | None) -> None:
+    checkpoint.write(tmp_path, content(10), 10)
+    path = tmp_path / "checkpoint.json"
+    path.unlink() if manifest is None else path.write_text(manifest)
+    with pytest.raises(UserError, match="No checkpoint here is whole"):
+        checkpoint.read(tmp_path)
+
+
+def test_a_damaged_newest_is_not_kept_as_the_previous(tmp_path: Path) -> None:
+    for step in (10, 20):
+        checkpoint.write(tmp_path, content(step), step)
+    (tmp_path / "checkpoint.pt").write_bytes(b"rubbish")
+    checkpoint.write(tmp_path, content(30), 30)
+    assert read_step(tmp_path) == 30
+    (tmp_path / "checkpoint.pt").write_bytes(b"rubbish again")
+    assert read_step(tmp_path) == 10
+
+
+class Malicious:
+    """What somebody may have put into a run directory, with a manifest that fits."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.victim,)
+
+
+def test_no_code_from_a_checkpoint_is_run(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    for data in (pickle.dumps(Malicious(victim)), _saved(Malicious(victim), tmp_path)):
+        (tmp_path / "checkpoint.pt").write_bytes(data)
+        digest = checkpoint._digest(data)
+        (tmp_path / "checkpoint.json").write_text(json.dumps({"sha256": {digest: 1}}))
+        with pytest.raises(UserError, match="not one of acexp's"):
+            checkpoint.read(tmp_path)
+        assert not victim.exists()
+
+
+def _saved(value: Any, folder: Path) -> bytes:
+    torch.save({"step": value}, folder / "crafted")
+    return (folder / "crafted").read_bytes()
