@@ -46,9 +46,11 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, figures: Mapping[str, Any]) -> None:
-    """Write results/NAME.json."""
+    """Write results/NAME.json; figures of this machine that were not taken again stay."""
     RESULTS.mkdir(exist_ok=True)
-    content = {"machine": machine(), "figures": figures}
+    content = {"machine": machine(), "figures": dict(figures)}
+    if (RESULTS / f"{name}.json").exists() and (before := load(name))["machine"] == content["machine"]:
+        content["figures"] = before["figures"] | content["figures"]
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
