@@ -47,7 +47,7 @@ def one_update(environment: str) -> float:
 
 
 def sweep() -> float:
-    """Seconds until the first metrics of 480 runs; then it is interrupted."""
+    """Seconds until the first metrics of 480 runs; then it is killed."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         process = command(folder, *SWEEP)
@@ -55,7 +55,7 @@ def sweep() -> float:
             assert process.poll() is None
             time.sleep(0.05)
         seconds = time.perf_counter() - start
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return seconds
 
