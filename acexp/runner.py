@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,6 +76,7 @@ def run(
             run_directory.claim(directory)
     with ExitStack() as stack:
         stack.enter_context(_torch_threads(configs[0].torch_threads or 1))
+        stack.enter_context(_failed_writes_told_once())
         population = stack.enter_context(assemble(configs))
         saved = _take_up(directories, stack) if resume else _begin(configs, identities, directories, stack)
         begin_at = saved[0]["step"] if saved else 0
@@ -245,6 +247,22 @@ def fail(config: RunConfig, directory: Path, reason: str) -> Outcome:
     except (UserError, OSError) as worse:
         reason = str(worse)
     return Outcome(directory, Status.FAILED, error=reason)
+
+
+@contextmanager
+def _failed_writes_told_once() -> Iterator[None]:
+    """TensorBoard writes in a thread whose failures Python would print; our own next write fails and says so."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not issubclass(failure.exc_type, OSError):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

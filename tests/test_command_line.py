@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from acexp.config import RunConfig
-from acexp.engines.environment import is_installed
 from acexp.metrics import JsonlWriter
 from acexp.run_directory import Status
 from acexp.runner import Outcome
@@ -50,7 +49,7 @@ def test_one_command_trains_and_says_where(acexp: Acexp, tmp_path: Path) -> None
     assert status["command"] == "acexp total_steps=1920"
     assert {"torch", "gymnasium", "numpy"} <= status["versions"].keys()
     summary = json.loads((directory / "summary.json").read_text())
-    assert summary["engine"] == ("envpool" if is_installed("envpool") else "gymnasium")
+    assert summary["engine"] == "tabular"
     assert summary["steps_per_second"] > 0
     assert f"engine:\n  name: {summary['engine']}" in (directory / "config.yaml").read_text(), "auto is resolved"
 
