@@ -82,7 +82,8 @@ class _SweepRuns:
     def left_to_do(self) -> tuple[dict[int, int | None], dict[int, Outcome]]:
         """The runs to train, with the env step that each goes on at or None; and the others, with how they ended."""
         everything: dict[int, int | None] = dict.fromkeys(range(len(self.configs)))
-        if not everything or not self._jobs.directory(0).parent.exists():
+        # To compose every run's directory takes seconds, for nothing where no run has begun.
+        if not everything or not any(path.is_dir() for path in self._jobs.directory(0).parent.glob("*")):
             return everything, {}
         work: dict[int, int | None] = {}
         earlier: dict[int, Outcome] = {}
