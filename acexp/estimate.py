@@ -18,7 +18,7 @@ def flat(x: Tensor) -> Tensor:
     return x.transpose(0, 1).flatten(1, 2)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Pullback]:
     """Evaluate the rollout once, compute its advantages and returns, and keep the way back to the parameters.
 
@@ -29,7 +29,7 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Pullback]
     hyperparameters = population.objective.hyperparameters
     *steps, n_members, n_envs = rollout.rewards.shape
     observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
-    policy, values, back = architecture.evaluate(observe(observations))
+    policy, values, back = architecture.evaluate(observe(observations), rollout.tape)
     last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
     by_step = values.view(n_members, *steps, n_envs).transpose(0, 1)
     advantages = flat(

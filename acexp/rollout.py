@@ -16,6 +16,7 @@ from torch import Tensor
 from acexp.architectures import Architecture
 from acexp.core.distributions import Distribution
 from acexp.core.observations import pick
+from acexp.core.tape import Tape
 from acexp.core.types import Episode, Rollout
 from acexp.engines import Engine
 from acexp.normalizers import ObservationNormalizer
@@ -66,16 +67,20 @@ class Collector:
             for leaf in observe.leaves
         )
         self._actions = torch.zeros(*slots, *distribution.action_shape, dtype=distribution.action_dtype, device=device)
+        self._tape = Tape(n_steps)
         # The rows of these, taken once: a view costs as much as a small network's layer.
         self._observed = list(zip(*(leaf.unbind() for leaf in self._observations), strict=True))
         self._acted = self._actions.unbind()
         # On the CPU these are the same memory, and moving between host and device is nothing.
         self._host = [tuple(leaf.flatten(0, 1).cpu().numpy() for leaf in row) for row in self._observed]
+        self._host_actions = [row.flatten(0, 1).cpu().numpy() for row in self._acted]
         # What the engine gives is gathered on the host, slot by slot, and moved once per rollout.
         flat = (n_steps, slots[1] * n_envs)
         self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
         self._terminated, self._truncated = np.zeros(flat, np.bool_), np.zeros(flat, np.bool_)
         self._valid = np.ones(flat, np.bool_)
+        gathered = (self._rewards, self._terminated, self._truncated, self._valid)
+        self._gathered = [torch.from_numpy(array).view(slots) for array in gathered]
 
         self._was_done = np.zeros(flat[1], np.bool_)
         self._episode_return = np.zeros(flat[1], np.float64)
@@ -86,13 +91,15 @@ class Collector:
         """The next T steps of every environment."""
         self._walk()
         episodes = self._account()
+        rewards, terminated, truncated, valid = (tensor.to(self._device) for tensor in self._gathered)
         return Rollout(
             observations=self._observations,
             actions=self._actions,
-            rewards=self._on_device(self._rewards),
-            terminated=self._on_device(self._terminated),
-            truncated=self._on_device(self._truncated),
-            valid=self._on_device(self._valid),
+            rewards=rewards,
+            terminated=terminated,
+            truncated=truncated,
+            valid=valid,
+            tape=self._tape,
             episodes=episodes,
         )
 
@@ -114,11 +121,18 @@ class Collector:
             first.copy_(last)
         rows = zip(self._observed, self._draw_noise().unbind(), self._acted, strict=False)
         for t, (observed, noise, acted) in enumerate(rows):
-            policy = self._architecture.policy(self._observe(observed))
-            actions = acted.copy_(self._distribution.sample(policy, noise)).flatten(0, 1)
-            step = self.engine.step(self._distribution.to_environment(actions.cpu().numpy()))
+            self._tape.step = t
+            policy = self._architecture.policy(self._observe(observed), self._tape)
+            acted.copy_(self._distribution.sample(policy, noise))
+            step = self.engine.step(self._distribution.to_environment(self._fetch_actions(t)))
             self._store(t + 1, step.observation)
             self._raw_rewards[t], self._terminated[t], self._truncated[t] = step[1:]
+
+    def _fetch_actions(self, t: int) -> np.ndarray[Any, Any]:
+        """What was done at a step, on the host, `[M * N, *action_shape]`."""
+        if self._device.type != "cpu":
+            self._host_actions[t][...] = self._acted[t].flatten(0, 1).cpu().numpy()
+        return self._host_actions[t]
 
     def _draw_noise(self) -> Tensor:
         """`[T, M, N, *noise_shape]`; each member's comes from its own generator."""
@@ -162,6 +176,3 @@ class Collector:
         """Add the slots of some steps to the episodes that they belong to."""
         self._episode_return += self._raw_rewards[begin:end].sum(0)
         self._episode_length += self._valid[begin:end].sum(0)
-
-    def _on_device(self, array: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(array).view(self._slots).to(self._device)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from acexp import checkpoint, run_directory
 from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
-from acexp.config import CheckpointConfig, RunConfig, identity, require_equal_structure, to_yaml
+from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
+from acexp.core.memory import keep_large_blocks
+from acexp.keeper import Keeper
 from acexp.metrics import AllDiverged, Display, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
-from acexp.population import Population, load, save
+from acexp.population import Population, load
 from acexp.run_directory import Status
 from acexp.signals import stoppable
 
@@ -74,6 +73,8 @@ def run(
     if not resume:
         for directory in directories:
             run_directory.claim(directory)
+    if len(configs) > 1:
+        keep_large_blocks()
     with ExitStack() as stack:
         stack.enter_context(_torch_threads(configs[0].torch_threads or 1))
         stack.enter_context(_failed_writes_told_once())
@@ -86,7 +87,7 @@ def run(
         if saved:
             load(population, [content["member"] for content in saved])
             recorder.load([content["recorder"] for content in saved])
-        keeper = _Keeper(population, recorder, directories, configs[0].checkpoint)
+        keeper = Keeper(population, recorder, directories, configs[0].checkpoint)
         display.start(_title(configs), budget.steps)
         try:
             ending = _train(population, budget, recorder, keeper, directories)
@@ -125,47 +126,6 @@ def _checkpoints(directories: Sequence[Path]) -> list[dict[str, Any]]:
     return [content for content in found if content is not None]
 
 
-class _Keeper:
-    """Saves the members of a population, at intervals and when asked to."""
-
-    def __init__(
-        self, population: Population, recorder: Recorder, directories: Sequence[Path], config: CheckpointConfig
-    ) -> None:
-        self._population, self._recorder, self._directories = population, recorder, directories
-        self._every = config.every or math.inf
-        self._seconds = math.inf if config.minutes is None else 60.0 * config.minutes
-        self._saved_step, self._saved_at = recorder.step, time.monotonic()
-
-    def save_if_due(self) -> None:
-        """Save when an interval is over."""
-        now = self._recorder.step
-        passed = now // self._every > self._saved_step // self._every
-        if passed or time.monotonic() - self._saved_at >= self._seconds:
-            self.save()
-
-    def save(self) -> None:
-        """Save every member but those that have diverged, which keep the checkpoint that they have."""
-        named = self._population.architecture.parameters.named()
-        normalizer = self._population.observe.state()
-        for m, (state, directory) in enumerate(zip(save(self._population), self._directories, strict=True)):
-            if not _is_sound(state["tensors"]):
-                continue
-            content = {
-                "format": 1,
-                "step": self._recorder.step,
-                "parameters": {name: tensor[m].cpu().clone() for name, tensor in named.items()},
-                "normalizer": {name: tensor[m].cpu().clone() for name, tensor in normalizer.items()},
-                "member": state,
-                "recorder": self._recorder.state(m),
-            }
-            checkpoint.write(directory, content, self._recorder.step)
-        self._saved_step, self._saved_at = self._recorder.step, time.monotonic()
-
-
-def _is_sound(tensors: Mapping[str, Tensor]) -> bool:
-    return bool(tensors["learning"]) and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
-
-
 class _Ending(NamedTuple):
     """How training ended: the status, why, and the signal that asked for it."""
 
@@ -175,7 +135,7 @@ class _Ending(NamedTuple):
 
 
 def _train(
-    population: Population, budget: Budget, recorder: Recorder, keeper: _Keeper, directories: Sequence[Path]
+    population: Population, budget: Budget, recorder: Recorder, keeper: Keeper, directories: Sequence[Path]
 ) -> _Ending:
     """Train and save, and say how it ended."""
     try:

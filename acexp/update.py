@@ -14,7 +14,7 @@ from acexp.optimizers import OptimizerGroup
 from acexp.population import Population
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def update(population: Population, batch: Batch, back: Pullback, progress: float) -> UpdateStatistics:
     """Take one step with every optimizer.
 

@@ -67,7 +67,11 @@ class Training:
     def __init__(self, environment: str, n_members: int, cores: int, changes: Sequence[str] = ()) -> None:
         from acexp.assembly import assemble, resolve
         from acexp.config.application import compose
+        from acexp.core.memory import keep_large_blocks
         from acexp.metrics import Recorder, Silent
+
+        if n_members > 1:
+            keep_large_blocks()
 
         base = [*overrides(environment), *changes]
         configs = [resolve(compose([*base, f"seed={seed}"]), cores) for seed in range(n_members)]

@@ -17,6 +17,7 @@ from acexp.architectures import (
 )
 from acexp.architectures.base import ACTIVATIONS
 from acexp.core.errors import UserError
+from acexp.core.tape import Tape
 
 CPU = torch.device("cpu")
 VECTOR = Interface(((5,),), 3, 3)
@@ -98,6 +99,30 @@ def check_the_way_back(network: Architecture, interface: Interface, way: tuple[b
 @pytest.mark.parametrize("name", ["separate", "shared"])
 def test_the_way_back_is_autograds(name: str, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]) -> None:
     check_the_way_back(build(name, interface), interface, way)
+
+
+@pytest.mark.parametrize("interface", INTERFACES.values(), ids=INTERFACES)
+@pytest.mark.parametrize("name", ["separate", "shared"])
+def test_what_acting_computed_is_what_evaluating_computes(name: str, interface: Interface) -> None:
+    """Three steps of two slots, on a tape, against their six slots at once."""
+    network = build(name, interface)
+    x = inputs(interface, batch=6)
+    tape = Tape(3)
+    with torch.inference_mode():
+        for tape.step, t in enumerate(range(0, 6, 2)):
+            network.policy(tuple(part[:, t : t + 2] for part in x), tape)
+    *expected, back = network.evaluate(x)
+    *found, back_from_tape = network.evaluate(x, tape)
+    gradients = [torch.randn_like(output) for output in expected]
+    for output, again in zip(expected, found, strict=True):
+        torch.testing.assert_close(again, output, rtol=1e-5, atol=1e-6)
+    modules = network.parameters.modules
+    torch.testing.assert_close(
+        back_from_tape(gradients[0], gradients[1], modules),
+        back(gradients[0], gradients[1], modules),
+        rtol=1e-4,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -14,6 +14,7 @@ from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 from acexp.core.registry import Registry
+from acexp.core.tape import Tape
 
 
 class Activation(NamedTuple):
@@ -137,14 +138,18 @@ class Architecture(Protocol):
 
     parameters: Parameters
 
-    def policy(self, inputs: Inputs) -> Tensor:
-        """The actor's output, `[M, B, K]`."""
+    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
+        """The actor's output, `[M, B, K]`. What `evaluate` can use again may be kept on the tape."""
 
     def value(self, inputs: Inputs) -> Tensor:
         """The critic's output, `[M, B]`."""
 
-    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
-        """Both, `[M, B, K]` and `[M, B]`, computing what they share once, and the way back from them."""
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
+        """Both, `[M, B, K]` and `[M, B]`, computing what they share once, and the way back from them.
+
+        `tape` is what `policy` was given at each of the steps that `inputs` holds one after the other, with the same
+        parameters.
+        """
 
     def describe(self) -> list[tuple[str, str]]:
         """The layers as (name, what it is) rows, for people."""

@@ -14,6 +14,7 @@ from acexp.architectures.layers import columns, constant
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import MODULES, Parameters, ParameterSpec
+from acexp.core.tape import Tape
 
 N = TypeVar("N", bound=type[nn.Module])
 
@@ -108,7 +109,7 @@ class ModuleArchitecture:
                 remedy=expectation,
             )
 
-    def policy(self, inputs: Inputs) -> Tensor:
+    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
         policy: Tensor = self._forward(self._weights, *inputs)[0]
         return policy
 
@@ -116,21 +117,22 @@ class ModuleArchitecture:
         value: Tensor = self._forward(self._weights, *inputs)[1]
         return value
 
-    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
-        leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._weights.items()}
-        with torch.enable_grad():
-            outputs = self._forward(leaves, *inputs)
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
+        with torch.inference_mode(False), torch.enable_grad():
+            leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._weights.items()}
+            outputs = self._forward(leaves, *(x.clone() for x in inputs))
 
         def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
-            given = [pair for pair in zip(outputs, (policy, values), strict=True) if pair[1] is not None]
             names = [name for module in MODULES if module in modules for name in self._homes_of(module)]
-            gradients = torch.autograd.grad(
-                [output for output, _ in given],
-                [leaves[name] for name in names],
-                [gradient for _, gradient in given],
-                retain_graph=True,
-                materialize_grads=True,
-            )
+            with torch.inference_mode(False):
+                given = [(out, g.clone()) for out, g in zip(outputs, (policy, values), strict=True) if g is not None]
+                gradients = torch.autograd.grad(
+                    [output for output, _ in given],
+                    [leaves[name] for name in names],
+                    [gradient for _, gradient in given],
+                    retain_graph=True,
+                    materialize_grads=True,
+                )
             return columns(list(gradients))
 
         return outputs[0].detach(), outputs[1].detach(), back

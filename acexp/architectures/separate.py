@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface, Pullback
-from acexp.architectures.layers import Gradients, body, columns, policy_head, value_head
+from acexp.architectures.layers import Gradients, columns
+from acexp.architectures.networks import body, policy_head, value_head
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
+from acexp.core.tape import Tape
 
 
 @ARCHITECTURES.register("separate")
@@ -33,17 +35,17 @@ class Separate:
         }
         self.parameters = Parameters(specs, generators, device)
 
-    def policy(self, inputs: Inputs) -> Tensor:
+    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
         weights = iter(self.parameters.of("actor"))
-        return self._policy(weights, self._body(weights, inputs))
+        return self._policy(weights, self._body(weights, inputs, tape))
 
     def value(self, inputs: Inputs) -> Tensor:
         weights = iter(self.parameters.of("critic"))
         return self._value(weights, self._body(weights, inputs)).squeeze(-1)
 
-    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
         actor, critic = iter(self.parameters.of("actor")), iter(self.parameters.of("critic"))
-        actor_features, back_actor = self._body.trace(actor, inputs)
+        actor_features, back_actor = self._body.trace(actor, inputs, tape)
         output, back_policy = self._policy.trace(actor, actor_features)
         critic_features, back_critic = self._body.trace(critic, inputs)
         value, back_value = self._value.trace(critic, critic_features)

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface, Pullback
-from acexp.architectures.layers import Gradients, body, columns, policy_head, value_head
+from acexp.architectures.layers import Gradients, columns
+from acexp.architectures.networks import body, policy_head, value_head
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
+from acexp.core.tape import Tape
 
 
 @ARCHITECTURES.register("shared")
@@ -31,14 +33,14 @@ class Shared:
         specs = {"trunk": self._trunk.specs(), "actor": self._policy.specs(), "critic": self._value.specs()}
         self.parameters = Parameters(specs, generators, device)
 
-    def policy(self, inputs: Inputs) -> Tensor:
-        return self._policy(iter(self.parameters.of("actor")), self._features(inputs))
+    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
+        return self._policy(iter(self.parameters.of("actor")), self._features(inputs, tape))
 
     def value(self, inputs: Inputs) -> Tensor:
         return self._value(iter(self.parameters.of("critic")), self._features(inputs)).squeeze(-1)
 
-    def evaluate(self, inputs: Inputs) -> tuple[Tensor, Tensor, Pullback]:
-        features, back_trunk = self._trunk.trace(iter(self.parameters.of("trunk")), inputs)
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
+        features, back_trunk = self._trunk.trace(iter(self.parameters.of("trunk")), inputs, tape)
         output, back_policy = self._policy.trace(iter(self.parameters.of("actor")), features)
         value, back_value = self._value.trace(iter(self.parameters.of("critic")), features)
 
@@ -57,8 +59,8 @@ class Shared:
 
         return output, value.squeeze(-1), back
 
-    def _features(self, inputs: Inputs) -> Tensor:
-        return self._trunk(iter(self.parameters.of("trunk")), inputs)
+    def _features(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
+        return self._trunk(iter(self.parameters.of("trunk")), inputs, tape)
 
     def describe(self) -> list[tuple[str, str]]:
         heads = [("actor", self._policy.describe()), ("critic", self._value.describe())]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from acexp.core.observations import Leaves
+from acexp.core.tape import Tape
 
 
 class Episode(NamedTuple):
@@ -29,6 +30,7 @@ class Rollout(NamedTuple):
         rewards: for learning (clipped where the environment asks for it), float32 `[T, M, N]`.
         terminated, truncated: bool `[T, M, N]`.
         valid: bool `[T, M, N]`, False in reset slots, whose action was ignored and whose reward is 0.
+        tape: what the actors computed on the way.
         episodes: those that ended in this rollout, in the order in which they ended.
     """
 
@@ -38,6 +40,7 @@ class Rollout(NamedTuple):
     terminated: Tensor
     truncated: Tensor
     valid: Tensor
+    tape: Tape
     episodes: tuple[Episode, ...]
 
 
