@@ -8,10 +8,6 @@ import warnings
 
 from rich.console import Console
 
-from acexp.commands import COMMANDS, train
-from acexp.commands.preflight import Refused
-from acexp.core.errors import UserError
-
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -26,13 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.path.insert(0, "")  # components of the user's own lie in the current folder
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        if arguments and arguments[0] in COMMANDS:
-            return COMMANDS[arguments[0]](arguments[1:])
-        return train(arguments)
-    except (UserError, Refused) as refusal:
-        error = refusal.error if isinstance(refusal, Refused) else refusal
-        console.print(f"acexp: {error}", markup=False)
-        return EXIT_REFUSED
+        return _run(arguments, console)
     except BrokenPipeError:
         # Whoever read the output, `head` for instance, has seen enough; nothing more can be written to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,6 +30,22 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.print("acexp: interrupted before training began", markup=False)
         return EXIT_INTERRUPTED
+
+
+def _run(arguments: list[str], console: Console) -> int:
+    # Imported here, as it takes a second or two in which somebody may press Ctrl-C already.
+    from acexp.commands import COMMANDS, train
+    from acexp.commands.preflight import Refused
+    from acexp.core.errors import UserError
+
+    try:
+        if arguments and arguments[0] in COMMANDS:
+            return COMMANDS[arguments[0]](arguments[1:])
+        return train(arguments)
+    except (UserError, Refused) as refusal:
+        error = refusal.error if isinstance(refusal, Refused) else refusal
+        console.print(f"acexp: {error}", markup=False)
+        return EXIT_REFUSED
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -121,6 +123,22 @@ class Runs(Protocol):
         """The run is over."""
 
 
+def prepare() -> ForkServerContext:
+    """Start the server that processes are forked from. It takes seconds; called early, they pass beside other work.
+
+    Neither the server nor what it forks hears Ctrl-C, which would end their imports in tracebacks.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([runner.__name__])
+    resource_tracker.ensure_running()  # it unblocks the signal, so it has to come first
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
+
+
 def train_all(
     runs: Runs, fleet: Fleet, watcher: Watcher, work: Mapping[int, int | None] | None = None
 ) -> list[Outcome | None]:
@@ -167,8 +185,7 @@ class _Crew:
         self._work = work
         self._cores_each = max(1, cores_each)
         self._watcher = watcher
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([runner.__name__])
+        self._context = prepare()
 
     def begin(self, population: int, members: Sequence[int]) -> None:
         """Make the members' directories, and start a process for those that have one."""

@@ -226,6 +226,27 @@ def test_ctrl_c_ends_a_sweep(tmp_path: Path, launcher: str, n_begun: int) -> Non
     assert "Traceback" not in printed
 
 
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 1.7, 2.4, 3.1, 3.8])
+def test_ctrl_c_while_a_sweep_starts(tmp_path: Path, seconds: float) -> None:
+    """In a terminal it reaches every process, whatever each has come to."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", "-m", "seed=range(6)", "arch=separate,shared", "total_steps=100000000"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    # Python may end itself with the signal when it met it in an import; a shell says 130 of both.
+    assert process.returncode in (130, -signal.SIGINT), printed
+    assert any(words in printed for words in ("interrupted", "not started"))
+    assert "Traceback" not in printed
+
+
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m acexp --help | head -n 1"
     result = subprocess.run(

@@ -38,6 +38,8 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
 
 def conclude(console: Console, outcomes: Sequence[Outcome], n_unstarted: int) -> int:
     """What failed, where to look, and the exit code."""
+    if n_unstarted:
+        console.print(f"{n_unstarted} runs were not started", markup=False)
     if not outcomes:
         return EXIT_INTERRUPTED if n_unstarted else 0  # Hydra answered by itself, as for --help
     shown = Path(os.path.commonpath([outcome.directory for outcome in outcomes]))
@@ -49,8 +51,6 @@ def conclude(console: Console, outcomes: Sequence[Outcome], n_unstarted: int) ->
             console.print(f"  {outcome.status}: {relative(outcome.directory)}: {reason[0]}", markup=False)
             if (outcome.directory / ERROR_LOG).exists():
                 console.print(f"    traceback: {relative(outcome.directory / ERROR_LOG)}", markup=False)
-    if n_unstarted:
-        console.print(f"{n_unstarted} runs were not started", markup=False)
     console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
     interrupted = [outcome for outcome in outcomes if outcome.status is Status.INTERRUPTED]
     if interrupted:

@@ -21,6 +21,8 @@ from acexp.metrics import display_for
 from acexp.run_directory import Standing, Status
 from acexp.runner import Outcome
 
+_MULTIRUN = {"-m", "--multirun"}
+
 
 class _StopSweep(SystemExit):
     """Ends a sweep: Hydra takes any other exception as one job's failure."""
@@ -64,6 +66,8 @@ def train(arguments: list[str]) -> int:
         outcomes.extend(outcome for outcome in known if outcome is not None)
         n_unstarted = known.count(None)
 
+    if _MULTIRUN & set(arguments):
+        fleet.prepare()
     with contextlib.suppress(_StopSweep):
         application.run(arguments, one_run, whole_sweep)
     return conclude(console, outcomes, n_unstarted)

@@ -175,5 +175,6 @@ class SweepJobs:
 
     @property
     def returns(self) -> list[JobReturn]:
-        """Of the jobs that ended, in their order."""
-        return [self._returns[run] for run in sorted(self._returns)]
+        """Of the jobs that ended, in their order; Ctrl-C can come between a job's beginning and its training."""
+        returns = [self._returns[run] for run in sorted(self._returns)]
+        return [returned for returned in returns if returned.status is not JobStatus.UNKNOWN]
