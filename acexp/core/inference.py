@@ -1,0 +1,136 @@
+"""What can be concluded from a few seeds: intervals, comparisons and tests; float64 numpy, seeded, no state.
+
+Every random draw comes from a generator that the caller's seed makes, so that the same numbers give the same report.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats], Floats]
+"""Of the last axis: `[..., n]` -> `[...]`."""
+
+RESAMPLES = 4000
+LEVEL = 0.95
+EXACT_UP_TO = 12
+"""Pairs up to which every assignment of signs is tried: 4,096 of them."""
+
+_Z_LEVEL, _Z_POWER = 1.959963984540054, 0.8416212335729143
+"""Normal quantiles of 0.975 and 0.8: two-sided 5%, and 80% power."""
+
+
+class Interval(NamedTuple):
+    """Where a statistic would be expected if the seeds were drawn again."""
+
+    low: float
+    high: float
+
+
+def mean(x: Floats) -> Floats:
+    """Of the last axis."""
+    found: Floats = np.mean(x, axis=-1)
+    return found
+
+
+def median(x: Floats) -> Floats:
+    """Of the last axis."""
+    found: Floats = np.median(x, axis=-1)
+    return found
+
+
+def bootstrap(strata: Sequence[ArrayLike], statistic: Statistic, seed: int, resamples: int = RESAMPLES) -> Interval:
+    """The stratified percentile bootstrap (Agarwal et al., 2021): seeds are drawn anew within each stratum.
+
+    Args:
+        strata: the numbers of each environment, or of the only one.
+        statistic: of all numbers together.
+        seed: of the resampling.
+        resamples: how many.
+
+    A single number in every stratum has no spread to learn from: its interval is infinite.
+    """
+    groups = [np.asarray(stratum, np.float64).reshape(-1) for stratum in strata]
+    if max(len(group) for group in groups) < 2:
+        return Interval(-math.inf, math.inf)
+    rng = np.random.default_rng(seed)
+    drawn = [group[rng.integers(0, len(group), (resamples, len(group)))] for group in groups]
+    return _percentiles(statistic(np.concatenate(drawn, axis=-1)))
+
+
+def bootstrap_difference(
+    x: ArrayLike, y: ArrayLike, statistic: Statistic, seed: int, *, paired: bool, resamples: int = RESAMPLES
+) -> Interval:
+    """Of `statistic(x) - statistic(y)`; with `paired`, x and y have the same seeds in the same order."""
+    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if len(a) < 2 or len(b) < 2:
+        return Interval(-math.inf, math.inf)
+    rng = np.random.default_rng(seed)
+    at_a = rng.integers(0, len(a), (resamples, len(a)))
+    at_b = at_a if paired else rng.integers(0, len(b), (resamples, len(b)))
+    return _percentiles(statistic(a[at_a]) - statistic(b[at_b]))
+
+
+def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
+    """How often a run of x beats a run of y, ties counting half: Mann and Whitney's U over all pairs."""
+    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    difference = a[:, None] - b[None, :]
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+
+
+def permutation_test(x: ArrayLike, y: ArrayLike, seed: int, *, paired: bool, resamples: int = RESAMPLES) -> float:
+    """The two-sided p-value of equal means: by flipped signs of the pairs' differences, or by shuffled labels.
+
+    Exact for up to 12 pairs; otherwise from `resamples` draws, the observed one counted among them, so never 0.
+    """
+    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    rng = np.random.default_rng(seed)
+    # Sums of the same numbers in another order differ in the last bits.
+    slack = 1e-12 * max(np.abs(a).max(), np.abs(b).max())
+    if paired:
+        difference = a - b
+        observed = abs(difference.mean())
+        if len(difference) <= EXACT_UP_TO:
+            signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(difference))))
+            return float((np.abs((signs * difference).mean(-1)) >= observed - slack).mean())
+        found = (rng.choice((1.0, -1.0), (resamples, len(difference))) * difference).mean(-1)
+    else:
+        pooled = np.concatenate((a, b))
+        observed = abs(a.mean() - b.mean())
+        shuffled = rng.permuted(np.tile(pooled, (resamples, 1)), axis=-1)
+        found = shuffled[:, : len(a)].mean(-1) - shuffled[:, len(a) :].mean(-1)
+    return float((1 + (np.abs(found) >= observed - slack).sum()) / (resamples + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction for several comparisons, in the order given: each may be read as if it were the only one."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, p_values[i] * (len(p_values) - rank)))
+        corrected[i] = largest
+    return corrected
+
+
+def seeds_needed(x: ArrayLike, y: ArrayLike, *, paired: bool) -> int | None:
+    """How many seeds would tell means as far apart as these, at 5% and with 80% power; None where they are equal.
+
+    The normal approximation, with the spread as it was found: a rough number.
+    """
+    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    distance = abs(float(a.mean() - b.mean()))
+    if distance == 0.0 or len(a) < 2 or len(b) < 2:
+        return None
+    variance = (a - b).var(ddof=1) if paired else a.var(ddof=1) + b.var(ddof=1)
+    return max(2, math.ceil((_Z_LEVEL + _Z_POWER) ** 2 * float(variance) / distance**2))
+
+
+def _percentiles(values: Floats) -> Interval:
+    low, high = np.quantile(values, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
+    return Interval(float(low), float(high))
