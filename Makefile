@@ -4,13 +4,16 @@ ARGS ?= env=halfcheetah arch=shared
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: train test check bench install install-dev clean
+.PHONY: train test soak check bench install install-dev clean
 
 train: $(VENV)/installed
 	$(VENV)/bin/python -m acexp $(ARGS)
 
 test: $(VENV)/installed-dev
 	scripts/test
+
+soak: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest -m soak
 
 check: $(VENV)/installed-dev
 	scripts/check
@@ -19,6 +22,7 @@ bench: $(VENV)/installed-dev
 	$(VENV)/bin/python benchmarks/throughput.py
 	$(VENV)/bin/python benchmarks/scaling.py
 	$(VENV)/bin/python benchmarks/startup.py
+	$(VENV)/bin/python benchmarks/checkpoints.py
 	$(VENV)/bin/python benchmarks/page.py
 
 install: $(VENV)/installed

@@ -19,60 +19,78 @@ from acexp.core.losses import Objective
 from acexp.core.observations import input_shapes, leaves_of
 from acexp.core.seeding import environment_seeds, generator, streams
 from acexp.core.types import Hyperparameters
-from acexp.engines import choose_engine, is_atari, open_engine
+from acexp.engines import Engine, choose_engine, is_atari, open_engine
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
+from acexp.play import Policy
 from acexp.population import Population
 from acexp.rollout import Collector
 
 
 @contextmanager
-def assemble(configs: Sequence[RunConfig]) -> Iterator[Population]:
-    """Build a population from resolved configs of equal structure; its environments are closed at the end."""
+def assemble(configs: Sequence[RunConfig], begin_at: int = 0) -> Iterator[Population]:
+    """Build a population from resolved configs of equal structure; its environments are closed at the end.
+
+    `begin_at` is the env step at which new episodes begin, which decides the environments' seeds.
+    """
     first = configs[0]
     device = torch.device(first.device)
     random = [streams(config.seed) for config in configs]
-    seeds = [seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs)]
+    seeds = [seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)]
     engine = open_engine(first.env, seeds, first.engine)
     try:
-        leaves = leaves_of(engine.observation_space)
-        distribution = distribution_for(engine.action_space)
-        observe = build_observation_normalizer(leaves, len(configs), first.normalizer, device)
+        policy = build_policy(configs, engine, device)
         hyperparameters = Hyperparameters(
             gamma=_per_member([config.a2c.gamma for config in configs], device),
             gae_lambda=_per_member([config.a2c.gae_lambda for config in configs], device),
             entropy_coef=_per_member([config.a2c.entropy_coef for config in configs], device),
             value_coef=_per_member([config.a2c.value_coef for config in configs], device),
         )
-        interface = Interface(input_shapes(leaves), distribution.n_outputs, distribution.n_parameters)
-        architecture = ARCHITECTURES[first.arch.name].build(
-            first.arch, interface, [generator(member.initialization) for member in random], device
-        )
         yield Population(
             collector=Collector(
                 engine,
-                observe,
-                architecture,
-                distribution,
+                policy.observe,
+                policy.architecture,
+                policy.distribution,
                 [generator(member.actions) for member in random],
                 n_steps=first.a2c.n_steps,
                 n_envs=first.a2c.n_envs,
                 clip_rewards=is_atari(first.env),
                 device=device,
             ),
-            observe=observe,
+            observe=policy.observe,
             reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
                 len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
             ),
-            architecture=architecture,
-            objective=Objective(distribution, hyperparameters),
-            groups=OPTIMIZERS[first.optim.name].build([config.optim for config in configs], architecture.parameters),
+            architecture=policy.architecture,
+            objective=Objective(policy.distribution, hyperparameters),
+            groups=OPTIMIZERS[first.optim.name].build(
+                [config.optim for config in configs], policy.architecture.parameters
+            ),
             clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
             normalize_advantage=first.a2c.normalize_advantage,
             learning=torch.ones(len(configs), dtype=torch.bool, device=device),
         )
     finally:
         engine.close()
+
+
+def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.device) -> Policy:
+    """The members' networks and normalizers as they begin, for what the engine's spaces ask."""
+    first = configs[0]
+    leaves = leaves_of(engine.observation_space)
+    distribution = distribution_for(engine.action_space)
+    observe = build_observation_normalizer(leaves, len(configs), first.normalizer, device)
+    interface = Interface(input_shapes(leaves), distribution.n_outputs, distribution.n_parameters)
+    generators = [generator(streams(config.seed).initialization) for config in configs]
+    architecture = ARCHITECTURES[first.arch.name].build(first.arch, interface, generators, device)
+    return Policy(observe, architecture, distribution, device)
+
+
+def evaluation_engine(configs: Sequence[RunConfig], n_envs: int) -> Engine:
+    """Environments for each member that no training has seen, by their seeds; the caller closes them."""
+    seeds = [seed for config in configs for seed in environment_seeds(streams(config.seed).evaluation, n_envs)]
+    return open_engine(configs[0].env, seeds, configs[0].engine)
 
 
 def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
 
 from acexp.core.errors import UserError
 
 NEWEST = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 MANIFEST = "checkpoint.json"
+POLICY = "policy.safetensors"
 
 
 def write(directory: Path, content: Mapping[str, Any], step: int) -> None:
@@ -46,6 +49,16 @@ def write(directory: Path, content: Mapping[str, Any], step: int) -> None:
     _flush(directory)
     text = json.dumps({"sha256": entries}, indent=2) + "\n"
     _write_through(directory / f"{MANIFEST}.tmp", text.encode()).replace(directory / MANIFEST)
+    _flush(directory)
+
+
+def export(directory: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
+    """Write the networks for others to use, whole or not at all; raises OSError where it cannot.
+
+    A safetensors file holds names, shapes and numbers, and nothing that could run.
+    """
+    data = to_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=dict(notes))
+    _write_through(directory / f"{POLICY}.tmp", data).replace(directory / POLICY)
     _flush(directory)
 
 

@@ -30,6 +30,7 @@ from acexp.core.cores import available_cores
 from acexp.core.errors import UserError
 from acexp.run_directory import Status
 from acexp.runner import Outcome
+from acexp.signals import STOPPING, stoppable
 
 STOP = "stop"
 POLL_SECONDS = 0.5
@@ -56,10 +57,12 @@ class Fleet:
     Attributes:
         max_members: of one population.
         processes: at a time; None takes one per core.
+        allow_changes: whether resumed runs may go on with other configs than they were trained with.
     """
 
-    max_members: int
+    max_members: int = 16
     processes: int | None = None
+    allow_changes: bool = False
 
     def divide(self, configs: Sequence[RunConfig], work: Mapping[int, int | None] | None = None) -> list[list[int]]:
         """Populations of runs of equal structure, as indices, the longest work first.
@@ -126,12 +129,13 @@ class Runs(Protocol):
 def prepare() -> ForkServerContext:
     """Start the server that processes are forked from. It takes seconds; called early, they pass beside other work.
 
-    Neither the server nor what it forks hears Ctrl-C, which would end their imports in tracebacks.
+    Neither the server nor what it forks hears the signals that ask for an end: those may reach the whole group, and
+    would end imports in tracebacks and runs in the middle of a save. The parent passes on what they ask.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([runner.__name__])
     resource_tracker.ensure_running()  # it unblocks the signal, so it has to come first
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         forkserver.ensure_running()
     finally:
@@ -141,29 +145,30 @@ def prepare() -> ForkServerContext:
 
 def train_all(
     runs: Runs, fleet: Fleet, watcher: Watcher, work: Mapping[int, int | None] | None = None
-) -> list[Outcome | None]:
+) -> tuple[list[Outcome | None], int | None]:
     """Train every run, each as it would have been alone; one run's failure leaves the others running.
 
     `work` is what `Fleet.divide` takes: which runs, and where they go on. Those that are not in it stay None.
-    Ctrl-C ends those that train with status `interrupted`; those that had not begun stay None.
+    A signal (see `signals`) ends those that train with status `interrupted`; those that had not begun stay None.
+    Its number is returned with the outcomes, None if there was none.
     """
     work = dict.fromkeys(range(len(runs.configs))) if work is None else work
     populations = fleet.divide(runs.configs, work)
     n_processes = fleet.side_by_side(len(populations))
-    crew = _Crew(runs, work, available_cores() // n_processes, watcher)
+    crew = _Crew(runs, work, available_cores() // n_processes, watcher, allow_changes=fleet.allow_changes)
     waiting = deque(enumerate(populations))
-    try:
-        while waiting or crew.running:
-            try:
+    with stoppable() as request:
+        try:
+            while waiting or crew.running:
                 while waiting and len(crew.running) < n_processes:
                     crew.begin(*waiting.popleft())
                 crew.attend()
-            except KeyboardInterrupt:
-                waiting.clear()
-                crew.stop()
-    finally:
-        crew.kill()
-    return crew.outcomes
+                if request.number is not None:
+                    waiting.clear()
+                    crew.stop()
+        finally:
+            crew.kill()
+    return crew.outcomes, request.number
 
 
 @dataclass(slots=True)
@@ -173,18 +178,22 @@ class _Worker:
     population: int
     directories: dict[int, Path]
     result: list[Outcome] | UserError | None = None
+    told_to_stop: bool = False
 
 
 class _Crew:
     """The processes that train at the moment, and what came of those that did."""
 
-    def __init__(self, runs: Runs, work: Mapping[int, int | None], cores_each: int, watcher: Watcher) -> None:
+    def __init__(
+        self, runs: Runs, work: Mapping[int, int | None], cores_each: int, watcher: Watcher, *, allow_changes: bool
+    ) -> None:
         self.running: list[_Worker] = []
         self.outcomes: list[Outcome | None] = [None] * len(runs.configs)
         self._runs = runs
         self._work = work
         self._cores_each = max(1, cores_each)
         self._watcher = watcher
+        self._allow_changes = allow_changes
         self._context = prepare()
 
     def begin(self, population: int, members: Sequence[int]) -> None:
@@ -210,6 +219,7 @@ class _Crew:
                 list(directories.values()),
                 self._cores_each,
                 self._work[members[0]] is not None,
+                self._allow_changes,
             ),
             name=f"acexp-population-{population}",
         )
@@ -236,11 +246,13 @@ class _Crew:
     def stop(self) -> None:
         """Ask every process to end its runs in good order."""
         for worker in self.running:
-            with contextlib.suppress(OSError):
-                worker.connection.send(STOP)
+            if not worker.told_to_stop:
+                worker.told_to_stop = True
+                with contextlib.suppress(OSError):
+                    worker.connection.send(STOP)
 
     def kill(self) -> None:
-        """End what still runs; only a second Ctrl-C, or an error of ours, leaves anything to do here."""
+        """End what still runs; only an error of ours leaves anything to do here."""
         for worker in self.running:
             worker.process.kill()
             worker.process.join()
@@ -301,14 +313,22 @@ class _Reporter:
 
 
 def _train(
-    connection: Connection, configs: Sequence[RunConfig], directories: Sequence[Path], cores: int, resume: bool
+    connection: Connection,
+    configs: Sequence[RunConfig],
+    directories: Sequence[Path],
+    cores: int,
+    resume: bool,
+    allow_changes: bool,
 ) -> None:
-    """What a process does. Ctrl-C in the terminal reaches it too, but its parent tells it when to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """What a process does. Signals may reach it too, but its parent tells it when to stop."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     import_plugins(configs[0].plugins)
-    outcomes = runner.attempt(configs, directories, _Reporter(connection), cores, resume=resume)
+    outcomes = runner.attempt(
+        configs, directories, _Reporter(connection), cores, resume=resume, allow_changes=allow_changes
+    )
     with contextlib.suppress(OSError):
         connection.send(outcomes)
     connection.close()

@@ -10,20 +10,33 @@ from pathlib import Path
 from torch import Tensor
 
 from acexp import checkpoint
-from acexp.config import CheckpointConfig
+from acexp.config import RunConfig, essence, to_yaml
 from acexp.metrics import Recorder
 from acexp.population import Population, save
 
 
 class Keeper:
-    """Saves the members of a population, at intervals and when asked to."""
+    """Saves the members of a population, at intervals and when asked to.
+
+    Args:
+        population: what is saved.
+        recorder: knows how far it has come, and what has been gathered since the last log.
+        configs: resolved, of each member; a checkpoint keeps its own, so that a change is noticed.
+        directories: of each member.
+    """
 
     def __init__(
-        self, population: Population, recorder: Recorder, directories: Sequence[Path], config: CheckpointConfig
+        self,
+        population: Population,
+        recorder: Recorder,
+        configs: Sequence[RunConfig],
+        directories: Sequence[Path],
     ) -> None:
         self._population, self._recorder, self._directories = population, recorder, directories
-        self._every = config.every or math.inf
-        self._seconds = math.inf if config.minutes is None else 60.0 * config.minutes
+        self._configs = [to_yaml(essence(config)) for config in configs]
+        intervals = configs[0].checkpoint
+        self._every = intervals.every or math.inf
+        self._seconds = math.inf if intervals.minutes is None else 60.0 * intervals.minutes
         self._saved_step, self._saved_at = recorder.step, time.monotonic()
 
     def save_if_due(self) -> None:
@@ -35,20 +48,25 @@ class Keeper:
 
     def save(self) -> None:
         """Save every member but those that have diverged, which keep the checkpoint that they have."""
-        named = self._population.architecture.parameters.named()
-        normalizer = self._population.observe.state()
-        for m, (state, directory) in enumerate(zip(save(self._population), self._directories, strict=True)):
+        step = self._recorder.step
+        normalizer = {f"normalizer.{name}": x for name, x in self._population.observe.state().items()}
+        policy = {**self._population.architecture.parameters.named(), **normalizer}
+        members = zip(save(self._population), self._configs, self._directories, strict=True)
+        for m, (state, config, directory) in enumerate(members):
             if not _is_sound(state["tensors"]):
+                self._recorder.diverge(m, "a parameter or a statistic")
+            if m in self._recorder.divergences:
                 continue
             content = {
                 "format": 1,
-                "step": self._recorder.step,
-                "parameters": {name: tensor[m].cpu().clone() for name, tensor in named.items()},
-                "normalizer": {name: tensor[m].cpu().clone() for name, tensor in normalizer.items()},
+                "step": step,
+                "config": config,
                 "member": state,
                 "recorder": self._recorder.state(m),
             }
-            checkpoint.write(directory, content, self._recorder.step)
+            checkpoint.write(directory, content, step)
+            notes = {"format": "pt", "step": str(step), "config": config}
+            checkpoint.export(directory, {name: x[m].cpu() for name, x in policy.items()}, notes)
         self._saved_step, self._saved_at = self._recorder.step, time.monotonic()
 
 

@@ -15,6 +15,7 @@ from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.normalizers import ObservationNormalizer, RewardNormalizer
 from acexp.optimizers import OptimizerGroup
+from acexp.play import Policy
 from acexp.rollout import Collector
 
 
@@ -36,6 +37,11 @@ class Population:
     clip: Clip
     normalize_advantage: bool
     learning: Tensor
+
+    @property
+    def policy(self) -> Policy:
+        """What acts, without what learns."""
+        return Policy(self.observe, self.architecture, self.objective.distribution, self.learning.device)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that training changes but generators and environments, `[M, ...]` each: the tensors themselves."""
@@ -76,6 +82,12 @@ def load(population: Population, states: Sequence[MemberState]) -> None:
     Where environments have no state, those of a population that was just built begin new episodes; the collector's part
     of the state is then left out.
     """
+    missing = population.tensors().keys() ^ states[0]["tensors"].keys()
+    if missing:
+        raise UserError(
+            f"What was saved is not what this config builds: only one of them has {', '.join(sorted(missing))}.",
+            remedy="undo the change of the config, or train a new run",
+        )
     environments = [state["environments"] for state in states]
     is_exact = all(given is not None for given in environments)
     for name in population.tensors():
@@ -88,7 +100,14 @@ def load(population: Population, states: Sequence[MemberState]) -> None:
 
 
 def _put_back(population: Population, name: str, saved: Tensor) -> None:
-    population.tensors()[name].copy_(saved)
+    target = population.tensors()[name]
+    if target.shape != saved.shape:
+        raise UserError(
+            f"The state {name!r} is of another size than what this config builds.",
+            value=f"{tuple(saved.shape)}, not {tuple(target.shape)}",
+            remedy="undo the change of the config, or train a new run",
+        )
+    target.copy_(saved)
     now = population.tensors()[name].to(saved)
     if not torch.equal(now.nan_to_num(), saved.nan_to_num()):
         raise UserError(

@@ -8,13 +8,13 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from acexp.core.errors import UserError
 
@@ -24,7 +24,19 @@ STATUS = "status.json"
 SUMMARY = "summary.json"
 LOCK = ".lock"
 ERROR_LOG = "error.log"
+SWEEP = "sweep.json"
 RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "envpool", "hydra-core")
+
+EXACT, APPROXIMATE = "exact", "approximate"
+"""How a run was resumed: to the last bit, or with new episodes, as its engine cannot save environments."""
+
+
+class Sweep(NamedTuple):
+    """What is known of a sweep as a whole: its runs' identities, asked for by which arguments, in which folder."""
+
+    identities: list[str]
+    arguments: list[str]
+    folder: Path
 
 
 class Status(StrEnum):
@@ -98,13 +110,56 @@ def begin(directory: Path, config: str, identity: str, torch_threads: int) -> No
         ) from error
 
 
-def reopen(directory: Path, *, exact: bool) -> None:
-    """Note that the run goes on, and whether its environments do, too; what went wrong before is over."""
+def reopen(directory: Path, kind: str | None) -> None:
+    """Note that the run goes on, and how; what went wrong before is over. A kind of None begins it afresh."""
     (directory / ERROR_LOG).unlink(missing_ok=True)
     before = read_status(directory)
     kept = {key: value for key, value in before.items() if key not in ("ended", "error")}
-    kind = "exact" if exact else "approximate"
-    _write_json(directory / STATUS, {**kept, "status": Status.RUNNING, "resumed": _now(), "resume": kind})
+    # What was approximate once stays it.
+    resume = (
+        {} if kind is None else {"resumed": _now(), "resume": before.get("resume", kind) if kind == EXACT else kind}
+    )
+    _write_json(directory / STATUS, {**kept, "status": Status.RUNNING, **resume})
+
+
+def note_changes(directory: Path, step: int, changes: Sequence[str]) -> None:
+    """Note that the run goes on from an env step with another config than it was trained with."""
+    before = read_status(directory)
+    told = [*before.get("changes", ()), {"step": step, "changes": list(changes)}]
+    _write_json(directory / STATUS, {**before, "changes": told})
+
+
+def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str]) -> None:
+    """Note which runs a sweep has, and the command that asked for them; raises OSError where it cannot.
+
+    A sweep may come in batches: what the same command has noted stays.
+    """
+    before = read_sweep(directory)
+    earlier = before.identities if before is not None and before.arguments == list(arguments) else []
+    directory.mkdir(parents=True, exist_ok=True)
+    runs = list(dict.fromkeys([*earlier, *identities]))
+    _write_json(directory / SWEEP, {"runs": runs, "arguments": list(arguments), "folder": str(Path.cwd())})
+
+
+def unstarted(sweep: Sweep | None, begun: Sequence[Path]) -> int:
+    """How many of a sweep's runs have no directory yet."""
+    if sweep is None:
+        return 0
+    known: set[object] = set()
+    for run in begun:
+        with suppress(UserError):
+            known.add(read_status(run).get("identity"))
+    return len(set(sweep.identities) - known)
+
+
+def read_sweep(directory: Path) -> Sweep | None:
+    """What `note_sweep` noted; None where there is nothing of it, or nothing that can be read."""
+    try:
+        told = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
+        runs, arguments = ([str(part) for part in told[key]] for key in ("runs", "arguments"))
+        return Sweep(runs, arguments, Path(told["folder"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_status(directory: Path) -> dict[str, Any]:
@@ -154,14 +209,19 @@ def is_held(directory: Path) -> bool:
 
 def runs_in(directory: Path) -> list[Path]:
     """The run directories here: this one, or those of a sweep; raises UserError where there is none."""
-    found = [directory] if is_claimed(directory) else sorted(path.parent for path in directory.glob(f"*/{STATUS}"))
-    if not found:
+    found = [directory] if is_claimed(directory) else runs_below(directory)
+    if not found and read_sweep(directory) is None:
         raise UserError(
             "This is no run directory, and no sweep's: there is no status.json in it or below.",
             value=str(directory),
             remedy="name a directory under outputs/ that acexp has made",
         )
     return found
+
+
+def runs_below(directory: Path) -> list[Path]:
+    """The directories of a sweep's runs that have begun."""
+    return sorted(path.parent for path in directory.glob(f"*/{STATUS}"))
 
 
 def finish(
@@ -178,10 +238,10 @@ def end(directory: Path, status: Status, details: Mapping[str, Any]) -> None:
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    _replace(path, (json.dumps(dict(value), indent=2) + "\n").encode())
+    replace_file(path, (json.dumps(dict(value), indent=2) + "\n").encode())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file in one piece or not at all: a full disk must not empty what was there."""
     temporary = path.with_suffix(".tmp")
     try:

@@ -15,13 +15,14 @@ import torch
 from acexp import checkpoint, run_directory
 from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
-from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
+from acexp.config import RunConfig, differences, essence, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
 from acexp.core.memory import keep_large_blocks
+from acexp.evaluation import PeriodicEvaluation
 from acexp.keeper import Keeper
 from acexp.metrics import AllDiverged, Display, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
 from acexp.population import Population, load
-from acexp.run_directory import Status
+from acexp.run_directory import APPROXIMATE, EXACT, Status
 from acexp.signals import stoppable
 
 
@@ -36,6 +37,7 @@ class Outcome:
         steps_per_second: of the run's whole population.
         seconds: spent training.
         mean_return: of the last 100 episodes; None if none has ended.
+        resume: `exact` or `approximate` for a run that went on from a checkpoint, else None.
         error: what went wrong, in a line or a few.
         signal: the number of the signal that ended it; None if none did.
     """
@@ -46,6 +48,7 @@ class Outcome:
     steps_per_second: float = 0.0
     seconds: float = 0.0
     mean_return: float | None = None
+    resume: str | None = None
     error: str | None = None
     signal: int | None = None
 
@@ -57,13 +60,14 @@ def run(
     cores: int | None = None,
     *,
     resume: bool = False,
+    allow_changes: bool = False,
 ) -> list[Outcome]:
     """Train M runs of equal structure as one population, each into its own directory.
 
     Being told to stop ends it cleanly, with status `interrupted`; an error of ours is written to every run's error.log
     and reported as `failed`. Raises UserError, before a directory is touched, for what cannot be built. `cores` is how
     many may be used; None for all. With `resume`, the runs go on from their checkpoints, or from the start where there
-    is none yet; they must have come equally far.
+    is none yet; they must have come equally far, with these configs unless `allow_changes`.
     """
     display = display or Silent()
     require_equal_structure(configs)
@@ -78,52 +82,88 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(_torch_threads(configs[0].torch_threads or 1))
         stack.enter_context(_failed_writes_told_once())
-        population = stack.enter_context(assemble(configs))
-        saved = _take_up(directories, stack) if resume else _begin(configs, identities, directories, stack)
+        saved = _take_up(directories, stack) if resume else []
+        changes = [_changes(content, config) for content, config in zip(saved, configs, strict=False)]
+        if not allow_changes:
+            for directory, changed in zip(directories, changes, strict=False):
+                _refuse(changed, directory)
         begin_at = saved[0]["step"] if saved else 0
+        for content, changed in zip(saved, changes, strict=True):
+            if any(change.startswith(("env.", "engine.")) for change in changed):
+                content["member"]["environments"] = None  # of other environments
+        kind = _kind_of_resume(saved)
+        population = stack.enter_context(assemble(configs, begin_at if kind == APPROXIMATE else 0))
+        if saved:
+            load(population, [content["member"] for content in saved])
+        if resume:
+            for directory, changed in zip(directories, changes or [[] for _ in directories], strict=True):
+                run_directory.reopen(directory, kind)
+                if changed:
+                    run_directory.note_changes(directory, begin_at, changed)
+        else:
+            _begin(configs, identities, directories, stack)
         runs = list(zip(configs, directories, strict=True))
         writers = [_writers(*run, begin_at if resume else None, stack) for run in runs]
         recorder = Recorder(population.objective, writers, configs[0].log.every, display)
         if saved:
-            load(population, [content["member"] for content in saved])
             recorder.load([content["recorder"] for content in saved])
-        keeper = Keeper(population, recorder, directories, configs[0].checkpoint)
+        keeper = Keeper(population, recorder, configs, directories)
+        periodic = PeriodicEvaluation(population.policy, configs, recorder)
         display.start(_title(configs), budget.steps)
         try:
-            ending = _train(population, budget, recorder, keeper, directories)
+            ending = _train(population, budget, recorder, keeper, periodic, directories)
         finally:
             display.close()
-        return [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
+        outcomes = [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
+        return [replace(outcome, resume=kind) for outcome in outcomes]
 
 
 def _begin(
     configs: Sequence[RunConfig], identities: Sequence[str], directories: Sequence[Path], stack: ExitStack
-) -> list[dict[str, Any]]:
-    """Make the runs' directories, and keep others from writing them; there is nothing to go on from."""
+) -> None:
+    """Make the runs' directories, and keep others from writing them."""
     for config, name, directory in zip(configs, identities, directories, strict=True):
         run_directory.begin(directory, to_yaml(config), name, config.torch_threads or 1)
         stack.enter_context(run_directory.held(directory))
-    return []
 
 
 def _take_up(directories: Sequence[Path], stack: ExitStack) -> list[dict[str, Any]]:
-    """Keep others from writing the runs, and find what they go on from."""
+    """Keep others from writing the runs, and find what they go on from; empty if they have no checkpoints yet."""
     for directory in directories:
         stack.enter_context(run_directory.held(directory))
-    saved = _checkpoints(directories)
-    exact = all(content["member"]["environments"] is not None for content in saved)
-    for directory in directories:
-        run_directory.reopen(directory, exact=exact)
-    return saved
-
-
-def _checkpoints(directories: Sequence[Path]) -> list[dict[str, Any]]:
-    """The runs' checkpoints; empty if they have none yet."""
     found = [checkpoint.read(directory) for directory in directories]
     steps = {None if content is None else content["step"] for content in found}
     if len(steps) > 1:
         raise UserError("These runs have not come equally far, so they cannot be resumed together.", value=str(steps))
     return [content for content in found if content is not None]
+
+
+def refuse_changes(config: RunConfig, directory: Path) -> None:
+    """Raise UserError if the run would go on with another config than it was trained with."""
+    content = checkpoint.read(directory)
+    if content is not None:
+        _refuse(_changes(content, resolve(config)), directory)
+
+
+def _changes(content: dict[str, Any], config: RunConfig) -> list[str]:
+    """Between what a checkpoint was trained with and a resolved config."""
+    return differences(content["config"], to_yaml(essence(config)))
+
+
+def _refuse(changes: Sequence[str], directory: Path) -> None:
+    if changes:
+        raise UserError(
+            "The config is not the one that this run was trained with:\n  " + "\n  ".join(changes),
+            value=str(directory),
+            remedy="undo the change, or say --allow-changes to `acexp resume`",
+        )
+
+
+def _kind_of_resume(saved: Sequence[dict[str, Any]]) -> str | None:
+    """Whether environments go on where they were, or begin new episodes; None where nothing was saved."""
+    if not saved:
+        return None
+    return EXACT if all(content["member"]["environments"] is not None for content in saved) else APPROXIMATE
 
 
 class _Ending(NamedTuple):
@@ -135,18 +175,26 @@ class _Ending(NamedTuple):
 
 
 def _train(
-    population: Population, budget: Budget, recorder: Recorder, keeper: Keeper, directories: Sequence[Path]
+    population: Population,
+    budget: Budget,
+    recorder: Recorder,
+    keeper: Keeper,
+    periodic: PeriodicEvaluation,
+    directories: Sequence[Path],
 ) -> _Ending:
     """Train and save, and say how it ended."""
     try:
         with stoppable() as request:
             try:
                 for _ in train(population, budget, recorder):
+                    # First, so that what is saved has been evaluated, and is not when it is resumed.
+                    periodic.evaluate_if_due()
                     keeper.save_if_due()
                     if request.number is not None:
                         break
             except (KeyboardInterrupt, AllDiverged) as end:
                 # Raised at the end of an update, by whoever shows or records it.
+                periodic.evaluate_if_due()
                 keeper.save()
                 return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
             keeper.save()
@@ -154,7 +202,8 @@ def _train(
                 return _Ending(Status.INTERRUPTED, signal=request.number)
     except OSError as failure:
         return _Ending(Status.FAILED, _unwritable(failure))
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
+        # A component that calls sys.exit ends its run, and nothing else.
         _write_traceback(directories)
         return _Ending(Status.FAILED, _in_words(failure))
     return _Ending(Status.DONE)
@@ -186,13 +235,14 @@ def attempt(
     cores: int | None = None,
     *,
     resume: bool = False,
+    allow_changes: bool = False,
 ) -> list[Outcome] | UserError:
     """`run`, for runs that others follow: an error of ours fails these runs, and a user's mistake is handed back."""
     try:
-        return run(configs, directories, display, cores, resume=resume)
+        return run(configs, directories, display, cores, resume=resume, allow_changes=allow_changes)
     except UserError as error:
         return error
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         _write_traceback(directories)
         reason = _in_words(failure)
     return [fail(config, directory, reason) for config, directory in zip(configs, directories, strict=True)]
@@ -200,6 +250,8 @@ def attempt(
 
 def fail(config: RunConfig, directory: Path, reason: str) -> Outcome:
     """Record, in its directory, why a run could not begin or did not end."""
+    if run_directory.is_held(directory):
+        return Outcome(directory, Status.FAILED, error=reason)  # another process's run: it is not ours to write
     try:
         if not run_directory.is_claimed(directory):
             run_directory.begin(directory, to_yaml(config), identity(config), config.torch_threads or 1)
@@ -257,12 +309,18 @@ def _title(configs: Sequence[RunConfig]) -> str:
     return f"{name} seed {first.seed}" if len(configs) == 1 else f"{name} x {len(configs)}"
 
 
+def _settings(config: RunConfig) -> str:
+    """Those that a divergence usually hangs on."""
+    clip = f"clip={config.clip.name}, clip.max_norm={config.clip.max_norm:g}"
+    return f"optim.learning_rate={config.optim.learning_rate:g}, {clip}, seed={config.seed}"
+
+
 def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig, ending: _Ending) -> Outcome:
     """Say how the run ended, which is as its population ended unless it diverged."""
     divergence = recorder.divergences.get(member)
     status, error, _ = ending
     if divergence is not None:
-        status, error = Status.DIVERGED, str(divergence)
+        status, error = Status.DIVERGED, f"{divergence}\n  with {_settings(config)}; all of it is in config.yaml"
     outcome = Outcome(
         directory=directory,
         status=status,

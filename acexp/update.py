@@ -47,10 +47,11 @@ def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress:
     before = module_norms(gradient, group.segments)
     learning &= before.sum(1) < math.inf
     learning_rate = group.learning_rate(progress)
+    finite = before
     if not learning.all():
-        gradient, before = (torch.where(learning.unsqueeze(1), x, 0.0) for x in (gradient, before))
+        gradient, finite = (torch.where(learning.unsqueeze(1), x, 0.0) for x in (gradient, before))
         learning_rate = torch.where(learning.unsqueeze(1), learning_rate, 0.0)
-    clipped_gradient, clipped = clip(gradient, group.segments, before)
+    clipped_gradient, clipped = clip(gradient, group.segments, finite)
     after = module_norms(clipped_gradient, group.segments)
     group.step(clipped_gradient, learning_rate)
     return GroupNorms(group.loss, group.modules, before, after, clipped, learning_rate.squeeze(1))

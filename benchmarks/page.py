@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from tables import Measurement, load, startup_table, table, throughput_tables
+from tables import Measurement, checkpoint_table, load, startup_table, table, throughput_tables
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = DOCS / "performance.md"
@@ -118,6 +118,8 @@ def measured() -> str:
             table("share of the time", PARTS, parts),
             "## Start-up",
             startup_table(startup["figures"]),
+            "## Checkpoints",
+            checkpoint_table(load("checkpoints")["figures"]),
         )
     )
 

@@ -91,3 +91,14 @@ def startup_table(found: Mapping[str, Sequence[float]]) -> str:
     """Seconds until training begins."""
     rows = {name: [f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})"] for name, s in found.items()}
     return table("start-up", ["seconds"], rows)
+
+
+def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The time of a save, and its share of the time between two at the default interval."""
+    rows = {}
+    for name, by in found.items():
+        seconds = by["seconds"]
+        middle = statistics.median(seconds)
+        spread = f"{middle * 1e3:,.0f} ({min(seconds) * 1e3:,.0f} to {max(seconds) * 1e3:,.0f})"
+        rows[name] = [spread, f"{middle / by['interval']:.2%}"]
+    return table("saving", ["milliseconds", "of the time, at the default interval"], rows)

@@ -61,6 +61,7 @@ class Training:
     """A population in training, as the loop trains it, with the time that each part took.
 
     Attributes:
+        population, recorder, configs: what trains.
         seconds: spent in the engine, in acting around it, in estimating, in updating and in recording.
     """
 
@@ -74,17 +75,17 @@ class Training:
             keep_large_blocks()
 
         base = [*overrides(environment), *changes]
-        configs = [resolve(compose([*base, f"seed={seed}"]), cores) for seed in range(n_members)]
+        self.configs = configs = [resolve(compose([*base, f"seed={seed}"]), cores) for seed in range(n_members)]
         torch.set_num_threads(configs[0].torch_threads or 1)
         self._open = assemble(configs)
-        self._population = self._open.__enter__()
-        self._recorder = Recorder(self._population.objective, [[] for _ in configs], configs[0].log.every, Silent())
+        self.population = self._open.__enter__()
+        self.recorder = Recorder(self.population.objective, [[] for _ in configs], configs[0].log.every, Silent())
         self._slots = configs[0].a2c.n_envs * configs[0].a2c.n_steps
         self._n_members = n_members
         self._done = 0
         self.seconds = dict.fromkeys(("engine", "acting", "estimate", "update", "record"), 0.0)
-        self._engine_step = self._population.collector.engine.step
-        self._population.collector.engine.step = self._timed_step
+        self._engine_step = self.population.collector.engine.step
+        self.population.collector.engine.step = self._timed_step
 
     def _timed_step(self, actions: Any) -> Any:
         start = time.perf_counter()
@@ -98,14 +99,14 @@ class Training:
         from acexp.update import update
 
         marks, in_engine = [time.perf_counter()], self.seconds["engine"]
-        rollout = self._population.collector.collect()
+        rollout = self.population.collector.collect()
         marks.append(time.perf_counter())
-        batch, back = estimate(self._population, rollout)
+        batch, back = estimate(self.population, rollout)
         marks.append(time.perf_counter())
-        statistics = update(self._population, batch, back, 0.0)
+        statistics = update(self.population, batch, back, 0.0)
         marks.append(time.perf_counter())
         self._done += self._slots
-        self._recorder.record(self._done, rollout.episodes, statistics, last=False)
+        self.recorder.record(self._done, rollout.episodes, statistics, last=False)
         marks.append(time.perf_counter())
         for part, spent in zip(("acting", "estimate", "update", "record"), np.diff(marks), strict=True):
             self.seconds[part] += float(spent)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from acexp import runner
 from acexp.config import RunConfig
@@ -108,8 +109,7 @@ def metrics(directory: Path) -> list[dict[str, Any]]:
 
 def parameters(directory: Path) -> dict[str, torch.Tensor]:
     """The parameters that a run ended with."""
-    loaded: dict[str, torch.Tensor] = torch.load(directory / "checkpoint.pt", weights_only=True)["parameters"]
-    return loaded
+    return {name: x for name, x in load_file(directory / "policy.safetensors").items() if not name.startswith("norm")}
 
 
 def snapshot(population: Population) -> dict[str, torch.Tensor]:

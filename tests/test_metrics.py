@@ -47,6 +47,8 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "total_steps=8000",
         "torch_threads=1",
         "a2c.n_steps=5",
+        "eval.every=5000",
+        "eval.episodes=2",
     ]
     (outcome,) = runner.run([compose(settings)], [folder / "run"])
     assert outcome.status is Status.DONE
@@ -166,7 +168,7 @@ def test_divergence_is_reported_with_the_step_and_the_tag(config: Config, train:
     (outcome,) = train(config("optim.algorithm=sgd", "optim.learning_rate=1e6", "clip=none", "arch.hidden_sizes=[]"))
     assert outcome.status is Status.DIVERGED
     assert outcome.error is not None
-    assert re.search(r"a gradient is not finite at env step \d+", outcome.error)
+    assert re.search(r"is not finite at env step [\d,]+", outcome.error)
     assert "NaN" not in (outcome.directory / "metrics.jsonl").read_text()
 
 

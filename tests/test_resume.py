@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -20,8 +21,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from acexp import runner
+from acexp.architectures.separate import Separate
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
+from acexp.core.losses import Objective
 from acexp.run_directory import Status
 from acexp.runner import Outcome
 from tests.conftest import REPOSITORY, metrics
@@ -167,6 +170,156 @@ def test_a_run_of_somebody_elses_imports_nothing_unasked(acexp: Acexp, tmp_path:
     assert (tmp_path / "ran").exists()
 
 
+def test_a_module_in_an_environments_id_is_somebody_elses_code_too(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("total_steps=200", "hydra.run.dir=run").returncode == 0
+    config, status = tmp_path / "run" / "config.yaml", tmp_path / "run" / "status.json"
+    config.write_text(config.read_text().replace("id: CliffWalking-v1", "id: theirs:CliffWalking-v1"))
+    status.write_text(status.read_text().replace('"done"', '"interrupted"'))
+    (tmp_path / "theirs.py").write_text("open('ran', 'w').close()")
+    refused = acexp("resume", "run")
+    assert refused.returncode == 2
+    assert "--allow-plugins" in refused.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_changed_config_is_shown_and_refused_unless_allowed(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("total_steps=1920", "hydra.run.dir=run").returncode == 0
+    config, status = tmp_path / "run" / "config.yaml", tmp_path / "run" / "status.json"
+    before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.jsonl")}
+    config.write_text(
+        config.read_text().replace("total_steps: 1920", "total_steps: 3840").replace("every: 1000", "every: 500")
+    )
+    assert "nothing to resume" in acexp("resume", "run").stdout
+    status.write_text(status.read_text().replace('"done"', '"interrupted"'))
+    refused = acexp("resume", "run")
+    assert refused.returncode == 2
+    assert "total_steps: 1920 -> 3840" in refused.stderr
+    assert "every" not in refused.stderr, "how often it is written is no part of what it is"
+    assert "--allow-changes" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    allowed = acexp("resume", "run", "--allow-changes")
+    assert allowed.returncode == 0, allowed.stderr
+    told = json.loads(status.read_text())
+    assert (told["status"], told["steps"]) == ("done", 3840)
+    assert told["changes"] == [{"step": 1920, "changes": ["total_steps: 1920 -> 3840"]}]
+    assert acexp("resume", "run").returncode == 0
+
+
+def test_a_config_of_another_size_cannot_be_resumed(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("total_steps=2000", "hydra.run.dir=run").returncode == 0
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(
+        config.read_text().replace("total_steps: 2000", "total_steps: 4000").replace("n_envs: 4", "n_envs: 5")
+    )
+    result = acexp("resume", "run", "--allow-changes")
+    assert result.returncode == 2
+    assert "of another size" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_run_that_has_diverged_is_left_alone(acexp: Acexp, tmp_path: Path) -> None:
+    settings = ("env=halfcheetah", "a2c.n_envs=2", "total_steps=2000", "clip=none", "optim.algorithm=sgd")
+    failed = acexp(*settings, "optim.learning_rate=1e30", "hydra.run.dir=run")
+    assert failed.returncode == 1, failed.stderr
+    again = acexp("resume", "run")
+    assert again.returncode == 0, again.stderr
+    assert "it has diverged" in again.stdout
+
+
+class Interrupting:
+    """Calls a function, and sends a signal to this process right before the nth time."""
+
+    def __init__(self, real: Callable[..., Any], n: int, number: int) -> None:
+        self.real, self.left, self.number = real, n, number
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+        return self.real(*arguments)
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_a_signal_during_a_save(config: Config, train: Train, monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """The save ends, the run ends, and goes on as if nothing had been."""
+    settings = config("env=cliffwalking", "total_steps=6400", "log.every=640", "checkpoint.every=1280")
+    (whole,) = train(settings, name="whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", Interrupting(os.fsync, n, signal.SIGTERM))
+        (broken,) = train(settings, name="broken")
+    assert (broken.status, broken.signal) == (Status.INTERRUPTED, signal.SIGTERM)
+    assert 1280 <= broken.steps < 6400
+    (resumed,) = runner.run([settings], [broken.directory], resume=True)
+    assert (resumed.status, resumed.resume) == (Status.DONE, "exact")
+    assert_equal_runs(broken.directory, whole.directory)
+
+
+@pytest.mark.parametrize("problem", [errno.ENOSPC, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
+def test_a_disk_that_fails_loses_nothing(
+    config: Config, train: Train, monkeypatch: pytest.MonkeyPatch, problem: int
+) -> None:
+    """The second checkpoint cannot be written; the first one is gone on from."""
+    settings = config("env=cliffwalking", "total_steps=6400", "log.every=640", "checkpoint.every=1280")
+    (whole,) = train(settings, name="whole")
+    real, calls = os.fsync, 0
+
+    def failing(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 6:
+            raise OSError(problem, os.strerror(problem))
+        real(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing)
+        (broken,) = train(settings, name="broken")
+    assert broken.status is Status.FAILED
+    assert os.strerror(problem) in (broken.error or "")
+    assert final(broken.directory)["step"] == 1280
+    (resumed,) = runner.run([settings], [broken.directory], resume=True)
+    assert resumed.status is Status.DONE
+    assert_equal_runs(broken.directory, whole.directory)
+
+
+SLOW = """
+import time
+import gymnasium as gym
+import numpy as np
+
+
+class Slow(gym.Env):
+    observation_space = gym.spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action):
+        open("stepping", "w").close()
+        time.sleep(600)
+
+
+gym.register("Slow-v0", Slow)
+"""
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    process = start(tmp_path, "plugins=[slow]", "env=gym", "env.id=Slow-v0")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "stepping").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert process.poll() is None, "the first one waits for the update's end"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGTERM
+
+
 @pytest.mark.parametrize("what", ["nothing", "a file", "an empty folder"])
 def test_what_is_no_run_is_refused(acexp: Acexp, tmp_path: Path, what: str) -> None:
     if what == "a file":
@@ -211,6 +364,47 @@ class Poisoned(gym.Env[Any, Any]):
 
 
 gym.register("Poisoned-v0", Poisoned)
+
+
+@pytest.mark.parametrize("where", ["the loss", "the gradient"])
+def test_what_is_not_finite_in_an_update_is_named(
+    config: Config, train: Train, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """In the 5th update of 20 slots, of the second of two members; the first goes on."""
+    count = 0
+    real = Objective.output_gradients if where == "the loss" else Separate.evaluate
+
+    def poisoned(self: Any, *arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        result = real(self, *arguments)
+        if count != 5:
+            return result
+        if where == "the loss":
+            result["joint"][1][1] = torch.nan
+            return result
+        policy, values, back = result
+
+        def wrong(*arguments: Any) -> torch.Tensor:
+            gradient: torch.Tensor = back(*arguments)
+            gradient[1, -1] = torch.inf
+            return gradient
+
+        return policy, values, wrong
+
+    monkeypatch.setattr(*((Objective, "output_gradients") if where == "the loss" else (Separate, "evaluate")), poisoned)
+    settings = ("env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=5", "total_steps=400", "checkpoint.every=20")
+    good, bad = train(config(*settings), config(*settings, "seed=1"))
+    assert good.status is Status.DONE
+    assert (bad.status, bad.steps) == (Status.DIVERGED, 100)
+    assert bad.error is not None
+    assert bad.error.startswith(
+        "the gradient of the joint loss by the critic's parameters is not finite at env step 100"
+    )
+    assert "optim.learning_rate=" in bad.error
+    content = final(bad.directory)
+    assert content["step"] == 80
+    assert all(tensor.isfinite().all() for tensor in content["member"]["tensors"].values())
 
 
 @pytest.mark.parametrize("normalizer", ["normalizer=running", "normalizer=none"])

@@ -11,6 +11,7 @@ import torch
 
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
+from acexp.core.seeding import environment_seeds, streams
 from acexp.population import load, save
 from tests.conftest import advance
 
@@ -36,6 +37,44 @@ def through_a_file(states: Any) -> Any:
     torch.save(states, file)
     file.seek(0)
     return torch.load(file, weights_only=True)
+
+
+WORLDS = {
+    "cliffwalking": (("tabular", "gymnasium"), ("none", "running", "auto", "bounds")),
+    "lunarlander": (("gymnasium",), ("none", "running", "auto", "bounds")),
+    "halfcheetah": (("mujoco", "gymnasium"), ("none", "running", "auto")),
+    "pong": (("gymnasium",), ("none", "running", "auto", "bounds")),
+}
+"""The engines of each environment that can save it, and the normalizers that suit its bounds."""
+TINY_CNN = ("arch.cnn.channels=[4]", "arch.cnn.kernel_sizes=[8]", "arch.cnn.strides=[8]", "arch.cnn.features=8")
+EVERYTHING = [
+    (f"env={env}", f"engine={engine}", f"normalizer={normalizer}", f"arch={arch}", f"optim={optim}")
+    for env, (engines, normalizers) in WORLDS.items()
+    for engine in engines
+    for normalizer in normalizers
+    for arch in ("separate", "shared")
+    for optim in ("single", "dual")
+]
+
+
+@pytest.mark.parametrize("settings", EVERYTHING, ids=" ".join)
+def test_everything_that_can_be_chosen_together_is_saved_whole(config: Config, settings: tuple[str, ...]) -> None:
+    """In the middle of episodes, some of which end between the two halves."""
+    small = ("a2c.n_envs=2", "a2c.n_steps=5", "env.max_episode_steps=13", "reward_normalizer=return_std", *TINY_CNN)
+    configs = [resolve(config(*settings, *small))]
+    with assemble(configs) as population:
+        advance(population, 4)
+        states = through_a_file(save(population))
+        assert states[0]["tensors"]["collector.length"].any()
+        advance(population, 4)
+        (expected,) = save(population)
+    with assemble(configs) as population:
+        load(population, states)
+        advance(population, 4)
+        (found,) = save(population)
+    assert torch.equal(found["generator"], expected["generator"])
+    for name, tensor in expected["tensors"].items():
+        assert torch.equal(found["tensors"][name], tensor), name
 
 
 @pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
@@ -89,3 +128,11 @@ def test_without_the_environments_state_new_episodes_begin(config: Config) -> No
         assert torch.equal(resumed["tensors"]["parameters"], state["tensors"]["parameters"])
         assert not resumed["tensors"]["collector.length"].any()
         advance(population, 1)
+
+
+def test_new_episodes_are_other_episodes() -> None:
+    """Where a run begins again in the middle, it does not play its first episodes twice."""
+    sequence = streams(0).environments
+    seeds = [environment_seeds(sequence, 4, begin_at) for begin_at in (0, 1000, 2000)]
+    assert len({seed for some in seeds for seed in some}) == 12
+    assert seeds[0] == environment_seeds(sequence, 4)

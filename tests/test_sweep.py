@@ -126,7 +126,7 @@ def test_a_diverging_and_a_failing_run_are_isolated(acexp: Acexp, tmp_path: Path
     assert sorted(found.values()) == ["diverged", "done", "failed", "failed"]
     assert all(("bounds" in name) == (status == "failed") for name, status in found.items())
     assert "3 of 4 runs did not finish" in result.stdout
-    assert "a gradient is not finite" in result.stdout
+    assert "is not finite at env step" in result.stdout
     assert "finite bounds" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
@@ -199,6 +199,81 @@ def test_a_sweep_whose_parent_is_killed_ends_by_itself(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2"])
+def test_a_sweep_that_is_told_to_stop_saves_its_runs(tmp_path: Path, name: str) -> None:
+    number = getattr(signal, name)
+    process = start(
+        tmp_path, "seed=range(4)", "name=told", "hydra.launcher.processes=1", "hydra.launcher.max_members=2"
+    )
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, printed
+    folder = tmp_path / "outputs" / "sweeps" / "told"
+    assert list(statuses(folder).values()) == ["interrupted"] * 2
+    assert len(list(folder.glob("*/checkpoint.pt"))) == 2
+    assert "2 runs were not started" in printed
+    assert len(json.loads((folder / "sweep.json").read_text())["runs"]) == 4
+    assert "Traceback" not in printed
+
+
+FATAL = """
+import os, sys
+import gymnasium as gym
+import numpy as np
+
+
+class Fatal(gym.Env):
+    observation_space = gym.spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, how):
+        self.how, self.t = how, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        if self.t == 50:
+            if self.how == "exit":
+                sys.exit(3)
+            if self.how == "raise":
+                raise ValueError("I cannot go on")
+            if self.how == "killed":
+                os.kill(os.getpid(), 9)
+            if self.how == "memory":
+                np.ones(2**62, np.uint8)
+        return np.zeros(3, np.float32), 1.0, False, self.t % 20 == 0, {}
+
+
+gym.register("Fatal-v0", Fatal)
+"""
+
+
+def test_whatever_ends_one_run_leaves_the_others(acexp: Acexp, tmp_path: Path) -> None:
+    """An exception, sys.exit, SIGKILL and memory that is not there; what can have a traceback has it in its log."""
+    (tmp_path / "fatal.py").write_text(FATAL)
+    ways = {"exit": True, "raise": True, "killed": False, "memory": True}
+    result = acexp(
+        "-m", "plugins=[fatal]", "env=gym", "env.id=Fatal-v0", f"+env.kwargs.how={','.join(ways)},fine", "name=fatal",
+        "total_steps=2000", "a2c.n_envs=2", "hydra.launcher.max_members=1",
+    )  # fmt: skip
+    assert result.returncode == 1, result.stdout + result.stderr
+    folder = tmp_path / "outputs" / "sweeps" / "fatal"
+    found = {name.rpartition("how=")[2].split(",")[0]: (name, status) for name, status in statuses(folder).items()}
+    assert {how: status for how, (_, status) in found.items()} == {**dict.fromkeys(ways, "failed"), "fine": "done"}
+    assert "4 of 5 runs did not finish" in result.stdout
+    for how, has_traceback in ways.items():
+        log = folder / found[how][0] / "error.log"
+        assert log.exists() == has_traceback, how
+        if has_traceback:
+            assert "Traceback" in log.read_text()
+            assert f"traceback: {log.relative_to(tmp_path)}" in result.stdout
+    assert "SIGKILL" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
 def test_a_users_own_component_reaches_the_processes(acexp: Acexp, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from acexp.clipping import CLIPS, ClipNorm\n@CLIPS.register('mine')\nclass Mine(ClipNorm):\n    'My own.'\n"
@@ -254,8 +329,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Pa
     assert again.returncode == 0, again.stdout + again.stderr
     assert command == "resume" or f"left as they are: {len(done)} done" in again.stdout
     assert {path: path.read_bytes() for path in before} == before
-    # `resume` knows the runs that have begun; only the command knows the others.
-    assert list(statuses(sweep).values()) == ["done"] * (len(found) if command == "resume" else 8)
+    assert list(statuses(sweep).values()) == ["done"] * 8
     for directory in sweep.glob("*/"):
         twin = tmp_path / "outputs" / "sweeps" / "whole" / directory.name
         assert (directory / "metrics.jsonl").read_bytes() == (twin / "metrics.jsonl").read_bytes(), directory.name

@@ -38,6 +38,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": Activation(F.silu, lambda gradient, x, y: _aten.silu_backward(gradient, x)),
 }
 INITIALIZATIONS = ("orthogonal", "torch")
+LARGEST_LOG_STD = 80
+"""exp(88) is the largest float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,12 @@ class ArchitectureConfig:
     def __post_init__(self) -> None:
         if any(size < 1 for size in self.hidden_sizes):
             raise UserError("Hidden layers have at least one unit.", key="hidden_sizes", value=str(self.hidden_sizes))
+        if not abs(self.log_std_init) <= LARGEST_LOG_STD:
+            raise UserError(
+                f"A log standard deviation lies between -{LARGEST_LOG_STD} and {LARGEST_LOG_STD}.",
+                key="log_std_init",
+                value=self.log_std_init,
+            )
         for key, value, choices in (
             ("activation", self.activation, tuple(ACTIVATIONS)),
             ("init", self.init, INITIALIZATIONS),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from acexp.commands.doctor import doctor
+from acexp.commands.evaluate import evaluate
 from acexp.commands.inspect import inspect
 from acexp.commands.list_choices import list_choices
 from acexp.commands.resume import resume
@@ -11,6 +12,7 @@ from acexp.commands.train import train
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "doctor": doctor,
+    "eval": evaluate,
     "inspect": inspect,
     "list": list_choices,
     "resume": resume,

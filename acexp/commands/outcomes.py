@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from acexp.commands.sweep_view import FAILURES
-from acexp.run_directory import ERROR_LOG, Status
+from acexp.run_directory import APPROXIMATE, ERROR_LOG, Status
 from acexp.runner import Outcome
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
+NO_STATE = "the engine cannot save environments, so new episodes began"
 
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
@@ -27,6 +29,8 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     ]
     if outcome.error:
         lines.append(f"  {outcome.error}")
+    if outcome.resume == APPROXIMATE:
+        lines.append(f"  resume: approximate: {NO_STATE}")
     log = outcome.directory / ERROR_LOG
     lines.append(f"  run directory: {relative(outcome.directory)}")
     if log.exists():
@@ -36,12 +40,21 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     console.print("\n".join(lines), markup=False)
 
 
-def conclude(console: Console, outcomes: Sequence[Outcome], n_unstarted: int) -> int:
-    """What failed, where to look, and the exit code."""
+def conclude(
+    console: Console, outcomes: Sequence[Outcome], n_unstarted: int = 0, signal_number: int | None = None
+) -> int:
+    """What failed, where to look, and the exit code; the signal is what ended a sweep, if one did."""
+    interrupted = [outcome for outcome in outcomes if outcome.status is Status.INTERRUPTED]
+    if signal_number is None and interrupted:
+        signal_number = interrupted[0].signal
+    stopped = 128 + (signal_number or signal.SIGINT) if interrupted or n_unstarted else 0
+    n_approximate = sum(outcome.resume == APPROXIMATE for outcome in outcomes)
+    if len(outcomes) > 1 and n_approximate:
+        console.print(f"resume: approximate for {n_approximate} runs: {NO_STATE}", markup=False)
     if n_unstarted:
         console.print(f"{n_unstarted} runs were not started", markup=False)
     if not outcomes:
-        return EXIT_INTERRUPTED if n_unstarted else 0  # Hydra answered by itself, as for --help
+        return stopped  # 0: Hydra answered by itself, as for --help
     shown = Path(os.path.commonpath([outcome.directory for outcome in outcomes]))
     failures = [outcome for outcome in outcomes if outcome.status in FAILURES]
     if len(outcomes) > 1 and failures:
@@ -52,10 +65,12 @@ def conclude(console: Console, outcomes: Sequence[Outcome], n_unstarted: int) ->
             if (outcome.directory / ERROR_LOG).exists():
                 console.print(f"    traceback: {relative(outcome.directory / ERROR_LOG)}", markup=False)
     console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
-    interrupted = [outcome for outcome in outcomes if outcome.status is Status.INTERRUPTED]
-    if interrupted:
-        return 128 + (interrupted[0].signal or signal.SIGINT)
-    return EXIT_FAILED if failures else 0
+    return stopped or (EXIT_FAILED if failures else 0)
+
+
+def console_for_tables() -> Console:
+    """One that squeezes nothing into 80 columns where there is no terminal, but a file or another program."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
 
 
 def relative(path: Path) -> str:

@@ -6,17 +6,19 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from acexp import checkpoint, run_directory
-from acexp.commands.outcomes import relative
+from acexp.commands.outcomes import console_for_tables, relative
 from acexp.core.errors import UserError
 from acexp.run_directory import Status
 
 KILLED = "killed"
 """It says that it is running, but no process holds it."""
+
+UNSTARTED = "not begun"
+"""Part of the sweep, but without a directory."""
 
 
 def status(arguments: list[str]) -> int:
@@ -24,12 +26,13 @@ def status(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="acexp status", description="Show where runs stand.")
     parser.add_argument("directory", type=Path, help="a run's directory, or a sweep's")
     directory: Path = parser.parse_args(arguments).directory.resolve()
-    console = Console(highlight=False, soft_wrap=True)
+    console = console_for_tables()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("run", "status", "steps", "saved at", "why"):
+    for heading in ("run", "status", "steps", "saved at", "resume", "why"):
         table.add_column(heading, no_wrap=True, justify="right" if heading in ("steps", "saved at") else "left")
     counts: Counter[str] = Counter()
-    for run in run_directory.runs_in(directory):
+    runs = run_directory.runs_in(directory)
+    for run in runs:
         try:
             told = run_directory.read_status(run)
         except UserError as error:
@@ -45,10 +48,15 @@ def status(arguments: list[str]) -> int:
             state,
             f"{told['steps']:,}" if "steps" in told else "",
             "" if saved is None else f"{saved:,}",
+            str(told.get("resume", "")),
             Text(why[0] if why else ""),
         )
+    n_unstarted = run_directory.unstarted(run_directory.read_sweep(directory), runs)
+    if n_unstarted:
+        counts[UNSTARTED] = n_unstarted
     console.print(table)
     console.print(", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
-    if counts.keys() - {Status.DONE, Status.RUNNING}:
+    is_training = any(run_directory.is_held(run) for run in runs)
+    if counts.keys() - {Status.DONE, Status.RUNNING} and not is_training:
         console.print(f"go on with:\n  acexp resume {relative(directory)}", markup=False)
     return 0

@@ -28,12 +28,13 @@ class _StopSweep(SystemExit):
     """Ends a sweep: Hydra takes any other exception as one job's failure."""
 
 
-def train(arguments: list[str]) -> int:
-    """Train what Hydra's command line describes, and say how it ended."""
+def train(arguments: list[str], *, fresh_only: bool = False) -> int:
+    """Train what Hydra's command line describes, and say how it ended; with `fresh_only`, runs that had not begun."""
     console = Console(highlight=False, soft_wrap=True)
     outcomes: list[Outcome] = []
 
     n_unstarted = 0
+    signal_number: int | None = None
 
     def one_run(job: Job) -> None:
         standing = _standing(job.config, job.directory, in_sweep=job.in_sweep)
@@ -54,23 +55,26 @@ def train(arguments: list[str]) -> int:
             raise _StopSweep(EXIT_INTERRUPTED)
 
     def whole_sweep(jobs: SweepJobs, max_members: int, processes: int | None) -> None:
-        nonlocal n_unstarted
+        nonlocal n_unstarted, signal_number
         runs = _SweepRuns(jobs)
         with SweepView(
             console, [run.overrides for run in jobs.runs], [config.total_steps for config in runs.configs]
         ) as view:
             work, earlier = runs.left_to_do()
+            if fresh_only:
+                work = {run: step for run, step in work.items() if step is None}
+            runs.note(arguments)
             view.skipped(earlier)
-            results = fleet.train_all(runs, Fleet(max_members, processes), view, work)
+            results, signal_number = fleet.train_all(runs, Fleet(max_members, processes), view, work)
         known = [earlier.get(run, outcome) for run, outcome in enumerate(results)]
         outcomes.extend(outcome for outcome in known if outcome is not None)
-        n_unstarted = known.count(None)
+        n_unstarted = sum(known[run] is None for run in work)
 
     if _MULTIRUN & set(arguments):
         fleet.prepare()
     with contextlib.suppress(_StopSweep):
         application.run(arguments, one_run, whole_sweep)
-    return conclude(console, outcomes, n_unstarted)
+    return conclude(console, outcomes, n_unstarted, signal_number)
 
 
 class _SweepRuns:
@@ -99,6 +103,15 @@ class _SweepRuns:
             else:
                 work[run] = (checkpoint.step(directory) or 0) if standing is Standing.UNFINISHED else None
         return work, earlier
+
+    def note(self, arguments: list[str]) -> None:
+        """Write down what the sweep is, for whoever finds it unfinished."""
+        if not self.configs:
+            return
+        folder = self.directory(0).parent
+        # Where the folder cannot be written, each run says so for itself.
+        with contextlib.suppress(OSError):
+            run_directory.note_sweep(folder, [identity(config) for config in self.configs], arguments)
 
     def open(self, run: int, directory: Path) -> None:
         try:

@@ -2,8 +2,16 @@
 
 from acexp.config.groups import GROUPS, Choice, choices
 from acexp.config.load import load
-from acexp.config.render import from_yaml, to_yaml
-from acexp.config.schema import A2CConfig, CheckpointConfig, LogConfig, RunConfig, identity, require_equal_structure
+from acexp.config.render import differences, from_yaml, to_yaml
+from acexp.config.schema import (
+    A2CConfig,
+    CheckpointConfig,
+    LogConfig,
+    RunConfig,
+    essence,
+    identity,
+    require_equal_structure,
+)
 
 __all__ = [
     "GROUPS",
@@ -13,6 +21,8 @@ __all__ = [
     "LogConfig",
     "RunConfig",
     "choices",
+    "differences",
+    "essence",
     "from_yaml",
     "identity",
     "load",

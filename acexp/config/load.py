@@ -13,7 +13,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 
 from acexp.config.groups import GROUPS
 from acexp.config.places import place_of
-from acexp.config.schema import A2CConfig, CheckpointConfig, LogConfig, RunConfig, RunSettings
+from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
 from acexp.engines.base import AUTO
@@ -27,6 +27,7 @@ PLAIN: dict[str, type[Any]] = {
     "a2c": A2CConfig,
     "log": LogConfig,
     "checkpoint": CheckpointConfig,
+    "eval": EvaluationConfig,
 }
 """The parts of a config whose class does not depend on a name."""
 
@@ -41,7 +42,7 @@ def load(node: DictConfig) -> RunConfig:
 
     config = RunConfig(
         **{field.name: getattr(settings, field.name) for field in fields(RunSettings)},
-        **{key: _typed(cls, tree.get(key), key) for key, cls in PLAIN.items()},
+        **{key: _typed(cls, tree.get(key, {}), key) for key, cls in PLAIN.items()},
         **{group: _component(group, tree.get(group)) for group in GROUPS if group in parts - set(PLAIN)},
     )
     if config.engine.name not in (AUTO, *ENGINES.names):

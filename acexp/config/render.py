@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from acexp.config.load import load
 from acexp.config.schema import RunConfig
 from acexp.core.errors import UserError
 
+_ABSENT = "(not there)"
+
 
 def to_yaml(config: RunConfig) -> str:
     """The run's config as YAML that `from_yaml` takes back."""
     return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+
+
+def differences(before: str, now: str) -> list[str]:
+    """What differs between two configs, given as YAML, as lines `key: before -> now`."""
+    old, new = (dict(_leaves(OmegaConf.to_container(OmegaConf.create(text)))) for text in (before, now))
+    keys = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
+    return [f"{key}: {old.get(key, _ABSENT)} -> {new.get(key, _ABSENT)}" for key in keys]
+
+
+def _leaves(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    if not isinstance(tree, Mapping):
+        yield prefix, tree
+        return
+    for key, value in tree.items():
+        yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def from_yaml(path: Path, *, allow_plugins: bool) -> RunConfig:
@@ -29,15 +48,20 @@ def from_yaml(path: Path, *, allow_plugins: bool) -> RunConfig:
             raise ValueError("it is not a mapping")
     except (OSError, ValueError, YAMLError) as error:
         raise UserError(f"The run's config cannot be read: {error}.", value=str(path)) from None
-    plugins = OmegaConf.select(node, "plugins")
-    if plugins and not allow_plugins:
-        raise UserError(
-            "This run's config imports modules, which run code.",
-            key="plugins",
-            value=str(list(plugins)),
-            place=str(path),
-            remedy="if you trust them, say --allow-plugins",
-        )
+    try:
+        module, colon, _ = str(OmegaConf.select(node, "env.id")).partition(":")
+        imported = {"plugins": list(OmegaConf.select(node, "plugins") or ()), "env.id": [module] if colon else []}
+    except (TypeError, OmegaConfBaseException) as error:
+        raise UserError(f"The run's config cannot be read: {error}.", value=str(path)) from None
+    for key, modules in imported.items():
+        if modules and not allow_plugins:
+            raise UserError(
+                "This run's config imports modules, which run code.",
+                key=key,
+                value=str(modules),
+                place=str(path),
+                remedy="if you trust them, say --allow-plugins",
+            )
     try:
         return load(node)
     except UserError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -47,9 +48,17 @@ class A2CConfig:
         _require(0.0 <= self.gamma <= 1.0, "A discount lies in [0, 1].", "gamma", self.gamma)
         _require(0.0 <= self.gae_lambda <= 1.0, "Lambda lies in [0, 1].", "gae_lambda", self.gae_lambda)
         _require(
-            self.entropy_coef >= 0.0, "The entropy bonus has no negative weight.", "entropy_coef", self.entropy_coef
+            0.0 <= self.entropy_coef < math.inf,
+            "The entropy bonus has a weight from 0 up.",
+            "entropy_coef",
+            self.entropy_coef,
         )
-        _require(self.value_coef >= 0.0, "The critic's loss has no negative weight.", "value_coef", self.value_coef)
+        _require(
+            0.0 <= self.value_coef < math.inf,
+            "The critic's loss has a weight from 0 up.",
+            "value_coef",
+            self.value_coef,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +81,30 @@ class CheckpointConfig:
     """
 
     every: int | None = None
-    minutes: float | None = 10.0
+    minutes: float | None = 1.0
 
     def __post_init__(self) -> None:
         for key, value in (("every", self.every), ("minutes", self.minutes)):
             _require(value is None or value > 0, "An interval between checkpoints is positive, or null.", key, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationConfig:
+    """Evaluation during training, in environments of its own; training is the same to the last bit without it.
+
+    Attributes:
+        every: interval in env steps; None for none.
+        episodes: of each evaluation.
+        deterministic: whether the most likely actions are taken rather than sampled ones.
+    """
+
+    every: int | None = None
+    episodes: int = 10
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        for key, value in (("every", self.every), ("episodes", self.episodes)):
+            _require(value is None or value > 0, "An evaluation has at least one episode and step.", key, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +152,7 @@ class RunConfig(RunSettings):
     clip: ClipConfig
     log: LogConfig
     checkpoint: CheckpointConfig
+    eval: EvaluationConfig
 
 
 def structure(config: RunConfig) -> RunConfig:
@@ -154,11 +183,16 @@ def structure(config: RunConfig) -> RunConfig:
 
 
 def identity(config: RunConfig) -> str:
-    """What makes it this run and no other, as a hash: everything but where, how fast and how often it is written.
+    """What makes it this run and no other, as a hash of its `essence`.
 
     Taken of a config before its `auto` is resolved, so that the same command is the same run on another machine.
     """
-    what = replace(
+    return hashlib.sha256(repr(essence(config)).encode()).hexdigest()[:16]
+
+
+def essence(config: RunConfig) -> RunConfig:
+    """The config with everything blanked that only says where, how fast and how often a run is written."""
+    return replace(
         config,
         name=None,
         device="auto",
@@ -166,8 +200,8 @@ def identity(config: RunConfig) -> str:
         engine=replace(config.engine, threads=0),
         log=LogConfig(),
         checkpoint=CheckpointConfig(),
+        eval=EvaluationConfig(),
     )
-    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
 
 def require_equal_structure(configs: Sequence[RunConfig]) -> None:

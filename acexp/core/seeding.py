@@ -19,6 +19,7 @@ class Streams(NamedTuple):
     environments: np.random.SeedSequence
     initialization: np.random.SeedSequence
     actions: np.random.SeedSequence
+    evaluation: np.random.SeedSequence
 
 
 def streams(seed: int) -> Streams:
@@ -26,8 +27,14 @@ def streams(seed: int) -> Streams:
     return Streams(*np.random.SeedSequence(seed).spawn(len(Streams._fields)))
 
 
-def environment_seeds(sequence: np.random.SeedSequence, n_envs: int) -> list[int]:
-    """One seed in [0, 2^31) per environment: every engine takes these, C++ ones included."""
+def environment_seeds(sequence: np.random.SeedSequence, n_envs: int, begin_at: int = 0) -> list[int]:
+    """One seed in [0, 2^31) per environment: every engine takes these, C++ ones included.
+
+    Where training begins again at a later env step, with new episodes, they are others: the same episodes are not
+    played twice.
+    """
+    if begin_at:
+        sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, begin_at))
     return [int(word >> 1) for word in sequence.generate_state(n_envs, np.uint32)]
 
 

@@ -81,7 +81,7 @@ class GroupNorms(NamedTuple):
         group: `joint`, `actor` or `critic`.
         modules: the modules that the group steps, in column order.
         before, after: the norm of each module's part of the gradient, `[M, len(modules)]`; `after` is measured on the
-            clipped gradient.
+            clipped gradient. For a member that was stopped, `before` says what its gradient was, `after` is 0.
         clipped: 1 where clipping changed the gradient, else 0, float32 `[M]`.
         learning_rate: what the step was taken with, `[M]`.
     """

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,24 +15,11 @@ from acexp.core.losses import Objective
 from acexp.core.types import Episode, UpdateStatistics
 from acexp.metrics import tags
 from acexp.metrics.console import Display
+from acexp.metrics.divergence import AllDiverged, Divergence, culprit
 
 RECENT_EPISODES = 100
 FOLD_AT = 2**18
 SHOW_SECONDS = 0.2
-
-
-class AllDiverged(Exception):
-    """No member is left whose numbers are finite."""
-
-
-class Divergence(NamedTuple):
-    """What was no longer finite, and when."""
-
-    what: str
-    step: int
-
-    def __str__(self) -> str:
-        return f"{self.what} is not finite at env step {self.step:,}"
 
 
 class Writer(Protocol):
@@ -96,6 +83,19 @@ class Recorder:
         if now - self._shown_at >= SHOW_SECONDS or last:
             self._shown_at = now
             self._display.update(step, self.steps_per_second, self.recent_return())
+
+    def diverge(self, member: int, what: str) -> None:
+        """Take note that something of a member is not finite now, unless it has diverged before."""
+        self._fold()
+        self._diverged(member, what, self.step)
+
+    def note(self, member: int, scalars: Mapping[str, float]) -> None:
+        """Write what somebody else measured of a member at this env step."""
+        self._fold()
+        if member not in self.divergences:
+            finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
+            for writer in self._writers[member]:
+                writer.write(self.step, finite, {})
 
     @property
     def seconds(self) -> float:
@@ -165,7 +165,8 @@ class Recorder:
         self._pending = []
         learning = torch.stack([update.learning for update in updates])
         for u, member in learning.logical_not().nonzero().tolist():
-            self._diverged(member, "a gradient", steps[u])
+            if member not in self.divergences:
+                self._diverged(member, culprit(updates[u], member), steps[u])
         valid = torch.stack([update.batch.valid for update in updates]).sum(-1)
         self._valid_steps += (valid * learning).sum(0).to("cpu", torch.int64)
         for tag, values in tags.per_update(self._objective, updates).items():

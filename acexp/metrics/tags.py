@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from acexp.core.estimators import Summary
 from acexp.core.losses import Objective
 from acexp.core.statistics import explained_variance
 from acexp.core.types import Batch, UpdateStatistics
@@ -28,6 +29,12 @@ def before_clip(part: str) -> str:
 def after_clip(part: str) -> str:
     """The tag of a part's gradient norm after clipping."""
     return f"grad_norm/{part}/after_clip"
+
+
+def evaluation(returns: Summary, lengths: Summary) -> dict[str, float]:
+    """Of one evaluation's episodes."""
+    named = {f"eval/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
+    return {**named, "eval/length_mean": lengths.mean, "eval/episodes": returns.n}
 
 
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:

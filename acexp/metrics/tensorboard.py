@@ -18,16 +18,16 @@ class TensorBoardWriter:
 
     Args:
         directory: the run's.
-        config: the resolved config as YAML, shown under TEXT.
+        config: the resolved config as YAML, shown under TEXT; None adds to a run that is over.
         resume_at: the env step to go on from; None for a run that begins.
     """
 
-    def __init__(self, directory: Path, config: str, resume_at: int | None = None) -> None:
+    def __init__(self, directory: Path, config: str | None, resume_at: int | None = None) -> None:
         # Whoever reads the events forgets those of the steps that are trained again.
         purge = None if resume_at is None else resume_at + 1
         self._writer = SummaryWriter(str(directory), flush_secs=FLUSH_SECONDS, purge_step=purge)
-        self._has_layout = bool(resume_at)
-        if not resume_at:
+        self._has_layout = bool(resume_at) or config is None
+        if not self._has_layout:
             self._writer.add_text("config", f"```yaml\n{config}\n```")
 
     def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:

@@ -43,7 +43,7 @@ class OptimizerConfig:
                 value=self.learning_rate,
                 remedy="0 keeps the parameters where they are; 7e-4 is A2C's usual rate",
             )
-        if self.eps <= 0.0:
+        if not 0.0 < self.eps < float("inf"):
             raise UserError("eps is positive: it keeps a division by zero away.", key="eps", value=self.eps)
         for key, decay in (("alpha", self.alpha), ("momentum", self.momentum), *(("betas", b) for b in self.betas)):
             if not 0.0 <= decay < 1.0:

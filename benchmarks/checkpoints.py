@@ -1,0 +1,62 @@
+"""What saving costs a run.
+
+    python benchmarks/checkpoints.py
+
+Trains a little, saves ten times in between, and sets the time of a save against the default interval, for one run and
+for a population. Writes results/checkpoints.json.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+from tables import checkpoint_table, save
+from workload import Training
+
+from acexp.config import CheckpointConfig
+from acexp.keeper import Keeper
+
+SAVES = 10
+WORK = {
+    "halfcheetah, 1 run": ("halfcheetah", 1),
+    "halfcheetah, 8 runs": ("halfcheetah", 8),
+    "lunarlander, 1 run": ("lunarlander", 1),
+    "pong, 1 run": ("pong", 1),
+    "pong, 8 runs": ("pong", 8),
+}
+
+
+def seconds_of_saves(environment: str, n_members: int) -> list[float]:
+    """Of each of ten saves, with training between them."""
+    training = Training(environment, n_members, 1)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        directories = [Path(folder, str(m)) for m in range(n_members)]
+        for directory in directories:
+            directory.mkdir()
+        keeper = Keeper(training.population, training.recorder, training.configs, directories)
+        for _ in range(SAVES):
+            for _ in range(10):
+                training()
+            begun = time.perf_counter()
+            keeper.save()
+            found.append(time.perf_counter() - begun)
+    training.close()
+    return found
+
+
+def main() -> None:
+    """Measure, print, keep the figures."""
+    warnings.simplefilter("ignore")
+    minutes = CheckpointConfig().minutes
+    assert minutes is not None
+    figures = {name: {"seconds": seconds_of_saves(*work), "interval": 60.0 * minutes} for name, work in WORK.items()}
+    print(checkpoint_table(figures))  # noqa: T201
+    save("checkpoints", figures)
+
+
+if __name__ == "__main__":
+    main()
