@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from acexp import checkpoint, run_directory
+from acexp import resumption, run_directory
 from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
-from acexp.config import RunConfig, differences, essence, identity, require_equal_structure, to_yaml
+from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
 from acexp.core.memory import keep_large_blocks
 from acexp.evaluation import PeriodicEvaluation
 from acexp.keeper import Keeper
 from acexp.metrics import AllDiverged, Display, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
-from acexp.population import Population, load
-from acexp.run_directory import APPROXIMATE, EXACT, Status
+from acexp.population import Population
+from acexp.run_directory import Status
 from acexp.signals import stoppable
 
 
@@ -82,31 +82,22 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(_torch_threads(configs[0].torch_threads or 1))
         stack.enter_context(_failed_writes_told_once())
-        saved = _take_up(directories, stack) if resume else []
-        changes = [_changes(content, config) for content, config in zip(saved, configs, strict=False)]
-        if not allow_changes:
-            for directory, changed in zip(directories, changes, strict=False):
-                _refuse(changed, directory)
-        begin_at = saved[0]["step"] if saved else 0
-        for content, changed in zip(saved, changes, strict=True):
-            if any(change.startswith(("env.", "engine.")) for change in changed):
-                content["member"]["environments"] = None  # of other environments
-        kind = _kind_of_resume(saved)
-        population = stack.enter_context(assemble(configs, begin_at if kind == APPROXIMATE else 0))
-        if saved:
-            load(population, [content["member"] for content in saved])
+        taken_up = None
         if resume:
-            for directory, changed in zip(directories, changes or [[] for _ in directories], strict=True):
-                run_directory.reopen(directory, kind)
-                if changed:
-                    run_directory.note_changes(directory, begin_at, changed)
-        else:
+            for directory in directories:
+                stack.enter_context(run_directory.held(directory))
+            taken_up = resumption.take_up(configs, directories, allow_changes=allow_changes)
+        population = stack.enter_context(assemble(configs, taken_up.new_episodes_at if taken_up else 0))
+        if taken_up is None:
             _begin(configs, identities, directories, stack)
+        else:
+            taken_up.restore(population)
+            taken_up.note(directories)
         runs = list(zip(configs, directories, strict=True))
-        writers = [_writers(*run, begin_at if resume else None, stack) for run in runs]
+        writers = [_writers(*run, taken_up.step if taken_up else None, stack) for run in runs]
         recorder = Recorder(population.objective, writers, configs[0].log.every, display)
-        if saved:
-            recorder.load([content["recorder"] for content in saved])
+        if taken_up is not None:
+            taken_up.restore_recorder(recorder)
         keeper = Keeper(population, recorder, configs, directories)
         periodic = PeriodicEvaluation(population.policy, configs, recorder)
         display.start(_title(configs), budget.steps)
@@ -115,7 +106,7 @@ def run(
         finally:
             display.close()
         outcomes = [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
-        return [replace(outcome, resume=kind) for outcome in outcomes]
+        return [replace(outcome, resume=taken_up.kind if taken_up else None) for outcome in outcomes]
 
 
 def _begin(
@@ -125,45 +116,6 @@ def _begin(
     for config, name, directory in zip(configs, identities, directories, strict=True):
         run_directory.begin(directory, to_yaml(config), name, config.torch_threads or 1)
         stack.enter_context(run_directory.held(directory))
-
-
-def _take_up(directories: Sequence[Path], stack: ExitStack) -> list[dict[str, Any]]:
-    """Keep others from writing the runs, and find what they go on from; empty if they have no checkpoints yet."""
-    for directory in directories:
-        stack.enter_context(run_directory.held(directory))
-    found = [checkpoint.read(directory) for directory in directories]
-    steps = {None if content is None else content["step"] for content in found}
-    if len(steps) > 1:
-        raise UserError("These runs have not come equally far, so they cannot be resumed together.", value=str(steps))
-    return [content for content in found if content is not None]
-
-
-def refuse_changes(config: RunConfig, directory: Path) -> None:
-    """Raise UserError if the run would go on with another config than it was trained with."""
-    content = checkpoint.read(directory)
-    if content is not None:
-        _refuse(_changes(content, resolve(config)), directory)
-
-
-def _changes(content: dict[str, Any], config: RunConfig) -> list[str]:
-    """Between what a checkpoint was trained with and a resolved config."""
-    return differences(content["config"], to_yaml(essence(config)))
-
-
-def _refuse(changes: Sequence[str], directory: Path) -> None:
-    if changes:
-        raise UserError(
-            "The config is not the one that this run was trained with:\n  " + "\n  ".join(changes),
-            value=str(directory),
-            remedy="undo the change, or say --allow-changes to `acexp resume`",
-        )
-
-
-def _kind_of_resume(saved: Sequence[dict[str, Any]]) -> str | None:
-    """Whether environments go on where they were, or begin new episodes; None where nothing was saved."""
-    if not saved:
-        return None
-    return EXACT if all(content["member"]["environments"] is not None for content in saved) else APPROXIMATE
 
 
 class _Ending(NamedTuple):

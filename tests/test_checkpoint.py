@@ -94,6 +94,18 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     assert not list(tmp_path.glob("*.tmp"))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("name", ["checkpoint.pt.tmp", "checkpoint.json.tmp"])
+def test_a_device_that_is_really_full(tmp_path: Path, name: str) -> None:
+    checkpoint.write(tmp_path, content(10), 10)
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.write(tmp_path, content(20), 20)
+    assert read_step(tmp_path) == 10
+    checkpoint.write(tmp_path, content(30), 30)
+    assert read_step(tmp_path) == 30
+
+
 def flip(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]

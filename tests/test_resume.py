@@ -121,6 +121,18 @@ def test_signals_save_and_end_with_their_own_code(tmp_path: Path, name: str) -> 
     assert "Traceback" not in said
 
 
+def test_handlers_are_given_back(config: Config, train: Train) -> None:
+    def mine(number: int, frame: Any) -> None:
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        train(config("total_steps=64"))
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_two_processes_never_write_one_run(tmp_path: Path, acexp: Acexp) -> None:
     process = start(tmp_path, "env=cliffwalking", "total_steps=100000000", "hydra.run.dir=run")
     wait_for_lines(tmp_path / "run", 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp import checkpoint, fleet, run_directory, runner
+from acexp import checkpoint, fleet, resumption, run_directory, runner
 from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
@@ -21,6 +21,13 @@ from acexp.fleet import Fleet
 from acexp.metrics import display_for
 from acexp.run_directory import Status, Sweep
 from acexp.runner import Outcome
+
+SIGNALLED = 128
+"""Exit codes from here on say that somebody wanted an end."""
+
+SWEEP_DIR = "hydra.sweep.dir"
+HARMLESS = ("-m", "--multirun")
+HARMLESS_KEYS = (SWEEP_DIR, "hydra.launcher.max_members", "hydra.launcher.processes")
 
 
 def resume(arguments: list[str]) -> int:
@@ -55,10 +62,6 @@ def resume(arguments: list[str]) -> int:
     return max(code, _begin_the_rest(directory, sweep, allow_plugins=options.allow_plugins))
 
 
-SIGNALLED = 128
-"""Exit codes from here on say that somebody wanted an end."""
-
-
 def _nothing_to_do(directory: Path, statuses: Sequence[object]) -> str:
     n_diverged = statuses.count(Status.DIVERGED)
     if not n_diverged:
@@ -81,7 +84,7 @@ def _go_on(console: Console, directory: Path, pairs: Sequence[tuple[Path, RunCon
         return conclude(console, result)
     if not allow_changes:
         for run, config in pairs:
-            runner.refuse_changes(config, run)  # before a run is touched: it would take its whole population along
+            resumption.refuse_changes(config, run)  # before a run is touched: it would take its whole population along
     with SweepView(console, [run.name.split(",") for run in runs], [c.total_steps for c in configs]) as view:
         work: dict[int, int | None] = {i: checkpoint.step(run) or 0 for i, run in enumerate(runs)}
         results, number = fleet.train_all(_Runs(configs, runs), Fleet(allow_changes=allow_changes), view, work)
@@ -112,11 +115,6 @@ def _quoted(path: Path) -> str:
     """As Hydra's grammar takes any text."""
     escaped = str(path).replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
     return f"'{escaped}'"
-
-
-SWEEP_DIR = "hydra.sweep.dir"
-HARMLESS = ("-m", "--multirun")
-HARMLESS_KEYS = (SWEEP_DIR, "hydra.launcher.max_members", "hydra.launcher.processes")
 
 
 def _is_plain(argument: str) -> bool:
