@@ -39,7 +39,7 @@ def test_twenty_kills_change_nothing(acexp: Acexp, tmp_path: Path, settings: tup
         command = ("resume", "broken") if (broken / "status.json").exists() else (*settings, "hydra.run.dir=broken")
         process = start(tmp_path, *command)
         try:
-            process.communicate(timeout=rng.uniform(1.0, 4.0 + seconds / 10))
+            process.communicate(timeout=rng.uniform(1.0, 4.0 + seconds / 20))
             break
         except subprocess.TimeoutExpired:
             process.kill()
