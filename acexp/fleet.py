@@ -10,8 +10,6 @@ import contextlib
 import math
 import multiprocessing
 import signal
-import sys
-import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,34 +18,19 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from acexp import runner
 from acexp.config import RunConfig
-from acexp.config.load import import_plugins
 from acexp.config.schema import structure
 from acexp.core.cores import available_cores
 from acexp.core.errors import UserError
 from acexp.run_directory import Status
 from acexp.runner import Outcome
 from acexp.signals import STOPPING, stoppable
+from acexp.worker import STOP, Progress, train_population
 
-STOP = "stop"
 POLL_SECONDS = 0.5
-
-
-class Progress(NamedTuple):
-    """How far a population has come.
-
-    Attributes:
-        step: env steps of each member.
-        steps_per_second: of all members together.
-        mean_return: of the members' recent episodes; None while none has ended.
-    """
-
-    step: int
-    steps_per_second: float
-    mean_return: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +116,7 @@ def prepare() -> ForkServerContext:
     would end imports in tracebacks and runs in the middle of a save. The parent passes on what they ask.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([runner.__name__])
+    context.set_forkserver_preload([train_population.__module__])
     resource_tracker.ensure_running()  # it unblocks the signal, so it has to come first
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
@@ -212,7 +195,7 @@ class _Crew:
         self._watcher.began(population, list(directories))
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_train,
+            target=train_population,
             args=(
                 theirs,
                 [self._runs.configs[member] for member in directories],
@@ -288,47 +271,3 @@ def _cause(exit_code: int | None) -> str:
         name = signal.Signals(-exit_code).name
         return f"{name}; out of memory?" if name == "SIGKILL" else name
     return f"exit code {exit_code}"
-
-
-class _Reporter:
-    """The display of a run whose terminal belongs to another process: passes progress on, and takes orders."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def start(self, title: str, total_steps: int) -> None:
-        pass
-
-    def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
-        """Raises KeyboardInterrupt when asked to stop, or when nobody listens any more."""
-        try:
-            if self._connection.poll():
-                raise KeyboardInterrupt
-            self._connection.send(Progress(step, steps_per_second, mean_return))
-        except OSError:
-            raise KeyboardInterrupt from None
-
-    def close(self) -> None:
-        pass
-
-
-def _train(
-    connection: Connection,
-    configs: Sequence[RunConfig],
-    directories: Sequence[Path],
-    cores: int,
-    resume: bool,
-    allow_changes: bool,
-) -> None:
-    """What a process does. Signals may reach it too, but its parent tells it when to stop."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-    import_plugins(configs[0].plugins)
-    outcomes = runner.attempt(
-        configs, directories, _Reporter(connection), cores, resume=resume, allow_changes=allow_changes
-    )
-    with contextlib.suppress(OSError):
-        connection.send(outcomes)
-    connection.close()

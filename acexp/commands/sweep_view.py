@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from acexp.fleet import Progress
 from acexp.run_directory import Status
 from acexp.runner import Outcome
+from acexp.worker import Progress
 
 PLAIN_SECONDS = 10.0
 FAILURES = (Status.FAILED, Status.DIVERGED)
