@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from acexp import run_directory
-from acexp.assembly import build_policy, evaluation_engine
+from acexp.assembly import build_policy, evaluation_engine, evaluation_noise
 from acexp.config import RunConfig, from_yaml
-from acexp.core.seeding import generator, streams
 from acexp.evaluation import policy_file, restore
 from acexp.play import Policy
 
@@ -27,7 +26,7 @@ class Agent:
     def __init__(self, config: RunConfig, policy: Policy, step: int) -> None:
         self.config, self.step = config, step
         self._policy = policy
-        self._generator = generator(streams(config.seed).evaluation)
+        (self._generator,) = evaluation_noise([config])
 
     def act(self, observation: Any, *, deterministic: bool = True) -> Any:
         """An action for `env.step`, from what `env.reset` or `env.step` gave.

@@ -93,6 +93,11 @@ def evaluation_engine(configs: Sequence[RunConfig], n_envs: int) -> Engine:
     return open_engine(configs[0].env, seeds, configs[0].engine)
 
 
+def evaluation_noise(configs: Sequence[RunConfig]) -> list[torch.Generator]:
+    """What each member samples its actions with when it is evaluated: the same numbers each time, and no others'."""
+    return [generator(streams(config.seed).evaluation.spawn(1)[0]) for config in configs]
+
+
 def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
     """The config with every `auto` that depends on this machine decided: device, engine, threads.
 

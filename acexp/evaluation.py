@@ -13,12 +13,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from acexp import run_directory
-from acexp.assembly import build_policy, evaluation_engine
+from acexp.assembly import build_policy, evaluation_engine, evaluation_noise
 from acexp.checkpoint import POLICY
 from acexp.config import RunConfig, from_yaml
 from acexp.core.errors import UserError
 from acexp.core.estimators import Summary, summarize
-from acexp.core.seeding import generator, streams
 from acexp.metrics import Recorder, tags
 from acexp.play import Policy, play
 
@@ -59,7 +58,7 @@ def evaluate(directory: Path, n_episodes: int, *, deterministic: bool, allow_plu
     try:
         policy = build_policy([config], engine, torch.device("cpu"))
         step = restore([policy_file(directory)], policy)
-        noise = None if deterministic else [generator(streams(config.seed).evaluation)]
+        noise = None if deterministic else evaluation_noise([config])
         (episodes,) = play(policy, engine, n_episodes, noise)
     finally:
         engine.close()
@@ -93,7 +92,7 @@ class PeriodicEvaluation:
         self._evaluated_at = self._recorder.step
         # The same seeds and the same noise each time: evaluations differ by what was learned. Not every engine can
         # begin its seeds anew, so it is opened anew.
-        noise = [generator(streams(config.seed).evaluation) for config in self._configs]
+        noise = evaluation_noise(self._configs)
         deterministic = self._settings.deterministic
         engine = evaluation_engine(self._configs, min(self._settings.episodes, MOST_ENVIRONMENTS))
         try:

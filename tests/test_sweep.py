@@ -212,6 +212,7 @@ def test_a_sweep_that_is_told_to_stop_saves_its_runs(tmp_path: Path, name: str) 
     assert list(statuses(folder).values()) == ["interrupted"] * 2
     assert len(list(folder.glob("*/checkpoint.pt"))) == 2
     assert "2 runs were not started" in printed
+    assert "acexp resume outputs/sweeps/told" in printed
     assert len(json.loads((folder / "sweep.json").read_text())["runs"]) == 4
     assert "Traceback" not in printed
 

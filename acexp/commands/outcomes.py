@@ -64,6 +64,8 @@ def conclude(
             console.print(f"  {outcome.status}: {relative(outcome.directory)}: {reason[0]}", markup=False)
             if (outcome.directory / ERROR_LOG).exists():
                 console.print(f"    traceback: {relative(outcome.directory / ERROR_LOG)}", markup=False)
+    if len(outcomes) > 1 and stopped:
+        console.print(f"go on with:\n  acexp resume {relative(shown)}", markup=False)
     console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
     return stopped or (EXIT_FAILED if failures else 0)
 
