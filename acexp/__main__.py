@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import warnings
-
-from rich.console import Console
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+
+INTERRUPTED_EARLY = "acexp: interrupted before training began"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,20 +25,23 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("ignore")
     if "" not in sys.path:
         sys.path.insert(0, "")  # components of the user's own lie in the current folder
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with _ends_at_once():
+        # It takes a second or two, in which somebody may press Ctrl-C already.
+        from acexp import commands  # noqa: F401
     try:
-        return _run(arguments, console)
+        return _run(arguments)
     except BrokenPipeError:
         # Whoever read the output, `head` for instance, has seen enough; nothing more can be written to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
-        console.print("acexp: interrupted before training began", markup=False)
+        sys.stderr.write(f"{INTERRUPTED_EARLY}\n")
         return EXIT_INTERRUPTED
 
 
-def _run(arguments: list[str], console: Console) -> int:
-    # Imported here, as it takes a second or two in which somebody may press Ctrl-C already.
+def _run(arguments: list[str]) -> int:
+    from rich.console import Console
+
     from acexp.commands import COMMANDS, train
     from acexp.commands.preflight import Refused
     from acexp.core.errors import UserError
@@ -44,8 +52,27 @@ def _run(arguments: list[str], console: Console) -> int:
         return train(arguments)
     except (UserError, Refused) as refusal:
         error = refusal.error if isinstance(refusal, Refused) else refusal
-        console.print(f"acexp: {error}", markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"acexp: {error}", markup=False)
         return EXIT_REFUSED
+
+
+@contextmanager
+def _ends_at_once() -> Iterator[None]:
+    """Ctrl-C ends the process then and there: packages that are being imported may swallow a KeyboardInterrupt."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(sys.stderr.fileno(), f"{INTERRUPTED_EARLY}\n".encode())
+        os._exit(EXIT_INTERRUPTED)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

@@ -238,13 +238,46 @@ def test_ctrl_c_while_a_sweep_starts(tmp_path: Path, seconds: float) -> None:
         text=True,
         start_new_session=True,
     )
-    time.sleep(seconds)
-    os.killpg(process.pid, signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+    with process:
+        try:
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGINT)
+            printed, _ = process.communicate(timeout=60)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # it must not train beside the tests that follow
+            raise
     # Python may end itself with the signal when it met it in an import; a shell says 130 of both.
     assert process.returncode in (130, -signal.SIGINT), printed
     assert any(words in printed for words in ("interrupted", "not started"))
     assert "Traceback" not in printed
+
+
+def test_ctrl_c_cannot_be_swallowed_by_an_import(tmp_path: Path) -> None:
+    """Packages contain bare excepts; what stands in for one here takes a KeyboardInterrupt and goes on."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import builtins, os, signal\n"
+        "plain = builtins.__import__\n"
+        "def swallowing(name, *rest, **named):\n"
+        "    if name == 'torch':\n"
+        "        builtins.__import__ = plain\n"
+        "        try:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "        except:\n"
+        "            pass\n"
+        "    return plain(name, *rest, **named)\n"
+        "builtins.__import__ = swallowing\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "acexp", "list", "arch"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout) == (130, ""), result.stderr
+    assert result.stderr == "acexp: interrupted before training began\n"
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
