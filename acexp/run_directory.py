@@ -49,6 +49,10 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+KILLED = "killed"
+"""Where a run stands whose status says that it is running, while no process holds it."""
+
+
 class Standing(StrEnum):
     """What a directory holds of a run that is asked for."""
 
@@ -173,6 +177,12 @@ def read_status(directory: Path) -> dict[str, Any]:
             remedy="restore it from a copy, or move the directory away and train anew",
         ) from None
     return status
+
+
+def state(directory: Path, status: Mapping[str, Any]) -> str:
+    """What a status that was read comes to now: one of Status, or KILLED."""
+    told = str(status["status"])
+    return KILLED if told == Status.RUNNING and not is_held(directory) else told
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from acexp.commands.doctor import doctor
 from acexp.commands.evaluate import evaluate
 from acexp.commands.inspect import inspect
 from acexp.commands.list_choices import list_choices
+from acexp.commands.report import report
 from acexp.commands.resume import resume
 from acexp.commands.status import status
 from acexp.commands.train import train
@@ -15,6 +16,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "eval": evaluate,
     "inspect": inspect,
     "list": list_choices,
+    "report": report,
     "resume": resume,
     "status": status,
 }

@@ -14,9 +14,6 @@ from acexp.commands.outcomes import console_for_tables, relative
 from acexp.core.errors import UserError
 from acexp.run_directory import Status
 
-KILLED = "killed"
-"""It says that it is running, but no process holds it."""
-
 UNSTARTED = "not begun"
 """Part of the sweep, but without a directory."""
 
@@ -37,9 +34,7 @@ def status(arguments: list[str]) -> int:
             told = run_directory.read_status(run)
         except UserError as error:
             told = {"status": "unreadable", "error": error.problem}
-        state = str(told["status"])
-        if state == Status.RUNNING and not run_directory.is_held(run):
-            state = KILLED
+        state = run_directory.state(run, told)
         counts[state] += 1
         saved = checkpoint.step(run)
         why = str(told.get("error", "")).splitlines()

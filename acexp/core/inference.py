@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +23,10 @@ LEVEL = 0.95
 EXACT_UP_TO = 12
 """Pairs up to which every assignment of signs is tried: 4,096 of them."""
 
-_Z_LEVEL, _Z_POWER = 1.959963984540054, 0.8416212335729143
-"""Normal quantiles of 0.975 and 0.8: two-sided 5%, and 80% power."""
+POWER = 0.8
+"""How surely as many seeds as are said to be needed would tell a difference."""
+
+_TAILS = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
 
 
 class Interval(NamedTuple):
@@ -61,7 +64,27 @@ def bootstrap(strata: Sequence[ArrayLike], statistic: Statistic, seed: int, resa
         return Interval(-math.inf, math.inf)
     rng = np.random.default_rng(seed)
     drawn = [group[rng.integers(0, len(group), (resamples, len(group)))] for group in groups]
-    return _percentiles(statistic(np.concatenate(drawn, axis=-1)))
+    return interval(statistic(np.concatenate(drawn, axis=-1)))
+
+
+def resampled_means(x: ArrayLike, seed: int, resamples: int = RESAMPLES) -> Floats:
+    """Means of seeds that were drawn anew, for sums and differences of several experiments: `[n, ...] -> [R, ...]`."""
+    values = np.asarray(x, np.float64)
+    drawn = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
+    found: Floats = np.tensordot(drawn / len(values), values, axes=1)
+    return found
+
+
+def interval(resampled: Floats) -> Interval:
+    """The percentiles that hold 95% of what resampling gave."""
+    low, high = np.quantile(resampled, _TAILS)
+    return Interval(float(low), float(high))
+
+
+def band(x: ArrayLike, seed: int, resamples: int = 1000) -> tuple[Floats, Floats]:
+    """The interval of the mean at each of K points, `[n, K] -> [K], [K]`; runs are drawn whole. n is at least 2."""
+    low, high = np.quantile(resampled_means(x, seed, resamples), _TAILS, axis=0)
+    return low, high
 
 
 def bootstrap_difference(
@@ -74,7 +97,7 @@ def bootstrap_difference(
     rng = np.random.default_rng(seed)
     at_a = rng.integers(0, len(a), (resamples, len(a)))
     at_b = at_a if paired else rng.integers(0, len(b), (resamples, len(b)))
-    return _percentiles(statistic(a[at_a]) - statistic(b[at_b]))
+    return interval(statistic(a[at_a]) - statistic(b[at_b]))
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
@@ -118,19 +141,25 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def seeds_needed(x: ArrayLike, y: ArrayLike, *, paired: bool) -> int | None:
-    """How many seeds would tell means as far apart as these, at 5% and with 80% power; None where they are equal.
+def seeds_needed(x: ArrayLike, y: ArrayLike, *, paired: bool, n_comparisons: int = 1) -> int | None:
+    """How many seeds would tell means as far apart as these, at 5% over all comparisons and with 80% power.
 
-    The normal approximation, with the spread as it was found: a rough number.
+    The normal approximation, with the spread as it was found, and no fewer than the permutation test can conclude
+    anything from: a rough number. None where the means are equal or a spread is unknown.
     """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     distance = abs(float(a.mean() - b.mean()))
     if distance == 0.0 or len(a) < 2 or len(b) < 2:
         return None
     variance = (a - b).var(ddof=1) if paired else a.var(ddof=1) + b.var(ddof=1)
-    return max(2, math.ceil((_Z_LEVEL + _Z_POWER) ** 2 * float(variance) / distance**2))
+    error = (1.0 - LEVEL) / n_comparisons
+    quantiles = NormalDist().inv_cdf(1.0 - error / 2.0) + NormalDist().inv_cdf(POWER)
+    return max(fewest_seeds(error, paired=paired), math.ceil(quantiles**2 * float(variance) / distance**2))
 
 
-def _percentiles(values: Floats) -> Interval:
-    low, high = np.quantile(values, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
-    return Interval(float(low), float(high))
+def fewest_seeds(error: float, *, paired: bool) -> int:
+    """From how many seeds on the permutation test can give a p-value as small as `error`."""
+    n = 2
+    while 2.0 / (2**n if paired else math.comb(2 * n, n)) > error:
+        n += 1
+    return n

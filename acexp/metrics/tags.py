@@ -17,6 +17,7 @@ EPISODE_LENGTH = "charts/episode_length"
 VALID_STEPS = "charts/valid_steps"
 STEPS_PER_SECOND = "charts/steps_per_second"
 EXPLAINED_VARIANCE = "value/explained_variance"
+TRUNK_COSINE = "grad/trunk_cosine"
 UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE})
 """NaN here means that the value does not exist, not that something diverged."""
 
@@ -29,6 +30,11 @@ def before_clip(part: str) -> str:
 def after_clip(part: str) -> str:
     """The tag of a part's gradient norm after clipping."""
     return f"grad_norm/{part}/after_clip"
+
+
+def clip_fraction(part: str) -> str:
+    """The tag of the share of updates in which clipping changed the gradient of what an optimizer steps."""
+    return f"grad_norm/{part}/clip_fraction"
 
 
 def evaluation(returns: Summary, lengths: Summary) -> dict[str, float]:
@@ -67,7 +73,7 @@ def norms(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
         before, after = torch.stack([g.before for g in group]), torch.stack([g.after for g in group])
         joint = (torch.linalg.vector_norm(before, dim=-1), torch.linalg.vector_norm(after, dim=-1))
         scalars[before_clip(name)], scalars[after_clip(name)] = joint
-        scalars[f"grad_norm/{name}/clip_fraction"] = torch.stack([g.clipped for g in group])
+        scalars[clip_fraction(name)] = torch.stack([g.clipped for g in group])
         scalars[f"optim/learning_rate/{group[0].group}"] = torch.stack([g.learning_rate for g in group])
         groups.append(joint)
         for i, module in enumerate(group[0].modules):

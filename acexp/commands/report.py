@@ -1,0 +1,49 @@
+"""`acexp report`: from a sweep to a conclusion."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from acexp import report as reports
+from acexp.commands.outcomes import console_for_tables, relative
+from acexp.core.errors import UserError
+from acexp.report import Question
+
+
+def report(arguments: list[str]) -> int:
+    """Write the report of every run in or below the directory that is named, and print what it concludes."""
+    parser = argparse.ArgumentParser(prog="acexp report", description="Compare runs, with intervals.")
+    parser.add_argument("directory", type=Path, help="a sweep's directory, a run's, or one with several of them")
+    parser.add_argument("--baseline", metavar="FACTOR=LEVEL,...", help="what to compare with: arch=shared")
+    parser.add_argument(
+        "--metric", help="evaluation, training (the last 100 episodes), or a tag; by default evaluation if all have one"
+    )
+    parser.add_argument("--threshold", type=_finite, help="the return that counts as having learned")
+    parser.add_argument("--out", type=Path, help="where to write it (the directory itself)")
+    options = parser.parse_args(arguments)
+    directory: Path = options.directory.resolve()
+    study = reports.study(directory, Question(options.baseline, options.metric, options.threshold))
+    target = (options.out or directory).resolve()
+    try:
+        written = reports.write(target, study)
+    except OSError as error:
+        raise UserError(
+            f"The report cannot be written: {error.strerror}.",
+            value=str(target),
+            remedy="free some space, or choose another place: --out",
+        ) from error
+    console = console_for_tables()
+    for comparison in study.comparisons:
+        console.print(comparison.sentence, markup=False)
+    console.print("\n".join(f"  {relative(path)}" for path in written[:2]), markup=False)
+    console.print(f"  {relative(written[-1].parent)}/*.csv", markup=False)
+    return 0
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError("a threshold is a number")
+    return value

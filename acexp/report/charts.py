@@ -1,0 +1,319 @@
+"""A study as charts: what Plotly draws, as plain data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from acexp.report.cells import Cell
+from acexp.report.curves import Curves, profile, profile_range
+from acexp.report.numbers import number
+from acexp.report.scores import Estimate
+from acexp.report.study import Study
+
+Trace = dict[str, Any]
+
+# Okabe and Ito's colours, which those see apart who see few.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7b6fd0")
+DASHES = ("solid", "dash", "dot", "dashdot")
+MOST_PROFILES = 16
+"""Cells up to which profiles can be told apart."""
+
+LONGEST_BESIDE = 24
+"""Characters of a name up to which it stands beside its row, rather than above it."""
+
+STEPS = "env steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One picture.
+
+    Attributes:
+        section: the heading that it belongs under.
+        title, caption: above and below it.
+        traces, layout: for Plotly.
+    """
+
+    section: str
+    title: str
+    caption: str
+    traces: tuple[Trace, ...]
+    layout: dict[str, Any]
+
+
+def charts(study: Study) -> list[Chart]:
+    """All pictures, without empty ones."""
+    made: list[Chart] = []
+    for environment in study.grid.environments:
+        at = [i for i, cell in enumerate(study.grid) if cell.environment == environment]
+        made += [
+            _forest(study, environment, at),
+            _learning(study, environment, at),
+            _profiles(study, environment, at),
+            _main_effects(study, environment),
+            *_interactions(study, environment),
+            *_norms(study, environment, at),
+            _clip_share(study, environment, at),
+            _cosine(study, environment, at),
+        ]
+    return [_with_room(chart) for chart in made if chart.traces]
+
+
+def _with_room(chart: Chart) -> Chart:
+    """Tall enough for its legend, which may have a name in each line."""
+    n_names = sum("name" in trace and trace.get("showlegend", True) for trace in chart.traces)
+    return replace(chart, layout={"height": 320 + 19 * n_names, **chart.layout})
+
+
+def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
+    traces: list[Trace] = []
+    for colour, i in enumerate(at):
+        scores = study.scores[i]
+        if scores.iqm is None:
+            continue
+        seeds = list(scores.by_seed)
+        name = scores.cell.name
+        traces.append(
+            {
+                "x": _rounded(scores.values),
+                "y": [name] * len(seeds),
+                "text": [f"seed {seed}" for seed in seeds],
+                "hovertemplate": "%{text}: %{x:,.4~g}<extra></extra>",
+                "mode": "markers",
+                "marker": {"color": _colour(colour), "size": 6, "opacity": 0.35},
+                "showlegend": False,
+            }
+        )
+        traces.append(
+            {
+                **_with_bars("x", [scores.iqm]),
+                "y": [name],
+                "hovertemplate": f"IQM {_told(scores.iqm)}<extra>{name}</extra>",
+                "mode": "markers",
+                "marker": {"color": _colour(colour), "size": 11, "symbol": "diamond"},
+                "showlegend": False,
+            }
+        )
+    names = {"autorange": "reversed", "automargin": True, "showgrid": False}
+    if max(len(study.scores[i].cell.name) for i in at) > LONGEST_BESIDE:
+        names["ticklabelposition"] = "inside top"
+    layout = {"xaxis": {"title": {"text": "score"}}, "yaxis": names, "height": 140 + 46 * len(at)}
+    return Chart("Results", environment, "Diamonds: IQM and its 95% interval. Dots: seeds.", tuple(traces), layout)
+
+
+def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
+    traces = [
+        trace
+        for colour, i in enumerate(at)
+        for trace in _curve(study.grid.cells[i], study.curves[i], _colour(colour), _dash(colour), seed=i)
+    ]
+    caption = (
+        f"{study.curve_tag}: means over runs with 95% intervals, and every run thin behind. "
+        "A click on a name hides it, a double click shows it alone."
+    )
+    return Chart("Learning curves", environment, caption, tuple(traces), _axes(STEPS, "return"))
+
+
+def _curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list[Trace]:
+    """The runs, their interval and their mean."""
+    if not len(curves.seeds):
+        return []
+    steps = _rounded(curves.steps)
+    shared = {"legendgroup": cell.name, "mode": "lines"}
+    runs = {
+        **shared,
+        "x": _joined(steps for _ in curves.seeds),
+        "y": _joined(_rounded(row) for row in curves.values),
+        "text": _joined([f"seed {each}"] * len(steps) for each in curves.seeds),
+        "hovertemplate": "%{text}: %{y:,.4~g} at %{x:,}<extra></extra>",
+        "line": {"color": colour, "width": 0.8},
+        "opacity": 0.3,
+        "showlegend": False,
+    }
+    traces = [runs]
+    band = curves.band(seed)
+    if band is not None:
+        edge = {**shared, "x": steps, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        traces.append({**edge, "y": _rounded(band[0])})
+        traces.append({**edge, "y": _rounded(band[1]), "fill": "tonexty", "fillcolor": f"{colour}30"})
+    traces.append(_line(cell.name, steps, _rounded(curves.mean), colour, dash))
+    return traces
+
+
+def _profiles(study: Study, environment: str, at: Sequence[int]) -> Chart:
+    known = [(colour, study.scores[i]) for colour, i in enumerate(at) if len(study.scores[i].values) > 1]
+    scores = profile_range([each.values for _, each in known])
+    traces = [
+        {
+            **_line(each.cell.name, _rounded(scores), _rounded(profile(each.values, scores)), _colour(c), _dash(c)),
+            "line": {"color": _colour(c), "dash": _dash(c), "shape": "hv", "width": 2},
+        }
+        for c, each in known
+        if len(known) <= MOST_PROFILES
+    ]
+    caption = "The share of runs that score above a value: a curve further right and up is better."
+    return Chart("Performance profiles", environment, caption, tuple(traces), _axes("score", "share of runs above"))
+
+
+def _main_effects(study: Study, environment: str) -> Chart:
+    mine = [effect for effect in study.effects if effect.environment == environment]
+    traces: list[Trace] = []
+    for i, factor in enumerate(dict.fromkeys(effect.factor for effect in mine)):
+        of_factor = [effect for effect in mine if effect.factor == factor]
+        traces.append(
+            {
+                **_with_bars("y", [effect.mean for effect in of_factor]),
+                "x": [[factor] * len(of_factor), [effect.level for effect in of_factor]],
+                "text": [_told(effect.mean) for effect in of_factor],
+                "hovertemplate": "%{x}: %{text}<extra></extra>",
+                "mode": "lines+markers",
+                "line": {"color": _colour(i)},
+                "marker": {"size": 9},
+                "showlegend": False,
+            }
+        )
+    layout = {"xaxis": {"type": "multicategory"}, "yaxis": {"title": {"text": "mean score"}}}
+    caption = "The mean over all experiments with a level, and its 95% interval."
+    return Chart("Main effects", environment, caption, tuple(traces), layout)
+
+
+def _interactions(study: Study, environment: str) -> list[Chart]:
+    mine = [each for each in study.interactions if each.environment == environment]
+    made = []
+    for factors in dict.fromkeys(each.factors for each in mine):
+        of_pair = [each for each in mine if each.factors == factors]
+        traces = []
+        for i, level in enumerate(dict.fromkeys(each.levels[0] for each in of_pair)):
+            points = [each for each in of_pair if each.levels[0] == level]
+            traces.append(
+                {
+                    **_with_bars("y", [each.mean for each in points]),
+                    "x": [each.levels[1] for each in points],
+                    "name": f"{factors[0]}={level}",
+                    "text": [_told(each.mean) for each in points],
+                    "hovertemplate": "%{x}: %{text}",
+                    "mode": "lines+markers",
+                    "line": {"color": _colour(i), "dash": _dash(i)},
+                }
+            )
+        caption = "Lines that are not parallel: what one factor does depends on the other."
+        layout = {
+            "xaxis": {"type": "category", "title": {"text": factors[1]}},
+            "yaxis": {"title": {"text": "mean score"}},
+        }
+        made.append(Chart("Interactions", f"{environment}: {' x '.join(factors)}", caption, tuple(traces), layout))
+    return made
+
+
+def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
+    made = []
+    parts = dict.fromkeys(part for i in at for part in study.gradients[i].norms)
+    for part in parts:
+        traces = []
+        for colour, i in enumerate(at):
+            norms = study.gradients[i].norms.get(part)
+            if norms is None or not len(norms.before.seeds):
+                continue
+            name = study.gradients[i].cell.name
+            for curves, dash, what in ((norms.before, "solid", "before"), (norms.after, "dot", "after")):
+                line = _line(name, _rounded(curves.steps), _rounded(curves.mean), _colour(colour), dash)
+                told = f"{what}: %{{y:,.3~g}} at %{{x:,}}<extra>{name}</extra>"
+                traces.append({**line, "hovertemplate": told, "showlegend": what == "before"})
+        caption = "Solid: before clipping. Dotted: after. Means over runs."
+        layout = _axes(STEPS, "gradient norm")
+        layout["yaxis"]["type"] = "log"
+        made.append(Chart("What clipping did", f"{environment}: {part}", caption, tuple(traces), layout))
+    return made
+
+
+def _clip_share(study: Study, environment: str, at: Sequence[int]) -> Chart:
+    traces = []
+    for colour, i in enumerate(at):
+        shares, scores = study.gradients[i].clip_share, study.scores[i].by_seed
+        seeds = [seed for seed in scores if seed in shares]
+        if seeds:
+            traces.append(
+                {
+                    "x": _rounded([shares[seed] for seed in seeds]),
+                    "y": _rounded([scores[seed] for seed in seeds]),
+                    "text": [f"seed {seed}" for seed in seeds],
+                    "name": study.scores[i].cell.name,
+                    "hovertemplate": "%{text}: %{y:,.4~g}, %{x:.0%} clipped",
+                    "mode": "markers",
+                    "marker": {"color": _colour(colour), "size": 8, "symbol": colour // len(COLOURS)},
+                }
+            )
+    caption = "Each run: the share of its updates that clipping changed, and what it reached."
+    layout = _axes("share of updates clipped", "score")
+    layout["xaxis"]["tickformat"] = ".0%"
+    return Chart("What clipping did", f"{environment}: clipping and score", caption, tuple(traces), layout)
+
+
+def _cosine(study: Study, environment: str, at: Sequence[int]) -> Chart:
+    traces = [
+        trace
+        for colour, i in enumerate(at)
+        for trace in _curve(study.grid.cells[i], study.gradients[i].cosine, _colour(colour), _dash(colour), seed=i)
+    ]
+    caption = (
+        "The cosine between the actor's and the critic's gradient on the shared trunk: below 0 they pull apart, "
+        "at 0 they do not meddle with each other."
+    )
+    return Chart("The shared trunk", environment, caption, tuple(traces), _axes(STEPS, "cosine"))
+
+
+def _line(name: str, x: list[float], y: list[float], colour: str, dash: str) -> Trace:
+    return {
+        "x": x,
+        "y": y,
+        "name": name,
+        "legendgroup": name,
+        "mode": "lines",
+        "line": {"color": colour, "dash": dash, "width": 2},
+        "hovertemplate": "%{y:,.4~g} at %{x:,.4~g}",
+    }
+
+
+def _with_bars(axis: str, estimates: Sequence[Estimate]) -> Trace:
+    values = [estimate.value for estimate in estimates]
+    intervals = [estimate.interval or (estimate.value, estimate.value) for estimate in estimates]
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": _rounded(high - value for value, (_, high) in zip(values, intervals, strict=True)),
+        "arrayminus": _rounded(value - low for value, (low, _) in zip(values, intervals, strict=True)),
+    }
+    return {axis: _rounded(values), f"error_{axis}": bars}
+
+
+def _told(estimate: Estimate) -> str:
+    inside = estimate.interval
+    bounds = f" [{number(inside.low)}, {number(inside.high)}]" if inside else ""
+    return f"{number(estimate.value)}{bounds}"
+
+
+def _axes(x: str, y: str) -> dict[str, Any]:
+    return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
+
+
+def _colour(i: int) -> str:
+    return COLOURS[i % len(COLOURS)]
+
+
+def _dash(i: int) -> str:
+    return DASHES[i // len(COLOURS) % len(DASHES)]
+
+
+def _rounded(values: Iterable[float] | np.ndarray[Any, Any]) -> list[float]:
+    """Six digits are more than a picture shows."""
+    return [float(f"{x:.6g}") if math.isfinite(x) else 0.0 for x in values]
+
+
+def _joined(parts: Iterable[list[Any]]) -> list[Any]:
+    """Several lines as one, with gaps between them."""
+    return [value for part in parts for value in (*part, None)]

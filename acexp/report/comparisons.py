@@ -1,0 +1,128 @@
+"""Cells against their baseline: how far apart, how surely, and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from acexp.core.inference import (
+    LEVEL,
+    bootstrap_difference,
+    fewest_seeds,
+    holm,
+    mean,
+    permutation_test,
+    probability_of_improvement,
+    seeds_needed,
+)
+from acexp.report.cells import Baseline, Cell, Grid
+from acexp.report.numbers import number
+from acexp.report.scores import SEED, CellScores, Estimate
+
+FEWEST_PAIRS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A cell against its baseline.
+
+    Attributes:
+        cell, baseline: what is compared.
+        n: pairs of runs with the same seed; where seeds are not the same, runs of the smaller side.
+        is_paired: whether there are pairs.
+        n_left_out: runs without a partner.
+        difference: of means, the cell's less the baseline's.
+        probability: that a run of the cell beats one of the baseline.
+        p: of equal means, by permutation.
+        p_corrected: Holm's, over all comparisons of the report.
+        needed: seeds that would tell means as far apart as these; None where nothing can be said.
+    """
+
+    cell: Cell
+    baseline: Cell
+    n: int
+    is_paired: bool
+    n_left_out: int
+    difference: Estimate
+    probability: float
+    p: float
+    p_corrected: float
+    needed: int | None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the runs tell which is better."""
+        inside = self.difference.interval
+        return inside is not None and inside.low * inside.high > 0 and self.p_corrected <= 1.0 - LEVEL
+
+    @property
+    def sentence(self) -> str:
+        """What can be quoted."""
+        one, other = _names(self.cell, self.baseline)
+        where = f"On {self.cell.environment}"
+        interval = self.difference.interval
+        distance = number(abs(self.difference.value))
+        figures = f"P = {self.probability:.2f}, n = {self.n}"
+        if interval is None:
+            needed = fewest_seeds(1.0 - LEVEL, paired=True)
+            return f"{where}, one seed cannot tell {one} from {other}: at least {needed} are needed (n = {self.n})."
+        if self.is_decided and self.difference.value > 0:
+            inside = f"[{number(interval.low)}, {number(interval.high)}]"
+            return f"{where}, {one} beats {other} by {distance} {inside}, {figures}."
+        if self.is_decided:
+            inside = f"[{number(-interval.high)}, {number(-interval.low)}]"
+            return f"{where}, {other} beats {one} by {distance} {inside}, {_mirrored(self.probability)}, n = {self.n}."
+        inside = f"{number(self.difference.value)} [{number(interval.low)}, {number(interval.high)}]"
+        told = f"{where}, too few seeds to tell {one} from {other}: difference {inside}, {figures}"
+        if self.needed is None:
+            return f"{told}; the means are equal."
+        return f"{told}; about {max(self.needed, self.n + 1):,} would be needed."
+
+
+def _mirrored(probability: float) -> str:
+    return f"P = {1.0 - probability:.2f}"
+
+
+def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
+    """Both by where they differ; what they share comes after the first."""
+    differ = [factor for factor in cell.levels if cell.levels[factor] != baseline.levels[factor]]
+    shared = [f"{factor}={level}" for factor, level in cell.levels.items() if factor not in differ]
+    one, other = (", ".join(f"{factor}={c.levels[factor]}" for factor in differ) for c in (cell, baseline))
+    return f"{one} ({', '.join(shared)})" if shared else one, other
+
+
+def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> list[Comparison]:
+    """Every cell that has a baseline, where both have runs that count; p-values are corrected over all of them."""
+    pairs = []
+    by_cell = {id(each.cell): each for each in scores}
+    for one in scores:
+        counterpart = baseline.counterpart(one.cell, grid)
+        if counterpart is not None and one.by_seed and by_cell[id(counterpart)].by_seed:
+            pairs.append((one, by_cell[id(counterpart)]))
+    found = [_compare(one, other, len(pairs)) for one, other in pairs]
+    corrected = holm([comparison.p for comparison in found])
+    return [replace(comparison, p_corrected=p) for comparison, p in zip(found, corrected, strict=True)]
+
+
+def _compare(one: CellScores, other: CellScores, n_comparisons: int) -> Comparison:
+    common = [seed for seed in one.by_seed if seed in other.by_seed]
+    larger = max(len(one.by_seed), len(other.by_seed))
+    is_paired = len(common) >= FEWEST_PAIRS and 2 * len(common) > larger
+    x, y = one.values, other.values
+    if is_paired:
+        x, y = (np.array([side.by_seed[seed] for seed in common]) for side in (one, other))
+    return Comparison(
+        cell=one.cell,
+        baseline=other.cell,
+        n=min(len(x), len(y)),
+        is_paired=is_paired,
+        n_left_out=len(one.by_seed) + len(other.by_seed) - len(x) - len(y),
+        difference=Estimate.of(float(x.mean() - y.mean()), bootstrap_difference(x, y, mean, SEED, paired=is_paired)),
+        probability=probability_of_improvement(x, y),
+        p=permutation_test(x, y, SEED, paired=is_paired) if min(len(x), len(y)) > 1 else 1.0,
+        p_corrected=math.nan,
+        needed=seeds_needed(x, y, paired=is_paired, n_comparisons=n_comparisons),
+    )

@@ -1,0 +1,139 @@
+"""What each factor does on average, and whether it does the same everywhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from acexp.core.inference import interval, resampled_means
+from acexp.report.cells import Baseline, Grid, Levels
+from acexp.report.records import Floats
+from acexp.report.scores import CellScores, Estimate
+
+LARGEST_TABLE = 12
+"""Levels of both factors together up to which an interaction is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The mean over all cells with a level: every cell weighs the same, however many seeds it has.
+
+    Attributes:
+        environment: where.
+        factor, level: of which.
+        mean: of the cells' means, seeds drawn anew within each cell.
+        n_cells: how many.
+        reference: the level that it is compared with.
+        difference: of the means; None for the reference itself.
+    """
+
+    environment: str
+    factor: str
+    level: str
+    mean: Estimate
+    n_cells: int
+    reference: str
+    difference: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """Two levels of two factors together.
+
+    Attributes:
+        environment: where.
+        factors, levels: of which.
+        mean: over all cells that have both.
+        departure: from the sum of what both do on average; None where not every combination has runs.
+    """
+
+    environment: str
+    factors: tuple[str, str]
+    levels: tuple[str, str]
+    mean: Estimate
+    departure: Estimate | None
+
+
+class _Means:
+    """The mean scores of an environment's cells, and what they become when seeds are drawn anew."""
+
+    def __init__(self, scores: Sequence[CellScores]) -> None:
+        known = [each for each in scores if len(each.values)]
+        self.levels = [dict(each.cell.levels) for each in known]
+        self._means = np.array([each.values.mean() for each in known])
+        self._has_spread = np.array([len(each.values) > 1 for each in known])
+        # Every cell with a seed of its own: cells that are added up must not be drawn alike.
+        drawn = [resampled_means(each.values, seed) for seed, each in enumerate(known)]
+        self._drawn = np.stack(drawn, axis=-1) if drawn else np.zeros((1, 0))
+
+    def with_levels(self, wanted: Levels) -> Floats:
+        """The weights that make the mean of the cells with these levels, `[cells]`; all zero where there is none."""
+        weights = np.array([float(wanted.items() <= levels.items()) for levels in self.levels])
+        return weights / weights.sum() if weights.any() else weights
+
+    def estimate(self, weights: Floats) -> Estimate:
+        value = float(self._means @ weights)
+        is_known = self._has_spread[weights != 0].all()
+        return Estimate(value, interval(self._drawn @ weights) if is_known else None)
+
+
+def effects(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> list[Effect]:
+    """Of every factor, in environments where there are several; compared with the baseline's level, or the first."""
+    found = []
+    for environment, factors in _factors(grid):
+        means = _Means([each for each in scores if each.cell.environment == environment])
+        for factor in factors:
+            weights = {level: means.with_levels({factor: level}) for level in grid.factors[factor]}
+            known = {level: each for level, each in weights.items() if each.any()}
+            asked = (baseline.levels or {}).get(factor)
+            reference = asked if asked in known else next(iter(known), "")
+            for level, each in known.items():
+                difference = None if level == reference else means.estimate(each - known[reference])
+                n_cells = int(np.count_nonzero(each))
+                found.append(Effect(environment, factor, level, means.estimate(each), n_cells, reference, difference))
+    return found
+
+
+def interactions(scores: Sequence[CellScores], grid: Grid) -> list[Interaction]:
+    """Of every pair of factors with few enough levels to be looked at."""
+    found: list[Interaction] = []
+    for environment, factors in _factors(grid):
+        means = _Means([each for each in scores if each.cell.environment == environment])
+        for pair in itertools.combinations(factors, 2):
+            found += _interaction(means, environment, pair, grid)
+    return found
+
+
+def _interaction(means: _Means, environment: str, factors: tuple[str, str], grid: Grid) -> list[Interaction]:
+    rows, columns = (
+        [level for level in grid.factors[factor] if any(levels[factor] == level for levels in means.levels)]
+        for factor in factors
+    )
+    if len(rows) + len(columns) > LARGEST_TABLE:
+        return []
+    weights = {(a, b): means.with_levels(dict(zip(factors, (a, b), strict=True))) for a in rows for b in columns}
+    is_complete = all(each.any() for each in weights.values())
+    found = []
+    for (a, b), each in weights.items():
+        if not each.any():
+            continue
+        row = np.mean([weights[a, other] for other in columns], axis=0)
+        column = np.mean([weights[other, b] for other in rows], axis=0)
+        everything = np.mean(list(weights.values()), axis=0)
+        departure = means.estimate(each - row - column + everything) if is_complete else None
+        found.append(Interaction(environment, factors, (a, b), means.estimate(each), departure))
+    return found
+
+
+def _factors(grid: Grid) -> list[tuple[str, list[str]]]:
+    """The factors that vary in each environment, where there are at least two."""
+    found = []
+    for environment in grid.environments:
+        cells = grid.of(environment)
+        varying = [factor for factor in grid.factors if len({cell.levels[factor] for cell in cells}) > 1]
+        if len(varying) > 1:
+            found.append((environment, varying))
+    return found

@@ -1,0 +1,59 @@
+"""What clipping did, by what was clipped and by module, and how actor and critic pull at a shared trunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from acexp.metrics import tags
+from acexp.report.cells import Cell
+from acexp.report.curves import Curves, curves
+
+
+@dataclass(frozen=True, slots=True)
+class PartNorms:
+    """The gradient norm of a part, before and after clipping, over training."""
+
+    before: Curves
+    after: Curves
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """What a cell's gradients were like.
+
+    Attributes:
+        cell: whose.
+        norms: by part: what was clipped (`optim_joint`), then the modules.
+        clip_share: of updates that clipping changed, over the whole training, by seed.
+        cosine: between the actor's and the critic's gradient on a shared trunk; empty where there is none.
+    """
+
+    cell: Cell
+    norms: Mapping[str, PartNorms]
+    clip_share: Mapping[int, float]
+    cosine: Curves
+
+
+def gradients(cell: Cell) -> Gradients:
+    """Of the runs of a cell that count."""
+    known = dict.fromkeys(tag for record in cell.done for tag in record.series)
+    parts = sorted(tags.clip_charts(known), key=lambda part: (not part.startswith("optim_"), part))
+    shares: dict[int, float] = {}
+    groups = [part for part in parts if tags.clip_fraction(part) in known]
+    for record in cell.done:
+        means = [
+            record.series[tag].values.mean() for part in groups if (tag := tags.clip_fraction(part)) in record.series
+        ]
+        if means:
+            shares[record.seed] = float(sum(means) / len(means))
+    return Gradients(
+        cell=cell,
+        norms={
+            part: PartNorms(curves(cell, tags.before_clip(part)), curves(cell, tags.after_clip(part)))
+            for part in parts
+            if part != "all"
+        },
+        clip_share=shares,
+        cosine=curves(cell, tags.TRUNK_COSINE),
+    )

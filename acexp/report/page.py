@@ -1,0 +1,80 @@
+"""A study as one page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from acexp.report.charts import Chart, charts
+from acexp.report.study import Study
+from acexp.report.tables import Table, commands, sort_key, standing, tables, text
+
+SECTIONS = {
+    "Results": ("results", "pooled"),
+    "Comparisons": ("comparisons",),
+    "Learning curves": (),
+    "Performance profiles": (),
+    "Main effects": ("effects",),
+    "Interactions": ("interactions",),
+    "What clipping did": ("gradients",),
+    "The shared trunk": (),
+    "Runs": ("left_out", "runs"),
+    "To repeat": ("settings", "versions"),
+}
+"""Headings, and the tables under each; charts know theirs."""
+
+
+MOST_SENTENCES = 8
+"""That are shown before somebody asks for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what is under it; charts by their number."""
+
+    title: str
+    charts: tuple[tuple[int, Chart], ...]
+    tables: tuple[Table, ...]
+
+
+def page(study: Study) -> str:
+    """The HTML."""
+    drawn = charts(study)
+    known = {table.name: table.shown() for table in tables(study)}
+    sections = [
+        Section(
+            title,
+            tuple((i, chart) for i, chart in enumerate(drawn) if chart.section == title),
+            tuple(known[name] for name in names if name in known),
+        )
+        for title, names in SECTIONS.items()
+    ]
+    data = [{"data": chart.traces, "layout": chart.layout} for chart in drawn]
+    return _template().render(
+        study=study,
+        standing=standing(study),
+        sentences=sorted(study.comparisons, key=lambda comparison: not comparison.is_decided),
+        n_sentences=MOST_SENTENCES,
+        sections=[s for s in sections if s.charts or s.tables],
+        commands=commands(study),
+        text=text,
+        sort_key=sort_key,
+        # "</script>" in a name would end the script element.
+        charts=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        style=_ours("style.css"),
+        script=_ours("script.js"),
+        plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8"),
+    )
+
+
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.tests["a_number"] = lambda value: value is not None and not isinstance(value, str)
+    return environment.from_string(_ours("page.html"))
+
+
+def _ours(name: str) -> str:
+    return (files("acexp.report") / "page_files" / name).read_text(encoding="utf-8")

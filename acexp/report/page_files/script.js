@@ -1,0 +1,88 @@
+"use strict";
+
+// Charts are drawn when they come into view: a study of hundreds of runs has many.
+const charts = JSON.parse(document.getElementById("charts").textContent);
+const places = [...document.querySelectorAll("[data-chart]")];
+const drawn = new Set();
+
+function themed(layout) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = { tickfont: { color: colour("--text") }, gridcolor: colour("--line"), zerolinecolor: colour("--line"), automargin: true };
+  return {
+    ...layout,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { color: colour("--text"), size: 12 },
+    margin: { t: 10, r: 10, b: 40, l: 50 },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, xanchor: "left" },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--accent") },
+    hoverlabel: { namelength: -1 },
+    xaxis: { ...axis, ...layout.xaxis },
+    yaxis: { ...axis, ...layout.yaxis },
+  };
+}
+
+function draw(place) {
+  const chart = charts[Number(place.dataset.chart)];
+  drawn.add(place);
+  return Plotly.react(place, chart.data, themed(chart.layout), {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: "hover",
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+  });
+}
+
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      if (entry.isIntersecting) {
+        watcher.unobserve(entry.target);
+        draw(entry.target);
+      }
+    }
+  },
+  { rootMargin: "600px" },
+);
+places.forEach((place) => watcher.observe(place));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
+addEventListener("beforeprint", () => places.forEach(draw));
+
+// Tables are sorted by a click on a heading, and filtered by words that a row must hold.
+const keyOf = (row, column) => {
+  const cell = row.cells[column];
+  if (cell.dataset.key === undefined) return cell.textContent;
+  return cell.dataset.key === "" ? null : Number(cell.dataset.key);
+};
+
+function compare(a, b, sign) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  if (typeof a === "number" && typeof b === "number") return sign * (a - b);
+  return sign * String(a).localeCompare(String(b), "en", { numeric: true });
+}
+
+for (const table of document.querySelectorAll("table")) {
+  const headings = [...table.tHead.rows[0].cells];
+  headings.forEach((heading, column) => {
+    heading.querySelector("button").addEventListener("click", () => {
+      const ascending = heading.getAttribute("aria-sort") !== "ascending";
+      headings.forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+      const body = table.tBodies[0];
+      const rows = [...body.rows].sort((a, b) => compare(keyOf(a, column), keyOf(b, column), ascending ? 1 : -1));
+      body.append(...rows);
+    });
+  });
+}
+
+for (const field of document.querySelectorAll("[data-filters]")) {
+  const body = document.getElementById(field.dataset.filters).tBodies[0];
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of body.rows) {
+      const told = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => told.includes(word));
+    }
+  });
+}

@@ -1,0 +1,326 @@
+"""A study as tables, which Markdown, the page and CSV files show alike."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from acexp.core.inference import Interval
+from acexp.report.numbers import NOTHING, number
+from acexp.report.records import versions_used
+from acexp.report.scores import Estimate
+from acexp.report.study import Study
+from acexp.run_directory import Status
+
+Value = str | int | float | Interval | Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under headings.
+
+    Attributes:
+        name: of its CSV file.
+        title: above it.
+        note: what a reader must know; may be empty.
+        columns, rows: the content.
+        for_files: columns that reports leave out, as they say it elsewhere.
+    """
+
+    name: str
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    for_files: tuple[str, ...] = ()
+
+    def shown(self) -> Table:
+        """Without what is for files alone."""
+        kept = [i for i, column in enumerate(self.columns) if column not in self.for_files]
+        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
+
+
+def text(value: Value) -> str:
+    """As a reader sees it."""
+    match value:
+        case None:
+            return NOTHING
+        case str():
+            return value
+        case int():
+            return f"{value:,}"
+        case float():
+            return number(value)
+        case Interval():
+            return f"[{number(value.low)}, {number(value.high)}]"
+        case Estimate():
+            return f"{number(value.value)} {text(value.interval)}" if value.interval else number(value.value)
+
+
+def sort_key(value: Value) -> str | float | None:
+    """By what a table is sorted; None goes last."""
+    match value:
+        case Estimate():
+            return value.value
+        case Interval():
+            return value.low
+    return value
+
+
+def to_csv(table: Table) -> str:
+    """With all digits, an estimate in three columns."""
+    is_estimate = [any(isinstance(row[i], Estimate) for row in table.rows) for i in range(len(table.columns))]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    headings = zip(table.columns, is_estimate, strict=True)
+    writer.writerow(_flat((name, f"{name} low", f"{name} high") if e else name for name, e in headings))
+    for row in table.rows:
+        writer.writerow(_flat(_digits(value, e) for value, e in zip(row, is_estimate, strict=True)))
+    return out.getvalue()
+
+
+def _flat(cells: Iterator[str | tuple[str, ...]]) -> list[str]:
+    return [part for cell in cells for part in (cell if isinstance(cell, tuple) else (cell,))]
+
+
+def _digits(value: Value, is_estimate: bool) -> str | tuple[str, ...]:
+    if is_estimate:
+        if not isinstance(value, Estimate):
+            return "", "", ""
+        inside = value.interval
+        return (repr(value.value), repr(inside.low), repr(inside.high)) if inside else (repr(value.value), "", "")
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def tables(study: Study) -> list[Table]:
+    """All of them, without those that would be empty."""
+    made = (
+        _results(study),
+        _pooled(study),
+        _comparisons(study),
+        _effects(study),
+        _interactions(study),
+        _gradients(study),
+        _unfinished(study),
+        _runs(study),
+        _curves(study),
+        _settings(study),
+        _versions(study),
+    )
+    return [table for table in made if table.rows]
+
+
+def _results(study: Study) -> Table:
+    scored = ("n", "mean", "median", "IQM", "area under the curve", "steps to threshold", "reached it", "steps/s")
+    rows = []
+    for s in study.scores:
+        n_runs = len(s.cell.records)
+        rows.append(
+            (
+                s.cell.environment,
+                s.cell.name,
+                f"n = {len(s.by_seed)}" + (f" of {n_runs}" if n_runs > len(s.by_seed) else ""),
+                s.mean,
+                s.median,
+                s.iqm,
+                s.area,
+                None if s.reached is None else round(s.reached),
+                f"{s.n_reached} of {len(s.by_seed)}",
+                s.steps_per_second,
+            )
+        )
+    thresholds = ", ".join(f"{number(value)} ({environment})" for environment, value in study.thresholds.items())
+    note = (
+        f"Scores: {study.metric.description}. In brackets: 95% intervals by the bootstrap over seeds. The area is the "
+        f"mean of {study.curve_tag} over training. Steps to threshold: of the median run, to {thresholds}. "
+        "Steps/s: of the whole population that a run trained in."
+    )
+    return Table("results", "Results", note, ("environment", "experiment", *scored), tuple(rows))
+
+
+def _pooled(study: Study) -> Table:
+    rows = tuple((p.name, f"n = {p.n}", p.mean, p.median, p.iqm) for p in study.pooled)
+    note = (
+        f"Over {', '.join(study.grid.environments)}. Scores are normalized by environment: its worst run here is 0 "
+        "and its best 1. The bootstrap draws seeds anew within each environment."
+    )
+    return Table("pooled", "Over all environments", note, ("experiment", "n", "mean", "median", "IQM"), rows)
+
+
+def _comparisons(study: Study) -> Table:
+    compared = ("difference of means", "P(better)", "p", "p corrected", "seeds needed", "in a sentence")
+    columns = ("environment", "experiment", "baseline", "n", "pairs", *compared)
+    rows = tuple(
+        (
+            c.cell.environment,
+            c.cell.name,
+            c.baseline.name,
+            f"n = {c.n}",
+            ("by seed" if c.is_paired else "none") + (f", {c.n_left_out} runs left out" if c.n_left_out else ""),
+            c.difference,
+            c.probability,
+            c.p,
+            c.p_corrected,
+            None if c.is_decided else c.needed,
+            c.sentence,
+        )
+        for c in study.comparisons
+    )
+    note = (
+        f"Baseline: {study.baseline.name}. P(better): how often a run of the experiment beats one of the baseline. "
+        f"p: of equal means, by permutation; corrected after Holm over all {len(rows)} comparisons. Seeds needed: "
+        "to tell means as far apart as these with 80% power, a rough number."
+    )
+    return Table("comparisons", "Comparisons", note, columns, rows, for_files=("in a sentence",))
+
+
+def _effects(study: Study) -> Table:
+    columns = ("environment", "factor", "level", "of", "mean", "compared with", "difference")
+    rows = tuple(
+        (e.environment, e.factor, e.level, f"{e.n_cells} experiments", e.mean, e.reference, e.difference)
+        for e in study.effects
+    )
+    note = "The mean score over all experiments with a level; every experiment weighs the same."
+    return Table("effects", "Main effects", note, columns, rows)
+
+
+def _interactions(study: Study) -> Table:
+    columns = ("environment", "factors", "levels", "mean", "departure")
+    rows = tuple(
+        (i.environment, " x ".join(i.factors), ", ".join(i.levels), i.mean, i.departure) for i in study.interactions
+    )
+    note = (
+        "Departure: how far two levels together are from the sum of what each does on average. An interval without 0 "
+        "hints at an interaction; with many rows, one in twenty does so by chance."
+    )
+    return Table("interactions", "Interactions", note, columns, rows)
+
+
+def _gradients(study: Study) -> Table:
+    rows: list[tuple[Value, ...]] = []
+    for g in study.gradients:
+        share = float(np.mean(list(g.clip_share.values()))) if g.clip_share else None
+        for part, norms in g.norms.items():
+            is_clipped = part.startswith("optim_")
+            rows.append(
+                (
+                    g.cell.environment,
+                    g.cell.name,
+                    part,
+                    float(norms.before.values.mean()),
+                    float(norms.after.values.mean()),
+                    share if is_clipped else None,
+                )
+            )
+    columns = ("environment", "experiment", "part", "norm before clipping", "norm after", "share of updates clipped")
+    note = "Means over training and runs. Parts called optim_ are what an optimizer steps; the others are modules."
+    return Table("gradients", "Gradient norms", note, columns, tuple(rows))
+
+
+def _unfinished(study: Study) -> Table:
+    rows: list[tuple[Value, ...]] = [
+        (
+            str(record.directory),
+            record.status,
+            record.steps,
+            (record.error or "").splitlines()[0] if record.error else "",
+        )
+        for record in study.unfinished
+    ]
+    rows += [(str(r.directory), "no score", r.steps, "no episode of it ended") for r in study.unscored]
+    rows += [(str(path), "unreadable", None, why) for path, why in study.runs.unreadable.items()]
+    rows += [(str(path), "repeat", None, "equal to another run, seed included") for path in study.grid.repeats]
+    if study.runs.n_unstarted:
+        rows.append(("(no directory)", "not begun", None, f"{study.runs.n_unstarted} runs of the sweep"))
+    return Table(
+        "left_out", "Runs that do not count", "They are in no figure.", ("run", "status", "steps", "why"), tuple(rows)
+    )
+
+
+def _runs(study: Study) -> Table:
+    factors = tuple(study.grid.factors)
+    reached = ("status", "score", "evaluation", "training", "area", "steps", "steps/s", "updates clipped")
+    columns = ("environment", *factors, "seed", *reached, "directory")
+    rows = []
+    for scores, curve, gradients in zip(study.scores, study.curves, study.gradients, strict=True):
+        areas = dict(zip(curve.seeds, curve.values.mean(1).tolist(), strict=True)) if len(curve.seeds) else {}
+        rows += [
+            (
+                record.environment,
+                *(scores.cell.levels[factor] for factor in factors),
+                record.seed,
+                record.status,
+                scores.by_seed.get(record.seed),
+                record.evaluated.mean if record.evaluated else None,
+                record.training_return,
+                areas.get(record.seed),
+                record.steps,
+                record.steps_per_second,
+                gradients.clip_share.get(record.seed),
+                str(record.directory),
+            )
+            for record in scores.cell.records
+        ]
+    return Table("runs", "Every run", "", columns, tuple(rows))
+
+
+def _curves(study: Study) -> Table:
+    rows: list[tuple[Value, ...]] = []
+    for i, (cell, curve) in enumerate(zip(study.grid, study.curves, strict=True)):
+        if not len(curve.seeds):
+            continue
+        band = curve.band(i)
+        lows, highs = band if band is not None else (None, None)
+        for k, (step, mean) in enumerate(zip(curve.steps.tolist(), curve.mean.tolist(), strict=True)):
+            inside = None if lows is None or highs is None else Interval(float(lows[k]), float(highs[k]))
+            rows.append((cell.environment, cell.name, round(step), Estimate(mean, inside), f"n = {len(curve.seeds)}"))
+    columns = ("environment", "experiment", "step", study.curve_tag, "n")
+    return Table("curves", "Learning curves", "", columns, tuple(rows))
+
+
+def _settings(study: Study) -> Table:
+    """What is the same for all runs of an environment: with the factors, all that it takes to repeat them."""
+    rows = []
+    for environment in study.grid.environments:
+        records = [record for cell in study.grid.of(environment) for record in cell.records]
+        keys = dict.fromkeys(key for record in records for key in record.settings)
+        for key in keys:
+            values = {record.settings.get(key, "-") for record in records}
+            if len(values) == 1:
+                rows.append((environment, key, values.pop()))
+    return Table("settings", "Settings in common", "", ("environment", "setting", "value"), tuple(rows))
+
+
+def _versions(study: Study) -> Table:
+    used = versions_used(study.runs.records)
+    rows = tuple((package, ", ".join(versions)) for package, versions in used.items())
+    return Table("versions", "Versions", "", ("package", "version"), rows)
+
+
+def standing(study: Study) -> str:
+    """How many runs there are, and how they stand."""
+    counts = Counter(record.status for cell in study.grid for record in cell.records)
+    told = [f"{counts.pop(Status.DONE, 0)} done", *(f"{n} {status}" for status, n in sorted(counts.items()))]
+    told += [f"{study.runs.n_unstarted} not begun"] if study.runs.n_unstarted else []
+    told += [f"{len(study.runs.unreadable)} unreadable"] if study.runs.unreadable else []
+    told += [f"{len(study.grid.repeats)} repeats left out"] if study.grid.repeats else []
+    return ", ".join(told)
+
+
+def commands(study: Study) -> list[str]:
+    """Those that made the runs, and this report."""
+    swept = [f"acexp {shlex.join(sweep.arguments)}" for sweep in study.runs.sweeps.values()]
+    alone = dict.fromkeys(record.command for record in study.runs.records if record.command)
+    asked = study.question
+    options = [("--baseline", asked.baseline), ("--metric", asked.metric), ("--threshold", asked.threshold)]
+    given = [part for name, value in options if value is not None for part in (name, str(value))]
+    return [*(swept or alone), shlex.join(["acexp", "report", study.title, *given])]

@@ -1,0 +1,26 @@
+"""The files of a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acexp.report.markdown import markdown
+from acexp.report.page import page
+from acexp.report.study import Study
+from acexp.report.tables import tables, to_csv
+from acexp.run_directory import replace_file
+
+PAGE, MARKDOWN, TABLES = "report.html", "report.md", "report"
+
+
+def write(directory: Path, study: Study) -> list[Path]:
+    """Page, Markdown and a folder of CSV files; returns them. Raises OSError where they cannot be written."""
+    folder = directory / TABLES
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {directory / PAGE: page(study), directory / MARKDOWN: markdown(study)}
+    contents |= {folder / f"{table.name}.csv": to_csv(table) for table in tables(study)}
+    for stale in set(folder.glob("*.csv")) - set(contents):
+        stale.unlink()
+    for path, content in contents.items():
+        replace_file(path, content.encode())
+    return list(contents)
