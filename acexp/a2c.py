@@ -37,6 +37,8 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> Iterato
     for n in range(recorder.step // budget.steps_per_update + 1, budget.n_updates + 1):
         rollout = population.collector.collect()
         batch, back = estimate(population, rollout)
-        statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates)
-        recorder.record(n * budget.steps_per_update, rollout.episodes, statistics, last=n == budget.n_updates)
+        step, last = n * budget.steps_per_update, n == budget.n_updates
+        will_log = recorder.will_log(step, last=last)
+        statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
+        recorder.record(step, rollout.episodes, statistics, last=last)
         yield recorder.step

@@ -15,7 +15,9 @@ from acexp.population import Population
 
 
 @torch.inference_mode()
-def update(population: Population, batch: Batch, back: Pullback, progress: float) -> UpdateStatistics:
+def update(
+    population: Population, batch: Batch, back: Pullback, progress: float, *, measure_trunk: bool = False
+) -> UpdateStatistics:
     """Take one step with every optimizer.
 
     All gradients are taken before the first step, at the same parameters, also where two optimizers step one trunk.
@@ -25,7 +27,9 @@ def update(population: Population, batch: Batch, back: Pullback, progress: float
         batch: the evaluated rollout.
         back: from the networks' outputs for this batch to their parameters.
         progress: share of the budget spent before this rollout, for annealing.
+        measure_trunk: whether to spend what it takes to compare the losses' gradients on a shared trunk.
     """
+    cosine = trunk_cosine(population, batch, back) if measure_trunk else None
     groups = population.groups
     by_outputs = population.objective.output_gradients(tuple(group.loss for group in groups), batch)
     gradients = [back(*by_outputs[group.loss], group.modules) for group in groups]
@@ -33,7 +37,24 @@ def update(population: Population, batch: Batch, back: Pullback, progress: float
         clip_and_step(group, gradient, population.clip, progress, population.learning)
         for group, gradient in zip(groups, gradients, strict=True)
     )
-    return UpdateStatistics(batch=batch, norms=norms, learning=population.learning.clone())
+    return UpdateStatistics(batch=batch, norms=norms, learning=population.learning.clone(), trunk_cosine=cosine)
+
+
+def trunk_cosine(population: Population, batch: Batch, back: Pullback) -> Tensor | None:
+    """The cosine between the actor loss's and the critic loss's gradient on the trunk, `[M]`; None without a trunk.
+
+    NaN where one of them is zero. It is that of the losses, whoever steps the trunk.
+    """
+    size = population.architecture.parameters.size("trunk")
+    if not size:
+        return None
+    by_outputs = population.objective.output_gradients(("actor", "critic"), batch)
+    # The trunk's columns lie between the actor's and the critic's.
+    actor = back(*by_outputs["actor"], ("actor", "trunk"))[:, -size:]
+    critic = back(*by_outputs["critic"], ("trunk", "critic"))[:, :size]
+    lengths = torch.linalg.vector_norm(actor, dim=1) * torch.linalg.vector_norm(critic, dim=1)
+    cosine: Tensor = (actor * critic).sum(1) / lengths
+    return cosine
 
 
 def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress: float, learning: Tensor) -> GroupNorms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,11 @@ import torch
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
 from acexp.core.types import UpdateStatistics
+from acexp.estimate import estimate
 from acexp.metrics import tags
-from tests.conftest import advance, snapshot
+from acexp.runner import run
+from acexp.update import update
+from tests.conftest import advance, metrics, snapshot
 
 Config = Callable[..., RunConfig]
 
@@ -129,8 +133,8 @@ def test_after_a_joint_clip_no_group_is_longer_than_the_bound(config: Config, pa
 @pytest.mark.parametrize("parts", GRID, ids=" ".join)
 def test_clipping_by_module_bounds_every_module(config: Config, parts: tuple[str, ...]) -> None:
     _, statistics = trained(config(*LUNAR, *parts, "clip=norm", "clip.max_norm=0.1", "clip.scope=module"), 20)
-    for update in statistics:
-        for group in update.norms:
+    for each in statistics:
+        for group in each.norms:
             assert (group.after <= 0.1 * (1 + 1e-6)).all()
             short = group.before <= 0.1 * (1 - 1e-4)
             assert torch.equal(group.after[short], group.before[short])
@@ -181,3 +185,58 @@ def test_annealing_shrinks_the_steps(config: Config) -> None:
     with assemble([resolve(config(*LUNAR[:-1], "optim.anneal=linear", "optim.learning_rate=1.0"))]) as population:
         rates = [float(advance(population, 1, progress)[0].norms[0].learning_rate) for progress in (0.0, 0.5, 0.75)]
     assert rates == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("layout", ["single", "dual"])
+def test_the_cosine_on_the_trunk_is_autograds(config: Config, layout: str) -> None:
+    """Between the gradients of the plain losses, by torch's own autograd and distributions, for each member."""
+    configs = [
+        resolve(config(*LUNAR, "arch=shared", f"optim={layout}", "a2c.entropy_coef=0.1", f"seed={s}")) for s in (0, 1)
+    ]
+    with assemble(configs) as population:
+        rollout = population.collector.collect()
+        observations = population.observe(tuple(leaf[:-1].movedim(0, 1).flatten(1, 2) for leaf in rollout.observations))
+        batch, back = estimate(population, rollout)
+        named = {name: x.clone().requires_grad_() for name, x in population.architecture.parameters.named().items()}
+        found = update(population, batch, back, 0.0, measure_trunk=True).trunk_cosine
+    assert found is not None
+    trunk = [named[f"trunk.hidden{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias")]
+    for m in range(2):
+        x = observations[0][m].clone()
+        for weight, bias in zip(trunk[::2], trunk[1::2], strict=True):
+            x = torch.tanh(x @ weight[m] + bias[m])
+        logits = x @ named["actor.policy.weight"][m] + named["actor.policy.bias"][m]
+        value = (x @ named["critic.value.weight"][m] + named["critic.value.bias"][m]).squeeze(-1)
+        policy = torch.distributions.Categorical(logits=logits)
+        advantages, valid = batch.advantages[m].clone(), batch.valid[m].clone().bool()
+        actor = (
+            -(policy.log_prob(batch.actions[m].clone()) * advantages)[valid].mean()
+            - 0.1 * policy.entropy()[valid].mean()
+        )
+        critic = (value - batch.returns[m].clone())[valid].square().mean()
+        a, c = (
+            torch.cat([g[m].flatten() for g in torch.autograd.grad(loss, trunk, retain_graph=True)])
+            for loss in (actor, critic)
+        )
+        assert float(found[m]) == pytest.approx(float(torch.cosine_similarity(a, c, dim=0)), abs=1e-4)
+
+
+def test_measuring_the_trunk_changes_nothing(config: Config) -> None:
+    settings = (*CHEETAH, "arch=shared")
+    kept = []
+    for measure in (False, True):
+        with assemble([resolve(config(*settings))]) as population:
+            for _ in range(3):
+                batch, back = estimate(population, population.collector.collect())
+                update(population, batch, back, 0.0, measure_trunk=measure)
+            kept.append(snapshot(population))
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+def test_the_cosine_is_logged_where_there_is_a_trunk(config: Config, tmp_path: Path) -> None:
+    for arch, wanted in (("shared", 3), ("separate", 0)):
+        settings = config(*LUNAR, f"arch={arch}", "total_steps=160", "log.every=64")
+        run([settings], [tmp_path / arch])
+        logged = [line["grad/trunk_cosine"] for line in metrics(tmp_path / arch) if "grad/trunk_cosine" in line]
+        assert len(logged) == wanted
+        assert all(-1.0 <= value <= 1.0 for value in logged)

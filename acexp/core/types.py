@@ -101,8 +101,10 @@ class UpdateStatistics(NamedTuple):
         batch: what it learned from.
         norms: one per optimizer group.
         learning: bool `[M]`; False for a member that stands still since one of its gradients was not finite.
+        trunk_cosine: between the actor's and the critic's gradient on the trunk, `[M]`; None where it was not measured.
     """
 
     batch: Batch
     norms: tuple[GroupNorms, ...]
     learning: Tensor
+    trunk_cosine: Tensor | None = None

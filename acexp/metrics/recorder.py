@@ -71,7 +71,7 @@ class Recorder:
             self._episodes.append(episode)
             self._recent[episode.member].append(episode)
             self.n_episodes[episode.member] += 1
-        if step >= self._next_log or last:
+        if self.will_log(step, last=last):
             self._log()
             self._next_log = (step // self._every + 1) * self._every
         elif len(self._pending) * statistics.batch.values.numel() >= FOLD_AT:
@@ -83,6 +83,10 @@ class Recorder:
         if now - self._shown_at >= SHOW_SECONDS or last:
             self._shown_at = now
             self._display.update(step, self.steps_per_second, self.recent_return())
+
+    def will_log(self, step: int, *, last: bool) -> bool:
+        """Whether an update that ends at this env step ends an interval too."""
+        return last or step >= self._next_log
 
     def diverge(self, member: int, what: str) -> None:
         """Take note that something of a member is not finite now, unless it has diverged before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -18,7 +19,7 @@ VALID_STEPS = "charts/valid_steps"
 STEPS_PER_SECOND = "charts/steps_per_second"
 EXPLAINED_VARIANCE = "value/explained_variance"
 TRUNK_COSINE = "grad/trunk_cosine"
-UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE})
+UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE, TRUNK_COSINE})
 """NaN here means that the value does not exist, not that something diverged."""
 
 
@@ -59,6 +60,10 @@ def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> 
     deviation = objective.distribution.standard_deviation(batches.policy)
     if deviation is not None:
         scalars["policy/std"] = (deviation * batches.weight).sum(-1)
+    measured = next((s.trunk_cosine for s in statistics if s.trunk_cosine is not None), None)
+    if measured is not None:
+        unknown = torch.full_like(measured, math.nan)
+        scalars[TRUNK_COSINE] = torch.stack([unknown if s.trunk_cosine is None else s.trunk_cosine for s in statistics])
     return scalars | norms(statistics)
 
 
