@@ -15,12 +15,12 @@ import torch
 from acexp import resumption, run_directory
 from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
-from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
+from acexp.config import RunConfig, group, identity, require_equal_structure, settings, to_yaml
 from acexp.core.errors import UserError
 from acexp.core.memory import keep_large_blocks
 from acexp.evaluation import PeriodicEvaluation
 from acexp.keeper import Keeper
-from acexp.metrics import AllDiverged, Display, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
+from acexp.metrics import AllDiverged, Display, Experiment, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
 from acexp.population import Population
 from acexp.run_directory import Status
 from acexp.signals import stoppable
@@ -242,7 +242,7 @@ def _torch_threads(n: int) -> Iterator[None]:
 def _writers(config: RunConfig, directory: Path, resume_at: int | None, stack: ExitStack) -> list[Writer]:
     writers: list[Writer] = [
         JsonlWriter(directory / run_directory.METRICS, resume_at or 0),
-        TensorBoardWriter(directory, to_yaml(config), resume_at),
+        TensorBoardWriter(directory, Experiment(to_yaml(config), settings(config), group(config)), resume_at),
     ]
     for writer in writers:
         stack.callback(_close, writer)
@@ -261,7 +261,7 @@ def _title(configs: Sequence[RunConfig]) -> str:
     return f"{name} seed {first.seed}" if len(configs) == 1 else f"{name} x {len(configs)}"
 
 
-def _settings(config: RunConfig) -> str:
+def _suspects(config: RunConfig) -> str:
     """Those that a divergence usually hangs on."""
     clip = f"clip={config.clip.name}, clip.max_norm={config.clip.max_norm:g}"
     return f"optim.learning_rate={config.optim.learning_rate:g}, {clip}, seed={config.seed}"
@@ -272,7 +272,7 @@ def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig,
     divergence = recorder.divergences.get(member)
     status, error, _ = ending
     if divergence is not None:
-        status, error = Status.DIVERGED, f"{divergence}\n  with {_settings(config)}; all of it is in config.yaml"
+        status, error = Status.DIVERGED, f"{divergence}\n  with {_suspects(config)}; all of it is in config.yaml"
     outcome = Outcome(
         directory=directory,
         status=status,
@@ -284,6 +284,7 @@ def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig,
         signal=ending.signal,
     )
     try:
+        recorder.end(member, outcome.steps)
         run_directory.finish(
             directory,
             status,

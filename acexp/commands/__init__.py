@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from acexp.commands.dashboard import dashboard
 from acexp.commands.doctor import doctor
 from acexp.commands.evaluate import evaluate
 from acexp.commands.inspect import inspect
@@ -12,6 +13,7 @@ from acexp.commands.status import status
 from acexp.commands.train import train
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "dashboard": dashboard,
     "doctor": doctor,
     "eval": evaluate,
     "inspect": inspect,

@@ -53,7 +53,7 @@ def evaluate(arguments: list[str]) -> int:
 def _write(run: Path, found: evaluation.Evaluation) -> None:
     try:
         evaluation.write(run, found)
-        writer = TensorBoardWriter(run, config=None)
+        writer = TensorBoardWriter(run, experiment=None)
         writer.write(found.step, tags.evaluation(found.summary, found.length), {})
         writer.close()
     except OSError as error:

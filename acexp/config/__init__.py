@@ -2,7 +2,7 @@
 
 from acexp.config.groups import GROUPS, Choice, choices
 from acexp.config.load import load
-from acexp.config.render import differences, from_yaml, to_yaml
+from acexp.config.render import differences, from_yaml, group, settings, to_yaml
 from acexp.config.schema import (
     A2CConfig,
     CheckpointConfig,
@@ -24,8 +24,10 @@ __all__ = [
     "differences",
     "essence",
     "from_yaml",
+    "group",
     "identity",
     "load",
     "require_equal_structure",
+    "settings",
     "to_yaml",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from acexp.config.load import load
-from acexp.config.schema import RunConfig
+from acexp.config.schema import RunConfig, identity
 from acexp.core.errors import UserError
 
 _ABSENT = "(not there)"
@@ -20,6 +20,22 @@ _ABSENT = "(not there)"
 def to_yaml(config: RunConfig) -> str:
     """The run's config as YAML that `from_yaml` takes back."""
     return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+
+
+def settings(config: RunConfig) -> dict[str, bool | float | str]:
+    """Every setting by its dotted key, as one plain value; those that are null are left out."""
+    leaves = dict(_leaves(asdict(config)))
+    return {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in leaves.items()
+        if value is not None
+    }
+
+
+def group(config: RunConfig) -> str:
+    """The name of an experiment, which its runs with other seeds share."""
+    name = identity(replace(config, seed=0))[:8]
+    return f"{config.env.id} {config.arch.name} {config.optim.name} {name}"
 
 
 def differences(before: str, now: str) -> list[str]:

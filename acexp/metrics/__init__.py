@@ -4,12 +4,13 @@ from acexp.metrics.console import Display, PlainDisplay, RichDisplay, Silent, di
 from acexp.metrics.divergence import AllDiverged, Divergence
 from acexp.metrics.jsonl import JsonlWriter
 from acexp.metrics.recorder import Recorder, Writer
-from acexp.metrics.tensorboard import TensorBoardWriter
+from acexp.metrics.tensorboard import Experiment, TensorBoardWriter
 
 __all__ = [
     "AllDiverged",
     "Display",
     "Divergence",
+    "Experiment",
     "JsonlWriter",
     "PlainDisplay",
     "Recorder",

@@ -23,6 +23,9 @@ class JsonlWriter:
         self._file.write(json.dumps({"step": step, **dict(sorted(scalars.items()))}) + "\n")
         self._file.flush()
 
+    def end(self, step: int, results: Mapping[str, float]) -> None:
+        """Nothing: summary.json holds what the run came to."""
+
     def close(self) -> None:
         self._file.close()
 

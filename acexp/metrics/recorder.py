@@ -28,6 +28,9 @@ class Writer(Protocol):
     def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:
         """Write what was measured up to an env step; `timings` holds what the wall clock decides."""
 
+    def end(self, step: int, results: Mapping[str, float]) -> None:
+        """Write what the run came to, at the env step that it ended at."""
+
     def close(self) -> None:
         """Flush and free."""
 
@@ -100,6 +103,12 @@ class Recorder:
             finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
             for writer in self._writers[member]:
                 writer.write(self.step, finite, {})
+
+    def end(self, member: int, step: int) -> None:
+        """Tell a member's writers what its run came to."""
+        recent = self.recent_return(member)
+        for writer in self._writers[member]:
+            writer.end(step, {} if recent is None else {tags.FINAL_RETURN: recent})
 
     @property
     def seconds(self) -> float:

@@ -18,6 +18,8 @@ EPISODE_LENGTH = "charts/episode_length"
 VALID_STEPS = "charts/valid_steps"
 STEPS_PER_SECOND = "charts/steps_per_second"
 EXPLAINED_VARIANCE = "value/explained_variance"
+EVALUATED_RETURN = "eval/return_mean"
+FINAL_RETURN = "final/mean_return_last_100"
 TRUNK_COSINE = "grad/trunk_cosine"
 UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE, TRUNK_COSINE})
 """NaN here means that the value does not exist, not that something diverged."""

@@ -13,7 +13,6 @@ from acexp.report.cells import Cell, Grid
 from acexp.report.records import NOTHING, Floats, Record
 
 MOST_STRETCHES = 100
-EVALUATED_RETURN = "eval/return_mean"
 FEWEST_EVALUATIONS = 5
 """In training, for curves to be made of them."""
 
@@ -47,9 +46,9 @@ def return_tag(grid: Grid) -> str:
     """What learning curves show: evaluations, if every run had some while it trained, else training episodes."""
     done = [record for cell in grid for record in cell.done]
     is_evaluated = done and all(
-        len(record.series.get(EVALUATED_RETURN, NOTHING).steps) >= FEWEST_EVALUATIONS for record in done
+        len(record.series.get(tags.EVALUATED_RETURN, NOTHING).steps) >= FEWEST_EVALUATIONS for record in done
     )
-    return EVALUATED_RETURN if is_evaluated else tags.EPISODE_RETURN
+    return tags.EVALUATED_RETURN if is_evaluated else tags.EPISODE_RETURN
 
 
 def curves(cell: Cell, tag: str) -> Curves:

@@ -1,0 +1,57 @@
+"""`acexp dashboard`: TensorBoard on runs, and on experiments as means over seeds."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import threading
+from pathlib import Path
+
+from rich.console import Console
+from tensorboard import program
+
+from acexp.commands.outcomes import relative
+from acexp.core.errors import UserError
+from acexp.report.aggregates import FOLDER, aggregate
+
+LOOPBACK = "127.0.0.1"
+
+
+def dashboard(arguments: list[str]) -> int:
+    """Write the means over seeds, start TensorBoard, print its address, and wait for Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="acexp dashboard", description="Look at runs in TensorBoard.")
+    parser.add_argument("directory", type=Path, help="a sweep's directory, a run's, or one with several of them")
+    parser.add_argument("--host", default=LOOPBACK, help=f"the address to listen at ({LOOPBACK}: this machine only)")
+    parser.add_argument("--port", type=int, help="(6006, or the next that is free; 0: any)")
+    options = parser.parse_args(arguments)
+    directory: Path = options.directory.resolve()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        made = aggregate(directory)
+    except OSError as error:
+        raise UserError(
+            f"The means over seeds cannot be written: {error.strerror}.", value=str(directory), remedy="free some space"
+        ) from error
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
+    server = program.TensorBoard()
+    given = ["--logdir", str(directory), "--host", options.host]
+    server.configure(argv=["tensorboard", *given, *(() if options.port is None else ("--port", str(options.port)))])
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # remarks on how it loads its data
+            address = server.launch()
+    except program.TensorBoardServerException as error:
+        raise UserError(
+            f"TensorBoard cannot be started: {error.msg.strip()}",
+            key="--port" if options.port else "--host",
+            value=str(options.port or options.host),
+            remedy="choose another",
+        ) from error
+    console.print(f"{len(made)} experiments as means over seeds, in {relative(directory)}/{FOLDER}", markup=False)
+    console.print(f"TensorBoard is at {address} (Ctrl-C ends it)", markup=False)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("ended")
+    return 0

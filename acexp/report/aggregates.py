@@ -1,0 +1,62 @@
+"""Experiments as curves of their own in TensorBoard: the mean over seeds, and the interval around it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch.utils.tensorboard import SummaryWriter
+
+from acexp.report.cells import Cell, divide
+from acexp.report.curves import curves
+from acexp.report.records import collect
+
+FOLDER = "aggregates"
+MEAN, LOW, HIGH = "mean", "low", "high"
+
+
+def aggregate(directory: Path) -> list[Path]:
+    """Write one TensorBoard run for each experiment below a directory, in place of what was there; returns them.
+
+    Every tag T that all of an experiment's finished runs have becomes `T/mean`, `T/low` and `T/high`: a margin chart.
+    Raises UserError where there is no run, OSError where nothing can be written.
+    """
+    target = directory / FOLDER
+    if target.exists():
+        shutil.rmtree(target)
+    grid = divide(collect(directory).records)
+    several = len(grid.environments) > 1
+    made = []
+    for cell in grid:
+        tags = _common_tags(cell)
+        if tags:
+            name = f"{cell.environment}, {cell.name}" if several else cell.name
+            made.append(target / re.sub(r"[^\w.,=+\[\]-]+", "_", name))
+            _write(made[-1], cell, tags)
+    return made
+
+
+def _common_tags(cell: Cell) -> list[str]:
+    tags = [record.series.keys() for record in cell.done]
+    return sorted(set.intersection(*(set(each) for each in tags))) if tags else []
+
+
+def _write(directory: Path, cell: Cell, tags: Iterable[str]) -> None:
+    writer = SummaryWriter(str(directory))
+    charts = {}
+    for i, tag in enumerate(tags):
+        of_tag = curves(cell, tag)
+        band = of_tag.band(i)
+        lows, highs = band if band is not None else (of_tag.mean, of_tag.mean)
+        for step, *values in zip(
+            of_tag.steps.tolist(), of_tag.mean.tolist(), lows.tolist(), highs.tolist(), strict=True
+        ):
+            parts = zip((MEAN, LOW, HIGH), values, strict=True)
+            summary = Summary(value=[Summary.Value(tag=f"{tag}/{part}", simple_value=x) for part, x in parts])
+            writer._get_file_writer().add_summary(summary, round(step))  # type: ignore[no-untyped-call]
+        charts[tag] = ["Margin", [f"{tag}/{part}" for part in (MEAN, LOW, HIGH)]]
+    writer.add_custom_scalars({"means over seeds, and their 95% intervals": charts})
+    writer.close()
