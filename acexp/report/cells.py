@@ -43,7 +43,8 @@ class Cell:
 
 def name_of(levels: Levels) -> str:
     """What sets an experiment apart."""
-    return ", ".join(f"{factor}={level}" for factor, level in levels.items()) or "the only one"
+    known = [f"{factor}={level}" for factor, level in levels.items() if level != ABSENT]
+    return ", ".join(known) or "the only one"
 
 
 @dataclass(frozen=True, slots=True)

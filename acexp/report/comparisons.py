@@ -18,7 +18,7 @@ from acexp.core.inference import (
     probability_of_improvement,
     seeds_needed,
 )
-from acexp.report.cells import Baseline, Cell, Grid
+from acexp.report.cells import ABSENT, Baseline, Cell, Grid, name_of
 from acexp.report.numbers import number
 from acexp.report.scores import SEED, CellScores, Estimate
 
@@ -89,9 +89,9 @@ def _mirrored(probability: float) -> str:
 def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
     """Both by where they differ; what they share comes after the first."""
     differ = [factor for factor in cell.levels if cell.levels[factor] != baseline.levels[factor]]
-    shared = [f"{factor}={level}" for factor, level in cell.levels.items() if factor not in differ]
-    one, other = (", ".join(f"{factor}={c.levels[factor]}" for factor in differ) for c in (cell, baseline))
-    return f"{one} ({', '.join(shared)})" if shared else one, other
+    shared = {factor: level for factor, level in cell.levels.items() if factor not in differ and level != ABSENT}
+    one, other = (name_of({factor: each.levels[factor] for factor in differ}) for each in (cell, baseline))
+    return f"{one} ({name_of(shared)})" if shared else one, other
 
 
 def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> list[Comparison]:

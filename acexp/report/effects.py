@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acexp.core.inference import interval, resampled_means
-from acexp.report.cells import Baseline, Grid, Levels
+from acexp.report.cells import ABSENT, Baseline, Grid, Levels
 from acexp.report.records import Floats
 from acexp.report.scores import CellScores, Estimate
 
@@ -86,7 +86,8 @@ def effects(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> lis
     for environment, factors in _factors(grid):
         means = _Means([each for each in scores if each.cell.environment == environment])
         for factor in factors:
-            weights = {level: means.with_levels({factor: level}) for level in grid.factors[factor]}
+            levels = [level for level in grid.factors[factor] if level != ABSENT]
+            weights = {level: means.with_levels({factor: level}) for level in levels}
             known = {level: each for level, each in weights.items() if each.any()}
             asked = (baseline.levels or {}).get(factor)
             reference = asked if asked in known else next(iter(known), "")

@@ -12,7 +12,7 @@ def number(x: float) -> str:
     """With four digits or so, as nobody can read more off a few seeds."""
     if not math.isfinite(x):
         return NOTHING
-    size = abs(x)
+    size = abs(float(f"{x:.6g}"))  # 9.9999999 is a 10 that was added up
     if size >= 100 or x == 0:
         return f"{x:,.0f}"
     if size >= 10:

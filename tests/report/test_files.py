@@ -1,0 +1,207 @@
+"""What is written: Markdown, CSV and the page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acexp.report import Question, study, write
+from acexp.report.numbers import number
+from tests.conftest import REPOSITORY
+from tests.report.fabricate import fabricate
+
+Acexp = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    files = [directory / "report.html", directory / "report.md", *sorted((directory / "report").glob("*.csv"))]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def grid(directory: Path, n_seeds: int = 6) -> None:
+    for seed in range(n_seeds):
+        for arch, score in (("separate", 10.0), ("shared", 20.0)):
+            fabricate(directory / f"{arch}{seed}", score + seed, seed, arch__name=arch)
+
+
+def test_markdown_says_n_intervals_and_iqm(tmp_path: Path) -> None:
+    grid(tmp_path)
+    write(tmp_path, study(tmp_path, Question()))
+    text = (tmp_path / "report.md").read_text()
+    assert "12 runs: 12 done." in text
+    assert "arch=shared beats arch=separate by 10.0 [10.0, 10.0], P = 1.00, n = 6." in text
+    (row,) = re.findall(r"\| Toy-v0 \| arch=separate \| n = 6 \| (.*) \|", text.partition("## Comparisons")[0])
+    mean, median, iqm, *_ = row.split(" | ")
+    for cell in (mean, median, iqm):
+        assert re.fullmatch(r"12\.5 \[1\d\.\d, 1\d\.\d\]", cell)
+    assert "| environment | experiment | n | mean | median | IQM |" in text
+    assert "acexp report" in text
+
+
+def test_csv_files_have_all_digits(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1 / 3, 0)
+    fabricate(tmp_path / "b", 2 / 3, 1)
+    write(tmp_path, study(tmp_path, Question()))
+    runs = rows(tmp_path / "report" / "runs.csv")
+    assert [float(row["score"]) for row in runs] == [1 / 3, 2 / 3]
+    assert [row["directory"] for row in runs] == ["a", "b"]
+    (result,) = rows(tmp_path / "report" / "results.csv")
+    assert float(result["mean"]) == 0.5
+    assert float(result["mean low"]) == 1 / 3
+    assert float(result["mean high"]) == 2 / 3
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    """In another process, in which hashes of strings are others, and after a first report has been written."""
+    grid(tmp_path)
+    program = "import sys; from acexp.__main__ import main; sys.exit(main(['report', '.']))"
+    found = []
+    for seed in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": seed},
+            check=True,
+        )
+        found.append(contents(tmp_path))
+    assert found[0] == found[1]
+
+
+def test_files_that_a_report_no_longer_has_go(tmp_path: Path) -> None:
+    grid(tmp_path / "runs", 2)
+    write(tmp_path, study(tmp_path / "runs", Question()))
+    assert (tmp_path / "report" / "comparisons.csv").exists()
+    fabricate(tmp_path / "one" / "a", 1.0)
+    write(tmp_path, study(tmp_path / "one", Question()))
+    assert not (tmp_path / "report" / "comparisons.csv").exists()
+
+
+def test_a_name_cannot_break_the_page(tmp_path: Path) -> None:
+    for i, name in enumerate(("</script><script>alert(1)</script>", "<b>&amp;|")):
+        fabricate(tmp_path / f"r{i}", 1.0, env__id=name, error=name, status="failed")
+        fabricate(tmp_path / f"d{i}", 1.0, 1, env__id=name)
+    write(tmp_path, study(tmp_path, Question()))
+    html = (tmp_path / "report.html").read_text()
+    assert "<script>alert" not in html
+    assert "<b>&amp;|" not in html
+    json.loads(re.findall(r'id="charts">(.*?)</script>', html, re.DOTALL)[0])
+    assert "<b>&amp;\\|" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "kind", ["one seed", "one cell", "unequal steps", "failed runs", "nothing finished", "no curve"]
+)
+def test_poor_sweeps_have_reports_too(tmp_path: Path, kind: str) -> None:
+    match kind:
+        case "one seed":
+            fabricate(tmp_path / "a", 1.0)
+            fabricate(tmp_path / "b", 2.0, arch__name="shared")
+        case "one cell":
+            for seed in range(3):
+                fabricate(tmp_path / f"a{seed}", float(seed), seed)
+        case "unequal steps":
+            for seed in range(3):
+                fabricate(tmp_path / f"a{seed}", float(seed), seed, total_steps=100 + 37 * seed)
+        case "failed runs":
+            fabricate(tmp_path / "a", 1.0, 0)
+            fabricate(tmp_path / "b", None, 1, status="failed", error="it broke")
+            fabricate(tmp_path / "c", None, 2, status="diverged")
+        case "nothing finished":
+            fabricate(tmp_path / "a", None, 0, status="failed")
+            fabricate(tmp_path / "b", None, 0, status="interrupted", arch__name="shared")
+        case "no curve":
+            fabricate(tmp_path / "a", None, 0, curve=())
+            fabricate(tmp_path / "b", 3.0, 1)
+    files = write(tmp_path, study(tmp_path, Question()))
+    assert all(path.stat().st_size for path in files)
+    text = (tmp_path / "report.md").read_text()
+    assert "nan" not in text.lower()
+    if kind == "failed runs":
+        assert "n = 1 of 3" in text
+        assert "| b | failed | 400 | it broke |" in text
+    if kind == "one seed":
+        assert "one seed cannot tell" in text
+
+
+def test_five_hundred_runs(tmp_path: Path) -> None:
+    """2 x 2 x 5 x 25 of them, with 1,000 lines each; every one is in the tables and behind the curves."""
+    rng = np.random.default_rng(0)
+    for i in range(500):
+        fabricate(
+            tmp_path / f"r{i:03}",
+            float(rng.normal()),
+            i % 25,
+            curve=rng.normal(size=1000).cumsum().round(3).tolist(),
+            total_steps=100_000,
+            arch__name=("separate", "shared")[i // 25 % 2],
+            optim__name=("single", "dual")[i // 50 % 2],
+            clip__max_norm=(0.1, 0.5, 1.0, 5.0, 10.0)[i // 100],
+        )
+    found = study(tmp_path, Question(baseline="arch=separate"))
+    write(tmp_path, found)
+    assert len(found.grid.cells) == 20
+    assert len(found.comparisons) == 10
+    assert len(rows(tmp_path / "report" / "runs.csv")) == 500
+
+
+def test_from_a_real_sweep(acexp: Acexp, tmp_path: Path) -> None:
+    """Trained, evaluated and reported by the commands of the README; the trunk's cosine is in it."""
+    sweep = [
+        "-m",
+        "env=gym",
+        "env.id=CartPole-v1",
+        "arch=separate,shared",
+        "seed=range(3)",
+        "total_steps=4000",
+        "name=s",
+    ]
+    assert acexp(*sweep).returncode == 0
+    assert acexp("eval", "outputs/sweeps/s", "--episodes", "4").returncode == 0
+    result = acexp("report", "outputs/sweeps/s", "--baseline", "arch=shared")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "On CartPole-v1," in result.stdout
+    assert "outputs/sweeps/s/report.html" in result.stdout
+    text = (tmp_path / "outputs" / "sweeps" / "s" / "report.md").read_text()
+    assert "evaluation (4 episodes, most likely actions)" in text
+    assert text.count("n = 3") >= 3
+    assert "acexp -m env=gym env.id=CartPole-v1" in text
+    html = (tmp_path / "outputs" / "sweeps" / "s" / "report.html").read_text()
+    assert "The shared trunk" in html
+
+
+def test_a_report_that_cannot_be_asked_for(acexp: Acexp, tmp_path: Path) -> None:
+    grid(tmp_path, 2)
+    for arguments, told in (
+        (("nowhere",), "no run directory"),
+        ((".", "--baseline", "arch=both"), "No run has arch=both"),
+        ((".", "--metric", "retrun"), "has such a metric"),
+        ((".", "--threshold", "high"), "--threshold"),
+        ((".", "--out", "/proc/nothing"), "cannot be written"),
+    ):
+        result = acexp("report", *arguments)
+        assert result.returncode == 2, arguments
+        assert told in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [(0.0, "0"), (1234.5, "1,234"), (-21.04, "-21.0"), (0.5, "0.50"), (0.0123, "0.012"), (0.00012, "1.2e-04")],
+)
+def test_numbers_as_people_read_them(x: float, told: str) -> None:
+    assert number(x) == told

@@ -1,0 +1,304 @@
+"""What a report concludes, from runs whose numbers were thought up, against values worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acexp.core.errors import UserError
+from acexp.report import Question, Study, study
+from tests.report.fabricate import evaluated, fabricate
+
+SEPARATE = (1.0, 2.0, 6.0, 3.0)
+SHARED = (5.0, 7.0, 9.0, 8.0)
+
+
+def two_cells(directory: Path) -> None:
+    for seed, (a, b) in enumerate(zip(SEPARATE, SHARED, strict=True)):
+        fabricate(directory / f"separate{seed}", a, seed, curve=(0, a, a, a))
+        fabricate(directory / f"shared{seed}", b, seed, curve=(0, 0, b, b), arch__name="shared")
+
+
+def test_a_cell_in_numbers(tmp_path: Path) -> None:
+    two_cells(tmp_path)
+    separate, shared = study(tmp_path, Question(threshold=5.0)).scores
+    assert separate.cell.levels == {"arch": "separate"}
+    assert separate.mean is not None
+    assert separate.median is not None
+    assert separate.iqm is not None
+    assert (separate.mean.value, separate.median.value, separate.iqm.value) == (3.0, 2.5, 2.5)
+    interval = separate.mean.interval
+    assert interval is not None
+    assert 1.0 <= interval.low < 3.0 < interval.high <= 6.0
+    # The area is the mean over four stretches: three quarters of each score.
+    assert separate.area is not None
+    assert separate.area.value == pytest.approx(0.75 * 3.0)
+    assert shared.area is not None
+    assert shared.area.value == pytest.approx(0.5 * 7.25)
+    # Separate: only the run that scores 6 reaches 5. Shared: all do, in the third of four stretches of 100 steps.
+    assert (separate.reached, separate.n_reached) == (None, 1)
+    assert (shared.reached, shared.n_reached) == (300.0, 4)
+    assert shared.steps_per_second == 1000.0
+
+
+def test_a_comparison_in_numbers(tmp_path: Path) -> None:
+    two_cells(tmp_path)
+    (found,) = study(tmp_path, Question(baseline="arch=separate")).comparisons
+    assert (found.cell.name, found.baseline.name) == ("arch=shared", "arch=separate")
+    assert (found.n, found.is_paired, found.n_left_out) == (4, True, 0)
+    # Differences by seed: 4, 5, 3, 5.
+    assert found.difference.value == 4.25
+    interval = found.difference.interval
+    assert interval is not None
+    assert 3.0 <= interval.low < 4.25 < interval.high <= 5.0
+    # Of 16 pairs of runs, 5 < 6 alone is lost.
+    assert found.probability == 15 / 16
+    # All signs agree: 2 of 16 assignments are as extreme, and no fewer than 6 seeds could have told.
+    assert found.p == found.p_corrected == 2 / 16
+    assert not found.is_decided
+    assert found.needed == 6
+    low, high = f"{interval.low:.2f}", f"{interval.high:.2f}"
+    assert found.sentence == (
+        f"On Toy-v0, too few seeds to tell arch=shared from arch=separate: difference 4.25 [{low}, {high}], "
+        "P = 0.94, n = 4; about 6 would be needed."
+    )
+
+
+@pytest.mark.parametrize("baseline", ["separate", "shared"])
+def test_a_difference_that_is_decided_is_said_from_the_winners_side(tmp_path: Path, baseline: str) -> None:
+    for seed in range(8):
+        fabricate(tmp_path / f"a{seed}", 100.0 + seed, seed)
+        fabricate(tmp_path / f"b{seed}", 300.0 + 3 * seed, seed, arch__name="shared")
+    (found,) = study(tmp_path, Question(baseline=f"arch={baseline}")).comparisons
+    assert found.is_decided
+    assert found.sentence.startswith("On Toy-v0, arch=shared beats arch=separate by 207 [20")
+    assert found.sentence.endswith(", P = 1.00, n = 8.")
+
+
+def test_the_baseline_keeps_all_other_factors(tmp_path: Path) -> None:
+    for seed in range(2):
+        for arch in ("separate", "shared"):
+            for norm in (0.1, 0.5, 5.0):
+                name = f"{arch}{norm}{seed}"
+                fabricate(tmp_path / name, norm, seed, arch__name=arch, clip__max_norm=norm)
+    found = study(tmp_path, Question(baseline="arch=shared"))
+    assert [(c.cell.name, c.baseline.name) for c in found.comparisons] == [
+        (f"arch=separate, clip.max_norm={norm}", f"arch=shared, clip.max_norm={norm}") for norm in ("0.1", "0.5", "5")
+    ]
+    whole = study(tmp_path, Question(baseline="arch=shared,clip.max_norm=5"))
+    assert {c.baseline.name for c in whole.comparisons} == {"arch=shared, clip.max_norm=5"}
+    assert len(whole.comparisons) == 5
+    without = study(tmp_path, Question())
+    assert {c.baseline.name for c in without.comparisons} == {"arch=separate, clip.max_norm=0.1"}
+
+
+def test_holms_correction_counts_every_comparison(tmp_path: Path) -> None:
+    """Three cells against the first: p = 2/2^6 for the two far ones, whose smallest is tripled, the next doubled."""
+    for seed in range(6):
+        for norm, score in ((0.1, 0.0), (0.5, 10.0 + seed), (5.0, 20.0 + seed), (50.0, (-1.0) ** seed)):
+            fabricate(tmp_path / f"{norm}-{seed}", score, seed, clip__max_norm=norm)
+    found = study(tmp_path, Question()).comparisons
+    assert [c.p for c in found] == [1 / 32, 1 / 32, 1.0]
+    assert [c.p_corrected for c in found] == [3 / 32, 3 / 32, 1.0]
+    assert not any(c.is_decided for c in found)
+
+
+def test_main_effects_and_interactions_by_hand(tmp_path: Path) -> None:
+    """Cell means 10, 20 | 30, 80: additive would be 0, 30 | 40, 70. One cell has more seeds and weighs no more."""
+    means = {("separate", 0.1): 10.0, ("separate", 5.0): 20.0, ("shared", 0.1): 30.0, ("shared", 5.0): 80.0}
+    for (arch, norm), mean in means.items():
+        for seed, offset in enumerate((-1.0, 1.0, -2.0, 2.0)[: 4 if arch == "shared" else 2]):
+            name = f"{arch}{norm}{seed}"
+            fabricate(tmp_path / name, mean + offset, seed, arch__name=arch, clip__max_norm=norm)
+    found = study(tmp_path, Question(baseline="arch=shared"))
+    effects = {(e.factor, e.level): e for e in found.effects}
+    assert {key: e.mean.value for key, e in effects.items()} == {
+        ("arch", "separate"): 15.0,
+        ("arch", "shared"): 55.0,
+        ("clip.max_norm", "0.1"): 20.0,
+        ("clip.max_norm", "5"): 50.0,
+    }
+    difference = effects["arch", "separate"].difference
+    assert difference is not None
+    assert difference.value == -40.0
+    assert difference.interval is not None
+    assert -42.0 < difference.interval.low < -40.0 < difference.interval.high < -38.0
+    assert effects["arch", "shared"].difference is None
+    departures = {i.levels: i.departure.value for i in found.interactions if i.departure}
+    assert departures == pytest.approx(
+        {("separate", "0.1"): 10.0, ("separate", "5"): -10.0, ("shared", "0.1"): -10.0, ("shared", "5"): 10.0}
+    )
+
+
+def test_environments_are_pooled_after_normalizing_each(tmp_path: Path) -> None:
+    for seed in range(2):
+        for arch, small, large in (("separate", 0.0 + seed, 500.0), ("shared", 3.0 + seed, 100.0 * seed)):
+            fabricate(tmp_path / f"a{arch}{seed}", small, seed, arch__name=arch)
+            fabricate(tmp_path / f"b{arch}{seed}", large, seed, arch__name=arch, env__id="Big-v0", total_steps=800)
+    found = study(tmp_path, Question())
+    pooled = {p.name: p for p in found.pooled}
+    # Toy: 0, 1 | 3, 4 of 4. Big: 500, 500 | 0, 100 of 500. Steps differ between environments and make no factor.
+    assert pooled["arch=separate"].mean.value == pytest.approx((0.0 + 0.25 + 1.0 + 1.0) / 4)
+    assert pooled["arch=shared"].mean.value == pytest.approx((0.75 + 1.0 + 0.0 + 0.2) / 4)
+    assert (pooled["arch=shared"].n, pooled["arch=shared"].iqm.value) == (4, pytest.approx((0.75 + 0.2) / 2))
+    assert [c.cell.environment for c in found.comparisons] == ["Big-v0", "Toy-v0"]
+
+
+def test_evaluations_count_only_if_every_run_has_one_of_its_final_policy(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0, 0, evaluation=evaluated(11.0))
+    fabricate(tmp_path / "b", 2.0, 1, evaluation=evaluated(12.0))
+    assert study(tmp_path, Question()).scores[0].by_seed == {0: 11.0, 1: 12.0}
+    fabricate(tmp_path / "c", 3.0, 2, evaluation=evaluated(13.0, step=200))
+    assert study(tmp_path, Question()).scores[0].by_seed == {0: 1.0, 1: 2.0, 2: 3.0}
+    asked = study(tmp_path, Question(metric="evaluation"))
+    assert asked.scores[0].by_seed == {0: 11.0, 1: 12.0}
+    assert [record.seed for record in asked.unscored] == [2]
+
+
+def test_a_tag_as_metric(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0, curve=(1.0, 5.0))
+    assert study(tmp_path, Question(metric="charts/episode_return")).scores[0].by_seed == {0: 5.0}
+    with pytest.raises(UserError, match=r"no such metric|has such a metric") as error:
+        study(tmp_path, Question(metric="charts/episode_retrun"))
+    assert "charts/episode_return" in str(error.value)
+
+
+def test_what_does_not_count_is_listed(tmp_path: Path) -> None:
+    fabricate(tmp_path / "done", 1.0, 0)
+    fabricate(tmp_path / "failed", None, 1, status="failed", error="no space\nat all")
+    fabricate(tmp_path / "diverged", 9.0, 2, status="diverged")
+    fabricate(tmp_path / "killed", None, 3, status="running")
+    fabricate(tmp_path / "silent", None, 4)
+    fabricate(tmp_path / "broken", 1.0, 5)
+    (tmp_path / "broken" / "metrics.jsonl").write_text('{"step": 1, "charts/')
+    fabricate(tmp_path / "again", 1.0, 0)
+    told = {"runs": ["done", "failed", "one", "two", "three"], "arguments": ["-m"], "folder": "/"}
+    (tmp_path / "sweep.json").write_text(json.dumps(told))
+    found = study(tmp_path, Question())
+    assert found.scores[0].by_seed == {0: 1.0}
+    assert {(str(r.directory), r.status) for r in found.unfinished} == {
+        ("failed", "failed"),
+        ("diverged", "diverged"),
+        ("killed", "killed"),
+    }
+    assert [str(r.directory) for r in found.unscored] == ["silent"]
+    assert [str(path) for path in found.runs.unreadable] == ["broken"]
+    assert [str(path) for path in found.grid.repeats] == ["done"]
+    assert found.runs.n_unstarted == 3
+
+
+def test_settings_that_nothing_reads_make_no_cells(tmp_path: Path) -> None:
+    """Without clipping, a bound makes no difference; a choice brings settings along, which are no factors either."""
+    fabricate(tmp_path / "a", 1.0, clip__name="none", clip__max_norm=0.1)
+    fabricate(tmp_path / "b", 1.0, clip__name="none", clip__max_norm=5.0)
+    fabricate(tmp_path / "c", 1.0, seed=0, clip__max_norm=0.1)
+    fabricate(tmp_path / "d", 1.0, optim__name="dual", optim__trunk="both", clip__max_norm=0.1)
+    found = study(tmp_path, Question())
+    assert [cell.name for cell in found.grid] == [
+        "optim=dual, clip=norm",
+        "optim=single, clip=none",
+        "optim=single, clip=norm",
+    ]
+    assert len(found.grid.repeats) == 1
+
+
+def test_a_level_that_does_not_exist_is_not_named(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0, clip__name="none")
+    fabricate(tmp_path / "b", 1.0, clip__max_norm=0.1)
+    fabricate(tmp_path / "c", 1.0, clip__max_norm=5.0)
+    found = study(tmp_path, Question())
+    assert [cell.name for cell in found.grid] == [
+        "clip=none",
+        "clip=norm, clip.max_norm=0.1",
+        "clip=norm, clip.max_norm=5",
+    ]
+    assert {e.level for e in found.effects} == {"none", "norm", "0.1", "5"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem", "hint"),
+    [
+        ("arhc=shared", "Nothing called 'arhc' differs", "arch=shared"),
+        ("arch=shraed", "No run has arch=shraed", "arch=shared"),
+        ("arch", "No run has arch=", "arch=separate"),
+    ],
+)
+def test_a_baseline_that_is_not_there(tmp_path: Path, asked: str, problem: str, hint: str) -> None:
+    two_cells(tmp_path)
+    with pytest.raises(UserError) as error:
+        study(tmp_path, Question(baseline=asked))
+    assert problem in str(error.value)
+    assert hint in str(error.value)
+
+
+def test_a_directory_without_runs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run directory"):
+        study(tmp_path, Question())
+
+
+def test_seeds_without_a_partner_are_counted(tmp_path: Path) -> None:
+    for seed in range(4):
+        fabricate(tmp_path / f"a{seed}", float(seed), seed)
+    for seed in range(1, 5):
+        fabricate(tmp_path / f"b{seed}", float(seed), seed, arch__name="shared")
+    (found,) = study(tmp_path, Question()).comparisons
+    assert (found.n, found.is_paired, found.n_left_out) == (3, True, 2)
+    assert found.difference.value == 0.0
+    assert "the means are equal" in found.sentence
+
+
+def test_disjoint_seeds_are_compared_without_pairs(tmp_path: Path) -> None:
+    for seed in range(4):
+        fabricate(tmp_path / f"a{seed}", float(seed), seed)
+        fabricate(tmp_path / f"b{seed}", 10.0 + seed, 100 + seed, arch__name="shared")
+    (found,) = study(tmp_path, Question()).comparisons
+    assert (found.n, found.is_paired, found.n_left_out) == (4, False, 0)
+    assert found.difference.value == 10.0
+
+
+def test_one_seed_tells_nothing(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0)
+    fabricate(tmp_path / "b", 5.0, arch__name="shared")
+    found = study(tmp_path, Question())
+    assert found.scores[0].iqm is not None
+    assert found.scores[0].iqm.interval is None
+    (comparison,) = found.comparisons
+    assert comparison.sentence == (
+        "On Toy-v0, one seed cannot tell arch=shared from arch=separate: at least 6 are needed (n = 1)."
+    )
+
+
+def test_unequal_steps_are_a_factor(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0, total_steps=400)
+    fabricate(tmp_path / "b", 1.0, total_steps=800)
+    found = study(tmp_path, Question())
+    assert [cell.name for cell in found.grid] == ["total_steps=400", "total_steps=800"]
+    assert [float(curve.steps[-1]) for curve in found.curves] == [400.0, 800.0]
+
+
+def test_curves_are_means_over_stretches(tmp_path: Path) -> None:
+    """250 lines become 100 stretches; runs that logged at other steps meet on the same ones."""
+    fabricate(tmp_path / "a", 1.0, 0, curve=[float(i) for i in range(250)], total_steps=1000)
+    fabricate(tmp_path / "b", 1.0, 1, curve=[float(i) for i in range(200)], total_steps=1000)
+    (curve,) = study(tmp_path, Question()).curves
+    assert curve.values.shape == (2, 100)
+    assert curve.steps[0] == 10.0
+    np.testing.assert_allclose(curve.values[1], np.arange(200).reshape(100, 2).mean(1))
+    # 2.5 lines for each stretch: steps 4, 8 | 12, 16, 20 | 24, 28 | ...
+    np.testing.assert_allclose(curve.values[0][:4], [0.5, 3.0, 5.5, 8.0])
+
+
+def both(found: Study) -> list[float]:
+    return [float(np.mean(list(g.clip_share.values()))) for g in found.gradients]
+
+
+def test_what_clipping_did(tmp_path: Path) -> None:
+    two_cells(tmp_path)
+    found = study(tmp_path, Question())
+    assert both(found) == [0.375, 0.375]
+    norms = found.gradients[0].norms["optim_joint"]
+    assert float(norms.before.values.mean()) == 2.0
+    assert float(norms.after.values.mean()) == 0.5
