@@ -82,7 +82,7 @@ def examine(config: RunConfig) -> Examination:
         with torch.no_grad():
             inputs = population.observe(first)
             policy, value = population.architecture.policy(inputs), population.architecture.value(inputs)
-        statistics = update(population, batch, back, progress=0.0)
+        statistics = update(population, batch, back, progress=0.0, measure_trunk=True)
         parameters = population.architecture.parameters
         return Examination(
             observation_space=str(population.collector.engine.observation_space),

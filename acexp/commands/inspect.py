@@ -72,6 +72,9 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
         for part, (before, after) in tags.clip_charts(e.scalars).items()
     ]
     sections.append(("Gradient norms before -> after clipping", norms))
+    if tags.TRUNK_COSINE in e.scalars:
+        cosine = f"{e.scalars[tags.TRUNK_COSINE]:.4f}"
+        sections.append(("Cosine between the losses' gradients on the trunk", [("before clipping", cosine)]))
     return sections
 
 

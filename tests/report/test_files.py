@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import acexp as acexp_api
+from acexp.core.errors import UserError
 from acexp.report import Question, study, write
 from acexp.report.numbers import number
 from tests.conftest import REPOSITORY
@@ -205,3 +207,36 @@ def test_a_report_that_cannot_be_asked_for(acexp: Acexp, tmp_path: Path) -> None
 )
 def test_numbers_as_people_read_them(x: float, told: str) -> None:
     assert number(x) == told
+
+
+def test_runs_as_a_table(tmp_path: Path) -> None:
+    for seed in range(2):
+        for norm in (0.5, 10.0):
+            fabricate(tmp_path / f"{norm}-{seed}", norm + seed, seed, curve=(1.0, 2.0), clip__max_norm=norm)
+    fabricate(tmp_path / "failed", None, 2, curve=(7.0,), status="failed")
+    table = acexp_api.read(tmp_path)
+    assert list(table["clip.max_norm"]) == [0.5, 0.5, 0.5, 10.0, 10.0]
+    assert table.groupby("clip.max_norm")["training"].mean().to_dict() == {0.5: 1.0, 10.0: 10.5}
+    assert table["evaluation"].isna().all()
+    assert list(table["status"]) == ["done", "done", "failed", "done", "done"]
+    assert Path(table["directory"][0]) == tmp_path / "0.5-0"
+    logged = acexp_api.read_metrics(tmp_path, "charts/episode_return")
+    assert list(logged.columns) == [
+        "environment",
+        "clip.max_norm",
+        "experiment",
+        "seed",
+        "step",
+        "charts/episode_return",
+    ]
+    assert len(logged) == 9
+    assert logged[logged["step"] == 400].groupby("clip.max_norm")["charts/episode_return"].mean()[10.0] == 2.0
+    with pytest.raises(UserError, match="No run has such a metric"):
+        acexp_api.read_metrics(tmp_path, "nothing")
+
+
+def test_tables_without_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acexp.report.frame.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="need pandas") as error:
+        acexp_api.read(tmp_path)
+    assert "acexp[notebook]" in str(error.value)

@@ -1,0 +1,99 @@
+"""Runs as tables for programs of one's own: pandas, which notebooks know how to show and to plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acexp.core.errors import UserError
+from acexp.report.cells import Cell, divide
+from acexp.report.records import NOTHING, Record, collect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read(directory: str | Path) -> pd.DataFrame:
+    """Every run in or below a directory, a row for each, whether it is done or not.
+
+    Columns: `environment`; one for each setting that differs between runs of an environment; `experiment`, which names
+    the run without its seed; `seed`, `status`, `evaluation` (the mean return of `acexp eval`), `training` (of the last
+    100 training episodes), `steps`, `steps_per_second` and `directory`. What a run does not have is NaN.
+
+    Raises UserError where there is no run, or no pandas.
+    """
+    _require_pandas()
+    import pandas as pd
+
+    runs = _runs(directory)
+    rows = [
+        {
+            "environment": record.environment,
+            **cell.levels,
+            "experiment": cell.name,
+            "seed": record.seed,
+            "status": record.status,
+            "evaluation": record.evaluated.mean if record.evaluated else None,
+            "training": record.training_return,
+            "steps": record.steps,
+            "steps_per_second": record.steps_per_second,
+            "directory": str(Path(directory) / record.directory),
+        }
+        for cell, record in runs
+    ]
+    table = pd.DataFrame(rows)
+    numbers = ["evaluation", "training", "steps_per_second"]
+    return _with_numbers(table.astype(dict.fromkeys(numbers, float)), runs)
+
+
+def read_metrics(directory: str | Path, *tags: str) -> pd.DataFrame:
+    """What the runs logged while they trained: a row for each run and log, a column for each tag.
+
+    The other columns are `environment`, the settings that differ, `experiment`, `seed` and `step`. Where a run has no
+    value at a step, there is NaN. Raises UserError as `read` does, and for a tag that no run has.
+    """
+    _require_pandas()
+    import pandas as pd
+
+    runs = _runs(directory)
+    known = dict.fromkeys(tag for _, record in runs for tag in record.series)
+    for tag in tags:
+        if tag not in known:
+            raise UserError("No run has such a metric.", value=tag, choices=tuple(sorted(known)))
+    parts = [
+        pd.DataFrame(
+            {
+                tag: pd.Series(record.series.get(tag, NOTHING).values, record.series.get(tag, NOTHING).steps)
+                for tag in tags
+            }
+        )
+        .rename_axis("step")
+        .reset_index()
+        .assign(environment=record.environment, **cell.levels, experiment=cell.name, seed=record.seed)
+        for cell, record in runs
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    first = [column for column in table.columns if column not in ("step", *tags)]
+    return _with_numbers(table[[*first, "step", *tags]].astype({"step": int}), runs)
+
+
+def _runs(directory: str | Path) -> list[tuple[Cell, Record]]:
+    path = Path(directory)
+    return [(cell, record) for cell in divide(collect(path).records) for record in cell.records]
+
+
+def _with_numbers(table: pd.DataFrame, runs: Sequence[tuple[Cell, Record]]) -> pd.DataFrame:
+    """The same with settings that are numbers as numbers, so that they can be sorted and plotted."""
+    for factor in runs[0][0].levels:
+        try:
+            table[factor] = table[factor].astype(float)
+        except ValueError:
+            continue
+    return table
+
+
+def _require_pandas() -> None:
+    if find_spec("pandas") is None:
+        raise UserError("Tables need pandas, which is not installed.", remedy="pip install 'acexp[notebook]'")
