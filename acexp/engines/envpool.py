@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -83,7 +84,11 @@ class Envpool:
             max_episode_steps=_NO_LIMIT if limit is None else limit,
             **settings,
         )
-        for space, own in zip(spaces, (pool.observation_space, pool.action_space), strict=True):
+        with warnings.catch_warnings():
+            # Gymnasium remarks that envpool writes the bounds of some spaces as float64.
+            warnings.simplefilter("ignore")
+            its_own = (pool.observation_space, pool.action_space)
+        for space, own in zip(spaces, its_own, strict=True):
             if (space.shape, _size(space)) != (own.shape, _size(own)):
                 raise UserError(
                     f"envpool's {task} has other spaces than Gymnasium's {environment.id}: {own}, not {space}.",
