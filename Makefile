@@ -4,7 +4,7 @@ ARGS ?= env=halfcheetah arch=shared
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: train test soak check bench install install-dev clean
+.PHONY: train test soak rliable check bench install install-dev clean
 
 train: $(VENV)/installed
 	$(VENV)/bin/python -m acexp $(ARGS)
@@ -14,6 +14,12 @@ test: $(VENV)/installed-dev
 
 soak: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m soak
+
+# In an environment of its own: rliable is needed for nothing else, and breaks with pandas 3.
+rliable:
+	$(PYTHON) -m venv .venv-rliable
+	.venv-rliable/bin/python -m pip --quiet --disable-pip-version-check install rliable 'pandas<3'
+	PYTHONPATH=. .venv-rliable/bin/python scripts/compare_with_rliable.py
 
 check: $(VENV)/installed-dev
 	scripts/check
@@ -41,4 +47,4 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-rliable

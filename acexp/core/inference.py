@@ -107,6 +107,12 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     return float(((difference > 0) + 0.5 * (difference == 0)).mean())
 
 
+def profile(x: ArrayLike, thresholds: ArrayLike) -> Floats:
+    """The share of numbers above each threshold, `[K]`: a performance profile (Agarwal et al., 2021)."""
+    found: Floats = (np.asarray(x, np.float64)[:, None] > np.asarray(thresholds, np.float64)).mean(0)
+    return found
+
+
 def permutation_test(x: ArrayLike, y: ArrayLike, seed: int, *, paired: bool, resamples: int = RESAMPLES) -> float:
     """The two-sided p-value of equal means: by flipped signs of the pairs' differences, or by shuffled labels.
 

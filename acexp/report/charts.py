@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from acexp.core.inference import profile
 from acexp.report.cells import Cell
-from acexp.report.curves import Curves, profile, profile_range
+from acexp.report.curves import Curves, profile_range
 from acexp.report.numbers import number
 from acexp.report.scores import Estimate
 from acexp.report.study import Study

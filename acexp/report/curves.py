@@ -91,12 +91,6 @@ def thresholds(grid: Grid, of_cell: Sequence[Curves], asked: float | None) -> di
     return found
 
 
-def profile(values: Floats, at: Floats) -> Floats:
-    """The share of runs that score above each of the values `at`: a performance profile (Agarwal et al., 2021)."""
-    found: Floats = (np.asarray(values)[:, None] > at).mean(0)
-    return found
-
-
 def profile_range(values: Sequence[Floats], n: int = 101) -> Floats:
     """The scores from the lowest to the highest, at which profiles are compared."""
     together = np.concatenate([*values]) if values else np.zeros(1)

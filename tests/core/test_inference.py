@@ -7,13 +7,17 @@ import pytest
 
 from acexp.core.estimators import iqm
 from acexp.core.inference import (
+    Statistic,
+    band,
     bootstrap,
     bootstrap_difference,
+    fewest_seeds,
     holm,
     mean,
     median,
     permutation_test,
     probability_of_improvement,
+    profile,
     seeds_needed,
 )
 
@@ -46,15 +50,56 @@ def test_the_same_seed_gives_the_same_interval_and_another_hardly_another() -> N
     assert first == pytest.approx(other, abs=0.1)
 
 
+@pytest.mark.parametrize("statistic", [mean, median, iqm])
 @pytest.mark.parametrize(("n", "least"), [(5, 0.80), (10, 0.87), (30, 0.91)])
-def test_intervals_cover_about_as_often_as_they_say(n: int, least: float) -> None:
+def test_intervals_cover_about_as_often_as_they_say(n: int, least: float, statistic: Statistic) -> None:
     """Of 600 draws from a normal distribution. Percentile intervals of few seeds are known to be a little narrow."""
     rng = np.random.default_rng(2)
     covered = 0
     for trial in range(600):
-        low, high = bootstrap([rng.normal(size=n)], mean, seed=trial, resamples=500)
+        low, high = bootstrap([rng.normal(size=n)], statistic, seed=trial, resamples=500)
         covered += low <= 0.0 <= high
     assert least <= covered / 600 <= 0.98
+
+
+def test_intervals_over_strata_cover_too() -> None:
+    """The mean of three environments of quite different spread, ten seeds each."""
+    rng = np.random.default_rng(3)
+    covered = 0
+    for trial in range(600):
+        low, high = bootstrap([rng.normal(size=10) * s for s in (1.0, 5.0, 20.0)], mean, seed=trial, resamples=500)
+        covered += low <= 0.0 <= high
+    assert 0.87 <= covered / 600 <= 0.98
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_intervals_of_differences_cover_too(*, paired: bool) -> None:
+    rng = np.random.default_rng(4)
+    covered = 0
+    for trial in range(600):
+        common = rng.normal(size=10) if paired else 0.0
+        x, y = rng.normal(size=10) + common + 1.0, rng.normal(size=10) + common
+        low, high = bootstrap_difference(x, y, mean, seed=trial, paired=paired, resamples=500)
+        covered += low <= 1.0 <= high
+    assert 0.87 <= covered / 600 <= 0.98
+
+
+def test_bands_cover_at_each_point() -> None:
+    rng = np.random.default_rng(5)
+    covered = np.zeros(4)
+    for trial in range(400):
+        low, high = band(rng.normal(size=(10, 4)).cumsum(1), seed=trial, resamples=400)
+        covered += (low <= 0.0) & (high >= 0.0)
+    assert ((covered / 400 >= 0.86) & (covered / 400 <= 0.98)).all()
+
+
+def test_a_profile_by_hand() -> None:
+    assert profile([1.0, 2.0, 2.0, 4.0], [0.0, 1.0, 2.0, 3.9, 4.0]).tolist() == [1.0, 0.75, 0.25, 0.25, 0.0]
+
+
+def test_from_how_many_seeds_on_a_permutation_can_tell() -> None:
+    """2 of 2^6 sign patterns are below 0.05, 2 of 2^5 are not; of two groups, 2 of the 70 ways to divide 4 and 4."""
+    assert (fewest_seeds(0.05, paired=True), fewest_seeds(0.05, paired=False)) == (6, 4)
 
 
 def test_a_paired_difference_is_narrower_where_pairs_go_together() -> None:
