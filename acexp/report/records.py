@@ -31,6 +31,9 @@ WITHOUT_EFFECT = {
 }
 """Settings that nothing reads where another has this value; runs that differ in them alone are repeats."""
 
+STEP = "step"
+"""What a line of metrics.jsonl holds beside its tags."""
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -203,16 +206,25 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _series(path: Path) -> dict[str, Series]:
-    gathered: dict[str, tuple[list[float], list[float]]] = {}
+    """A log as columns. Most lines hold the same tags, and are read as blocks: sweeps have millions of lines."""
+    blocks: dict[tuple[str, ...], list[list[float]]] = {}
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for line in lines:
         values = json.loads(line)
-        step = values.pop("step")
-        for tag, value in values.items():
-            steps, numbers = gathered.setdefault(tag, ([], []))
-            steps.append(step)
-            numbers.append(value)
-    return {tag: Series(np.array(steps, float), np.array(numbers, float)) for tag, (steps, numbers) in gathered.items()}
+        blocks.setdefault(tuple(values), []).append(list(values.values()))
+    columns: dict[str, list[Floats]] = {}
+    for names, rows in blocks.items():
+        block = np.array(rows, np.float64).T
+        steps = block[names.index(STEP)]
+        for name, column in zip(names, block, strict=True):
+            columns.setdefault(name, []).append(np.stack((steps, column)))
+    columns.pop(STEP, None)
+    found = {}
+    for tag, parts in columns.items():
+        together = np.concatenate(parts, axis=1)
+        steps, values = together[:, np.argsort(together[0], kind="stable")]
+        found[tag] = Series(steps, values)
+    return found
 
 
 def last_value(record: Record, tag: str) -> float | None:
