@@ -15,7 +15,7 @@ EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-INTERRUPTED_EARLY = "acexp: interrupted before training began"
+INTERRUPTED = "acexp: interrupted"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
-        sys.stderr.write(f"{INTERRUPTED_EARLY}\n")
+        sys.stderr.write(f"{INTERRUPTED}\n")
         return EXIT_INTERRUPTED
 
 
@@ -61,7 +61,7 @@ def _ends_at_once() -> Iterator[None]:
     """Ctrl-C ends the process then and there: packages that are being imported may swallow a KeyboardInterrupt."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        os.write(sys.stderr.fileno(), f"{INTERRUPTED_EARLY}\n".encode())
+        os.write(sys.stderr.fileno(), f"{INTERRUPTED}\n".encode())
         os._exit(EXIT_INTERRUPTED)
 
     before = signal.getsignal(signal.SIGINT)

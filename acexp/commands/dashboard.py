@@ -38,16 +38,18 @@ def dashboard(arguments: list[str]) -> int:
     server = program.TensorBoard()
     given = ["--logdir", str(directory), "--host", options.host]
     server.configure(argv=["tensorboard", *given, *(() if options.port is None else ("--port", str(options.port)))])
+    told = io.StringIO()
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # remarks on how it loads its data
+        with contextlib.redirect_stderr(told):  # remarks on how it loads its data, or why it cannot start
             address = server.launch()
-    except program.TensorBoardServerException as error:
+    except (program.TensorBoardServerException, SystemExit) as error:
+        reason = error.msg if isinstance(error, program.TensorBoardServerException) else told.getvalue()
         raise UserError(
-            f"TensorBoard cannot be started: {error.msg.strip()}",
+            f"TensorBoard cannot be started: {reason.strip().splitlines()[-1] if reason.strip() else error}.",
             key="--port" if options.port else "--host",
             value=str(options.port or options.host),
             remedy="choose another",
-        ) from error
+        ) from None
     console.print(f"{len(made)} experiments as means over seeds, in {relative(directory)}/{FOLDER}", markup=False)
     console.print(f"TensorBoard is at {address} (Ctrl-C ends it)", markup=False)
     try:

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -240,3 +241,15 @@ def test_tables_without_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UserError, match="need pandas") as error:
         acexp_api.read(tmp_path)
     assert "acexp[notebook]" in str(error.value)
+
+
+@pytest.mark.parametrize("place", [("--port", "taken"), ("--host", "192.0.2.1")])
+def test_a_dashboard_that_cannot_start(acexp: Acexp, tmp_path: Path, place: tuple[str, str]) -> None:
+    fabricate(tmp_path / "a", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        option, value = place
+        result = acexp("dashboard", ".", option, value.replace("taken", str(server.getsockname()[1])))
+    assert result.returncode == 2
+    assert "TensorBoard cannot be started" in result.stderr
+    assert len(result.stderr.splitlines()[0]) > len("acexp: TensorBoard cannot be started: .")
+    assert "Traceback" not in result.stderr
