@@ -39,6 +39,7 @@ class Comparison:
         p: of equal means, by permutation.
         p_corrected: Holm's, over all comparisons of the report.
         needed: seeds that would tell means as far apart as these; None where nothing can be said.
+        verb: what the one with the higher score does to the other.
     """
 
     cell: Cell
@@ -51,6 +52,7 @@ class Comparison:
     p: float
     p_corrected: float
     needed: int | None
+    verb: str
 
     @property
     def is_decided(self) -> bool:
@@ -71,10 +73,10 @@ class Comparison:
             return f"{where}, one seed cannot tell {one} from {other}: at least {needed} are needed (n = {self.n})."
         if self.is_decided and self.difference.value > 0:
             inside = f"[{number(interval.low)}, {number(interval.high)}]"
-            return f"{where}, {one} beats {other} by {distance} {inside}, {figures}."
+            return f"{where}, {one} {self.verb} {other} by {distance} {inside}, {figures}."
         if self.is_decided:
             inside = f"[{number(-interval.high)}, {number(-interval.low)}]"
-            return f"{where}, {other} beats {one} by {distance} {inside}, {_mirrored(self.probability)}, n = {self.n}."
+            return f"{where}, {other} {self.verb} {one} by {distance} {inside}, {_mirrored(self.probability)}, n = {self.n}."
         inside = f"{number(self.difference.value)} [{number(interval.low)}, {number(interval.high)}]"
         told = f"{where}, too few seeds to tell {one} from {other}: difference {inside}, {figures}"
         if self.needed is None:
@@ -94,7 +96,7 @@ def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
     return f"{one} ({name_of(shared)})" if shared else one, other
 
 
-def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> list[Comparison]:
+def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline, verb: str) -> list[Comparison]:
     """Every cell that has a baseline, where both have runs that count; p-values are corrected over all of them."""
     pairs = []
     by_cell = {id(each.cell): each for each in scores}
@@ -102,12 +104,12 @@ def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> lis
         counterpart = baseline.counterpart(one.cell, grid)
         if counterpart is not None and one.by_seed and by_cell[id(counterpart)].by_seed:
             pairs.append((one, by_cell[id(counterpart)]))
-    found = [_compare(one, other, len(pairs)) for one, other in pairs]
+    found = [_compare(one, other, len(pairs), verb) for one, other in pairs]
     corrected = holm([comparison.p for comparison in found])
     return [replace(comparison, p_corrected=p) for comparison, p in zip(found, corrected, strict=True)]
 
 
-def _compare(one: CellScores, other: CellScores, n_comparisons: int) -> Comparison:
+def _compare(one: CellScores, other: CellScores, n_comparisons: int, verb: str) -> Comparison:
     common = [seed for seed in one.by_seed if seed in other.by_seed]
     larger = max(len(one.by_seed), len(other.by_seed))
     is_paired = len(common) >= FEWEST_PAIRS and 2 * len(common) > larger
@@ -125,4 +127,5 @@ def _compare(one: CellScores, other: CellScores, n_comparisons: int) -> Comparis
         p=permutation_test(x, y, SEED, paired=is_paired) if min(len(x), len(y)) > 1 else 1.0,
         p_corrected=math.nan,
         needed=seeds_needed(x, y, paired=is_paired, n_comparisons=n_comparisons),
+        verb=verb,
     )

@@ -41,10 +41,12 @@ class Metric:
     Attributes:
         description: for who reads the report.
         score: of a run; None where it has none.
+        verb: what a run with a higher score does to another. Only of returns it is known that higher is better.
     """
 
     description: str
     score: Callable[[Record], float | None]
+    verb: str = "beats"
 
     def scores(self, cell: Cell) -> dict[int, float]:
         """Of the runs that count, by seed."""
@@ -75,7 +77,7 @@ def metric(name: str | None, grid: Grid) -> Metric:
         raise UserError(
             "No run has such a metric.", key="--metric", value=name, choices=(EVALUATION, TRAINING, *sorted(known))
         )
-    return Metric(f"the last value of {name}", lambda record: last_value(record, name))
+    return Metric(f"the last value of {name}", lambda record: last_value(record, name), verb="is above")
 
 
 @dataclass(frozen=True, slots=True)

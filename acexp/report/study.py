@@ -108,7 +108,7 @@ def study(directory: Path, question: Question) -> Study:
         scores=tuple(scores),
         gradients=tuple(gradients(cell) for cell in grid),
         pooled=tuple(pool(scores, grid.environments)) if len(grid.environments) > 1 else (),
-        comparisons=tuple(compare(scores, grid, chosen)),
+        comparisons=tuple(compare(scores, grid, chosen, scale.verb)),
         effects=tuple(effects(scores, grid, chosen)),
         interactions=tuple(interactions(scores, grid)),
     )

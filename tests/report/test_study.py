@@ -78,6 +78,14 @@ def test_a_difference_that_is_decided_is_said_from_the_winners_side(tmp_path: Pa
     assert found.sentence.endswith(", P = 1.00, n = 8.")
 
 
+def test_a_tag_is_above_another_and_beats_nothing(tmp_path: Path) -> None:
+    for seed in range(6):
+        fabricate(tmp_path / f"a{seed}", 0.0, seed, curve=(1.0, 2.0 + seed))
+        fabricate(tmp_path / f"b{seed}", 0.0, seed, curve=(1.0, 9.0 + seed), arch__name="shared")
+    (found,) = study(tmp_path, Question(metric="charts/episode_return")).comparisons
+    assert "arch=shared is above arch=separate by 7.00" in found.sentence
+
+
 def test_the_baseline_keeps_all_other_factors(tmp_path: Path) -> None:
     for seed in range(2):
         for arch in ("separate", "shared"):
