@@ -66,26 +66,22 @@ class Comparison:
         one, other = _names(self.cell, self.baseline)
         where = f"On {self.cell.environment}"
         interval = self.difference.interval
-        distance = number(abs(self.difference.value))
-        figures = f"P = {self.probability:.2f}, n = {self.n}"
         if interval is None:
             needed = fewest_seeds(1.0 - LEVEL, paired=True)
             return f"{where}, one seed cannot tell {one} from {other}: at least {needed} are needed (n = {self.n})."
-        if self.is_decided and self.difference.value > 0:
-            inside = f"[{number(interval.low)}, {number(interval.high)}]"
-            return f"{where}, {one} {self.verb} {other} by {distance} {inside}, {figures}."
         if self.is_decided:
-            inside = f"[{number(-interval.high)}, {number(-interval.low)}]"
-            return f"{where}, {other} {self.verb} {one} by {distance} {inside}, {_mirrored(self.probability)}, n = {self.n}."
+            is_above = self.difference.value > 0
+            winner, loser = (one, other) if is_above else (other, one)
+            low, high = sorted(map(abs, interval))
+            distance = f"{number(abs(self.difference.value))} [{number(low)}, {number(high)}]"
+            probability = self.probability if is_above else 1.0 - self.probability
+            return f"{where}, {winner} {self.verb} {loser} by {distance}, P = {probability:.2f}, n = {self.n}."
         inside = f"{number(self.difference.value)} [{number(interval.low)}, {number(interval.high)}]"
-        told = f"{where}, too few seeds to tell {one} from {other}: difference {inside}, {figures}"
+        told = f"{where}, too few seeds to tell {one} from {other}: difference {inside}"
+        told += f", P = {self.probability:.2f}, n = {self.n}"
         if self.needed is None:
             return f"{told}; the means are equal."
         return f"{told}; about {max(self.needed, self.n + 1):,} would be needed."
-
-
-def _mirrored(probability: float) -> str:
-    return f"P = {1.0 - probability:.2f}"
 
 
 def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
