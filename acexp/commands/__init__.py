@@ -11,6 +11,7 @@ from acexp.commands.report import report
 from acexp.commands.resume import resume
 from acexp.commands.status import status
 from acexp.commands.train import train
+from acexp.commands.video import video
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "dashboard": dashboard,
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": report,
     "resume": resume,
     "status": status,
+    "video": video,
 }
 """What a first argument can name; anything else is training."""
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acexp.core.cores import available_cores
+from acexp.engines.rendering import BACKENDS, obstacle
 from acexp.run_directory import versions
 
 Row = tuple[str, str, str]
@@ -26,18 +24,6 @@ PACKAGES = (
     ("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),
     ("envpool", "LunarLander and CartPole faster (optional)", "pip install 'acexp[fast]'"),
 )
-RENDERERS = {
-    "egl": "install the GPU's driver or libegl1",
-    "osmesa": "install libosmesa6",
-    "glfw": "needs a display; without one, use egl or osmesa",
-}
-"""What MUJOCO_GL takes, and what to do where it does not work."""
-
-RENDER = (
-    "import mujoco; model = mujoco.MjModel.from_xml_string('<mujoco><worldbody/></mujoco>'); "
-    "renderer = mujoco.Renderer(model, 8, 8); renderer.update_scene(mujoco.MjData(model)); renderer.render()"
-)
-RENDER_SECONDS = 30
 
 
 def doctor(arguments: list[str]) -> int:
@@ -54,7 +40,7 @@ def doctor(arguments: list[str]) -> int:
     for title, rows in (
         ("Packages", installed),
         ("Machine", _machine()),
-        ("Rendering without a screen (MUJOCO_GL)", [_renderer(name) for name in RENDERERS]),
+        ("Rendering without a screen (MUJOCO_GL)", [_renderer(name) for name in BACKENDS]),
         ("Files", [outputs]),
     ):
         table = Table(box=None, title=title, title_justify="left", title_style="bold", show_header=False)
@@ -74,18 +60,8 @@ def _machine() -> list[Row]:
 
 
 def _renderer(name: str) -> Row:
-    """A renderer that does not work may end its process, so it is tried in one of its own."""
-    try:
-        tried = subprocess.run(
-            [sys.executable, "-c", RENDER],
-            env={**os.environ, "MUJOCO_GL": name},
-            capture_output=True,
-            timeout=RENDER_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return name, f"hangs for {RENDER_SECONDS} s", RENDERERS[name]
-    return (name, "works", "") if tried.returncode == 0 else (name, "does not work", RENDERERS[name])
+    reason = obstacle(name)
+    return (name, "works", "") if reason is None else (name, f"does not work: {reason}", BACKENDS[name])
 
 
 def _outputs() -> Row:

@@ -51,7 +51,8 @@ def prepare_libraries() -> None:
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         if "ALE/Pong-v5" not in gym.registry:
             gym.register_envs(ale_py)
-    with suppress(ImportError):
+    # It refuses to be imported with a RuntimeError where MUJOCO_GL is something that it does not know.
+    with suppress(ImportError, RuntimeError):
         import mujoco
 
         # MuJoCo prints its warnings, and appends them to MUJOCO_LOG.TXT in the working directory, unless somebody
@@ -126,7 +127,7 @@ def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
             value=environment.id,
             remedy="install it as the message says",
         ) from error
-    except (TypeError, ValueError, ImportError, gym.error.Error) as error:
+    except (TypeError, ValueError, ImportError, RuntimeError, gym.error.Error) as error:
         raise UserError(
             f"{environment.id} cannot be made: {_first_line(error)}",
             key="env.kwargs" if environment.kwargs else "env.id",
@@ -154,8 +155,9 @@ def _make_plain(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
 def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     """The preprocessing of Mnih et al. (2015) and Machado et al. (2018), as ale-py's vector environment does it.
 
-    Up to 30 no-ops, fire to start, the maximum of the last two of four frames, 84 x 84 gray, 4 frames stacked, whole
-    games rather than lives, and the id's own sticky actions. Rewards stay raw here; learning clips them.
+    Up to 30 no-ops, fire to start, the maximum of the last two of four frames, 84 x 84 gray, 4 frames stacked (black
+    before the first), whole games rather than lives, and the id's own sticky actions. Rewards stay raw here; learning
+    clips them.
     """
     kwargs = environment.kwargs | {"frameskip": 1}
     env: gym.Env[Any, Any] = gym.make(environment.id, disable_env_checker=True, **kwargs)
@@ -164,7 +166,7 @@ def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     )
     if _fire_starts(env):
         env = _FireOnReset(env)
-    env = gym.wrappers.FrameStackObservation(env, ATARI_STACK)
+    env = gym.wrappers.FrameStackObservation(env, ATARI_STACK, padding_type="zero")
     if environment.max_episode_steps is not None:
         env = gym.wrappers.TimeLimit(env, environment.max_episode_steps)
     return env

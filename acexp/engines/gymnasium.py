@@ -74,6 +74,11 @@ class Gymnasium:
             ) from error
         return cls(vector, seeds)
 
+    @property
+    def environments(self) -> list[gym.Env[Any, Any]]:
+        """The environments themselves, to look at."""
+        return list(self._environments.envs)
+
     def reset(self) -> Any:
         self._episodes = [_Episode(seed, None, []) for seed in self._seeds]
         self._done = np.zeros(len(self._seeds), np.bool_)

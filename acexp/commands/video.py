@@ -1,0 +1,63 @@
+"""`acexp video`: an episode of a trained run, to look at."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from acexp.commands.outcomes import relative
+from acexp.video import FORMATS, film
+
+MOST_SEEDS = 1_000_000
+
+
+def video(arguments: list[str]) -> int:
+    """Film one episode of the run that is named, and print what it came to."""
+    parser = argparse.ArgumentParser(prog="acexp video", description="Film one episode of a trained run.")
+    parser.add_argument("directory", type=Path, help="a run's directory")
+    parser.add_argument("--out", type=Path, help="where to write it (the run's directory)")
+    parser.add_argument("--format", type=_formats, default=FORMATS, help=f"({','.join(FORMATS)})")
+    parser.add_argument("--seed", type=_seed, default=0, help="another episode: 1, 2, ... (0, evaluation's first)")
+    parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
+    parser.add_argument("--max-steps", type=_at_least_one, help="end it after so many env steps")
+    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    with console.status("Playing and drawing an episode"):
+        found = film(
+            options.directory.resolve(),
+            options.format,
+            out=None if options.out is None else options.out.resolve(),
+            seed=options.seed,
+            deterministic=not options.stochastic,
+            max_steps=options.max_steps,
+            allow_plugins=options.allow_plugins,
+        )
+    cut = "" if found.is_whole else ", cut off before its end"
+    console.print(f"return {found.episode_return:,.1f} in {found.length:,} env steps{cut}", markup=False)
+    console.print("\n".join(f"  {relative(path)}" for path in found.files), markup=False)
+    return 0
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(FORMATS)}")
+    return names
+
+
+def _seed(text: str) -> int:
+    n = int(text)
+    if not 0 <= n < MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f"a seed lies in 0 to {MOST_SEEDS - 1:,}")
+    return n
+
+
+def _at_least_one(text: str) -> int:
+    n = int(text)
+    if n < 1:
+        raise argparse.ArgumentTypeError("at least one step is needed")
+    return n

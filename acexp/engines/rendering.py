@@ -1,0 +1,119 @@
+"""Environments that draw themselves, whether there is a screen or not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from acexp.core.errors import UserError
+from acexp.engines.environment import ATARI_FRAME_SKIP, EnvironmentConfig, is_atari, make
+
+MODE = "rgb_array"
+"""What Gymnasium calls an environment that gives its pictures away instead of showing them."""
+
+ATARI_HERTZ = 60
+USUAL_FPS = 30.0
+
+MUJOCO_GL = "MUJOCO_GL"
+BACKENDS = {
+    "egl": "install the GPU's driver or libegl1",
+    "osmesa": "install libosmesa6",
+    "glfw": "needs a display; without one, use egl or osmesa",
+}
+"""What MUJOCO_GL takes, in the order in which they are tried, and what to do where it does not work."""
+
+# It ends without cleaning up: a back end that fails complains about that, too, after its reason.
+PROBE = """
+import os
+try:
+    import mujoco
+    model = mujoco.MjModel.from_xml_string("<mujoco><worldbody/></mujoco>")
+    renderer = mujoco.Renderer(model, 8, 8)
+    renderer.update_scene(mujoco.MjData(model))
+    renderer.render()
+except Exception as error:
+    print(type(error).__name__, error, sep=": ", flush=True)
+    os._exit(1)
+os._exit(0)
+"""
+PROBE_SECONDS = 20
+LONGEST_REASON = 160
+
+
+def drawing(environment: EnvironmentConfig) -> EnvironmentConfig:
+    """The same environment, made so that it draws what it does; raises UserError where it cannot.
+
+    It sets environment variables of this process, which decide how libraries draw: with SDL, which PyGame draws with,
+    without a window, and with MuJoCo's first OpenGL back end that works.
+    """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    env = make(environment)
+    modes = env.metadata.get("render_modes") or ()
+    needs_opengl = hasattr(env.unwrapped, "mujoco_renderer")
+    env.close()
+    if MODE not in modes:
+        raise UserError(
+            f"{environment.id} draws no pictures: {MODE!r} is not among its render modes.",
+            key="env.id",
+            value=environment.id,
+            remedy="an environment of your own needs metadata['render_modes'], a render_mode argument and render()",
+        )
+    if needs_opengl:
+        # Gymnasium reads it when it draws for the first time, so that mujoco may have been imported before.
+        os.environ[MUJOCO_GL] = _working_backend(environment)
+    return replace(environment, kwargs=environment.kwargs | {"render_mode": MODE})
+
+
+def frames_per_second(environment: EnvironmentConfig, metadata: Mapping[str, Any]) -> float:
+    """How many env steps make a second: as the environment says; for Atari games, as the console played."""
+    if is_atari(environment):
+        return ATARI_HERTZ / ATARI_FRAME_SKIP
+    return float(metadata.get("render_fps") or USUAL_FPS)
+
+
+def obstacle(backend: str) -> str | None:
+    """Why MuJoCo cannot draw with this back end, or None if it can.
+
+    One that does not work may end its process, or hang, so it is tried in one of its own.
+    """
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", PROBE],
+            env={**os.environ, MUJOCO_GL: backend},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=PROBE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"hangs for {PROBE_SECONDS} s"
+    if tried.returncode == 0:
+        return None
+    said = tried.stdout.strip().splitlines()
+    reason = said[-1] if said else f"its process ended with code {tried.returncode}"
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
+
+
+def _working_backend(environment: EnvironmentConfig) -> str:
+    asked = os.environ.get(MUJOCO_GL, "").strip().lower()
+    found: dict[str, str] = {}
+    for backend in (asked,) if asked else BACKENDS:
+        reason = obstacle(backend)
+        if reason is None:
+            return backend
+        found[backend] = reason
+    raise UserError(
+        f"{environment.id} cannot be drawn: no OpenGL back end works here. "
+        + " ".join(f"{backend}: {reason.removesuffix('.')}." for backend, reason in found.items()),
+        key=MUJOCO_GL,
+        value=asked or None,
+        remedy=(f"unset {MUJOCO_GL}, so that each is tried; " if asked else "")
+        + "Debian and Ubuntu: apt install libegl1, or libosmesa6",
+    )

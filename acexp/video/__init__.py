@@ -1,0 +1,5 @@
+"""Layer 5: an episode of a trained run, to look at."""
+
+from acexp.video.film import FORMATS, Film, film
+
+__all__ = ["FORMATS", "Film", "film"]

@@ -1,0 +1,80 @@
+"""MP4 that browsers play: H.264 with colours at half the resolution, its index at the front."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from acexp.core.errors import UserError
+from acexp.video.moment import Moment, enlarged, frame
+
+LEAST_SIDE = 480
+"""Pixels of the longer side: smaller pictures leave no room for text."""
+
+QUALITY = "20"
+"""x264's constant rate factor: 18 looks lossless, 23 is its default."""
+
+
+def require_ffmpeg() -> None:
+    """Raise UserError where there is no ffmpeg."""
+    try:
+        _ffmpeg()
+    except (ImportError, RuntimeError) as error:
+        raise UserError(
+            "An mp4 needs ffmpeg, which is not installed.",
+            key="--format",
+            value="mp4",
+            remedy="pip install 'acexp[video]', or do without: --format gif",
+        ) from error
+
+
+def _ffmpeg() -> str:
+    import imageio_ffmpeg
+
+    path: str = imageio_ffmpeg.get_ffmpeg_exe()
+    return path
+
+
+@contextmanager
+def writing_mp4(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callable[[Moment], None]]:
+    """What takes moments, for pictures of this width and height; the file is there when all went well.
+
+    Raises OSError, with what ffmpeg said, where it cannot be written.
+    """
+    layout = enlarged(size, LEAST_SIDE)
+    temporary = path.with_name(f"{path.name}.tmp")
+    frames = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{layout.width}x{layout.height}", "-r", f"{fps:g}"]
+    video = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", QUALITY, "-movflags", "+faststart", "-f", "mp4"]
+    process = subprocess.Popen(
+        [_ffmpeg(), "-y", "-v", "error", *frames, "-i", "-", *video, str(temporary)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,  # Ctrl-C is ours to answer
+    )
+    assert process.stdin is not None
+    pipe = process.stdin
+
+    def add(moment: Moment) -> None:
+        pipe.write(frame(moment, layout).tobytes())
+
+    try:
+        yield add
+        _finish(process)
+        temporary.replace(path)
+    except BrokenPipeError:
+        _finish(process)
+        raise
+    finally:
+        process.kill()
+        process.communicate()
+        temporary.unlink(missing_ok=True)
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    """Let ffmpeg write what is left; raises OSError where it could not."""
+    said = process.communicate()[1].decode(errors="replace").strip().splitlines()
+    if process.returncode != 0:
+        # The first line is the cause, after the part of ffmpeg that it concerns in brackets.
+        raise OSError(said[0].rpartition("] ")[2] if said else f"ffmpeg ended with code {process.returncode}")
