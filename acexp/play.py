@@ -43,7 +43,7 @@ class Policy:
 
         The most likely actions; with a generator for each member, sampled ones.
         """
-        parameters = self.architecture.policy(self.observe(self._leaves(observation)))
+        parameters = self.parameters(self.load(observation))
         if generators is None:
             actions = self.distribution.mode(parameters)
         else:
@@ -51,14 +51,19 @@ class Policy:
             actions = self.distribution.sample(parameters, torch.stack(noise).to(self.device))
         return self.distribution.to_environment(actions.flatten(0, 1).cpu().numpy())
 
-    def _leaves(self, observation: Any) -> Leaves:
+    def parameters(self, leaves: Leaves) -> Tensor:
+        """What the distribution reads: raw leaves `[M, N, *shape]` -> float32 `[M, N, K]`."""
+        return self.architecture.policy(self.observe(leaves))
+
+    def load(self, observation: Any) -> Leaves:
+        """A batched raw observation of M * N environments as leaves `[M, N, *shape]` in the dtypes of their kinds."""
         n_members = self.architecture.parameters.n_members
 
-        def load(array: np.ndarray[Any, Any], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        def tensor(array: np.ndarray[Any, Any], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
             # A copy: engines reuse their arrays, and some cannot be written to.
             return torch.tensor(array).to(self.device, dtype).view(n_members, -1, *shape)
 
-        return tuple(load(pick(observation, leaf), leaf.shape, leaf.dtype) for leaf in self.observe.leaves)
+        return tuple(tensor(pick(observation, leaf), leaf.shape, leaf.dtype) for leaf in self.observe.leaves)
 
 
 def play(

@@ -253,12 +253,20 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file in one piece or not at all: a full disk must not empty what was there."""
-    temporary = path.with_suffix(".tmp")
+    replace_files({path: content})
+
+
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """The same for files that belong together: what could fail is over before the first is replaced."""
+    temporaries = {path.with_name(f"{path.name}.tmp"): path for path in contents}
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        for temporary, path in temporaries.items():
+            temporary.write_bytes(contents[path])
+        for temporary, path in temporaries.items():
+            temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
         raise
 
 

@@ -110,6 +110,10 @@ class ModuleArchitecture:
             )
 
     def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
+        if torch.compiler.is_exporting() and self.parameters.n_members == 1:
+            # Under vmap, tracing would fix the batch's size; one member needs no vmap.
+            alone = self._one_member({name: w[0] for name, w in self._weights.items()}, *(x[0] for x in inputs))
+            return alone[0].unsqueeze(0)
         policy: Tensor = self._forward(self._weights, *inputs)[0]
         return policy
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from acexp.commands.dashboard import dashboard
 from acexp.commands.doctor import doctor
 from acexp.commands.evaluate import evaluate
+from acexp.commands.export import export
 from acexp.commands.inspect import inspect
 from acexp.commands.list_choices import list_choices
 from acexp.commands.report import report
@@ -17,6 +18,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "dashboard": dashboard,
     "doctor": doctor,
     "eval": evaluate,
+    "export": export,
     "inspect": inspect,
     "list": list_choices,
     "report": report,

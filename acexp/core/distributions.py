@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from gymnasium import spaces
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from acexp.core.errors import UserError
@@ -67,6 +67,9 @@ class Distribution(Protocol):
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
         """What the environment's `step` takes: `[E, *action_shape]` -> `[E, *space.shape]` in the space's dtype."""
 
+    def translate(self, actions: Tensor) -> Tensor:
+        """`to_environment` in torch, to the last bit; slower, but it can be traced."""
+
 
 def gumbel(slots: tuple[int, ...], size: int, generator: torch.Generator) -> Tensor:
     """Standard Gumbel noise, `[*slots, size]`: `argmax(logits + gumbel)` is a draw from the softmax."""
@@ -96,6 +99,11 @@ def categorical_gradient(logits: Tensor, actions: Tensor, by_log_prob: Tensor, b
     by_log_prob, by_entropy = by_log_prob.unsqueeze(-1), by_entropy.unsqueeze(-1)
     gradient = p.mul_((log_p + entropy).mul_(by_entropy).add_(by_log_prob)).neg_()
     return gradient.scatter_add_(-1, actions.unsqueeze(-1), by_log_prob)
+
+
+def torch_dtype(dtype: DTypeLike) -> torch.dtype:
+    """What torch calls a NumPy dtype."""
+    return torch.from_numpy(np.empty(0, dtype)).dtype
 
 
 class Categorical:
@@ -136,6 +144,9 @@ class Categorical:
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
         return actions + self._start if self._start else actions
+
+    def translate(self, actions: Tensor) -> Tensor:
+        return actions + self._start
 
 
 class MultiCategorical:
@@ -182,6 +193,9 @@ class MultiCategorical:
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
         return (actions + self._start).reshape(len(actions), *self._space_shape).astype(self._dtype)
+
+    def translate(self, actions: Tensor) -> Tensor:
+        return (actions + torch.tensor(self._start)).reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
 
 
 class Bernoulli:
@@ -230,6 +244,9 @@ class Bernoulli:
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
         return actions.reshape(len(actions), *self._space_shape).astype(self._dtype)
+
+    def translate(self, actions: Tensor) -> Tensor:
+        return actions.reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
 
 
 class DiagonalGaussian:
@@ -302,6 +319,15 @@ class DiagonalGaussian:
             scaled = np.where(self._bounded, inside, np.clip(actions, self._low, self._high))
         shaped: NDArray[Any] = scaled.reshape(len(actions), *self._space_shape).astype(self._dtype, copy=False)
         return shaped
+
+    def translate(self, actions: Tensor) -> Tensor:
+        unit = scaled = actions.clamp(-1.0, 1.0)
+        if not self._already_unit:
+            low, high, half_range = map(torch.tensor, (self._low, self._high, self._half_range))  # float64, as in NumPy
+            bounded = torch.tensor(self._bounded)
+            inside = torch.where(bounded, low, 0.0) + (unit + 1.0) * half_range
+            scaled = torch.where(bounded, inside, actions.to(torch.float64).clamp(low, high))
+        return scaled.reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
 
 
 _BY_SPACE: dict[type[Any], Callable[[Any], Distribution]] = {

@@ -2,7 +2,7 @@
 
 from acexp.engines.ale import Ale
 from acexp.engines.base import ENGINES, Engine, EngineConfig, Step, choose_engine, open_engine
-from acexp.engines.environment import EnvironmentConfig, is_atari
+from acexp.engines.environment import EnvironmentConfig, as_code, is_atari
 from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco
@@ -19,6 +19,7 @@ __all__ = [
     "Mujoco",
     "Step",
     "Tabular",
+    "as_code",
     "choose_engine",
     "is_atari",
     "open_engine",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,6 +172,42 @@ def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     if environment.max_episode_steps is not None:
         env = gym.wrappers.TimeLimit(env, environment.max_episode_steps)
     return env
+
+
+def as_code(environment: EnvironmentConfig, plugins: Sequence[str] = ()) -> list[str]:
+    """Lines of Python that make `env` as `make` does and `observation` its first, with Gymnasium and without acexp.
+
+    Where Gymnasium does not bring the environment along, they import the plugins, one of which may register it.
+    """
+    spec = spec_of(environment)
+    home = spec.entry_point if isinstance(spec.entry_point, str) else getattr(spec.entry_point, "__module__", "")
+    is_known = str(home).startswith(("gymnasium.", "ale_py."))
+    lines = [] if is_known else [f"import {plugin}" for plugin in plugins]
+    limit = environment.max_episode_steps
+    if not is_atari(environment):
+        kwargs = environment.kwargs | ({} if limit is None else {"max_episode_steps": limit})
+        return [*lines, f"env = gymnasium.make({_as_arguments(environment.id, kwargs)})", _RESET]
+    env: gym.Env[Any, Any] = gym.make(environment.id, disable_env_checker=True, **environment.kwargs)
+    needs_fire = _fire_starts(env)
+    env.close()
+    return [
+        "import ale_py",
+        "gymnasium.register_envs(ale_py)",
+        f"env = gymnasium.make({_as_arguments(environment.id, environment.kwargs | {'frameskip': 1})})",
+        f"env = gymnasium.wrappers.AtariPreprocessing(env, noop_max={ATARI_NOOP_MAX}, "
+        f"frame_skip={ATARI_FRAME_SKIP}, screen_size={ATARI_SIDE})",
+        f'env = gymnasium.wrappers.FrameStackObservation(env, {ATARI_STACK}, padding_type="zero")',
+        *([] if limit is None else [f"env = gymnasium.wrappers.TimeLimit(env, {limit})"]),
+        _RESET,
+        *(["observation, *_ = env.step(1)  # FIRE, which starts the game"] if needs_fire else []),
+    ]
+
+
+_RESET = "observation, info = env.reset(seed=0)"
+
+
+def _as_arguments(environment_id: str, kwargs: Mapping[str, Any]) -> str:
+    return ", ".join([json.dumps(environment_id), *(f"{key}={value!r}" for key, value in kwargs.items())])
 
 
 def _fire_starts(env: gym.Env[Any, Any]) -> bool:

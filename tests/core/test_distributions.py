@@ -115,3 +115,26 @@ def test_other_spaces_are_refused_with_the_choices(space: gym.Space[object]) -> 
     with pytest.raises(UserError, match="not supported") as refusal:
         distribution_for(space)
     assert "Discrete" in refusal.value.choices
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(3),
+        spaces.Discrete(3, start=-4),
+        spaces.MultiDiscrete([[3, 2], [4, 5]], start=[[0, 1], [-2, 0]], dtype=np.int32),
+        spaces.MultiBinary((2, 3)),
+        spaces.Box(-1.0, 1.0, (3,)),
+        spaces.Box(-2.0, 7.1, (2, 2)),
+        spaces.Box(0.1, 0.3, ()),
+        spaces.Box(np.array([0.1, -2.0, -np.inf, 0.0]), np.array([10.0, 2.7, np.inf, np.inf]), dtype=np.float64),
+    ],
+    ids=str,
+)
+def test_actions_are_translated_alike_in_numpy_and_torch(space: gym.Space[object]) -> None:
+    d = distribution_for(space)
+    generator = torch.Generator().manual_seed(0)
+    actions = d.sample(torch.zeros(500, d.n_parameters), d.draw((500,), generator))
+    wanted, found = d.to_environment(actions.numpy()), d.translate(actions).numpy()
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+    assert np.array_equal(found, wanted)

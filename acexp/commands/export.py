@@ -1,0 +1,43 @@
+"""`acexp export`: a trained policy as ONNX, with a model card."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from acexp import run_directory
+from acexp.commands.outcomes import console_for_tables, relative
+from acexp.core.errors import UserError
+from acexp.export import export as export_run
+from acexp.model_card import batched
+
+
+def export(arguments: list[str]) -> int:
+    """Export the policy of the run in the directory that is named."""
+    parser = argparse.ArgumentParser(prog="acexp export", description="Write a run's policy as ONNX.")
+    parser.add_argument("directory", type=Path, help="a run's directory")
+    parser.add_argument("--out", type=Path, help="where to write it (the directory itself)")
+    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
+    options = parser.parse_args(arguments)
+    directory: Path = options.directory.resolve()
+    runs = run_directory.runs_in(directory)
+    if runs != [directory]:
+        raise UserError(
+            "This is a sweep's directory; one run is exported at a time.",
+            value=str(directory),
+            choices=tuple(run.name for run in runs),
+            remedy="name the directory of one of its runs",
+        )
+    out = None if options.out is None else options.out.resolve()
+    exported = export_run(directory, out, allow_plugins=options.allow_plugins)
+    graph = exported.graph
+    lines = [f"{relative(exported.model)}: {len(graph.content):,} bytes, ONNX opset {graph.opset}"]
+    for kind, ports in (("input", graph.inputs), ("output", graph.outputs)):
+        lines += [f"  {kind:<7} {port.name}: {port.dtype} {batched(port)}" for port in ports]
+    lines += [
+        f"  largest difference of `{graph.outputs[1].name}` from torch: {exported.difference:.1e}, "
+        f"over {exported.compared} real observations",
+        relative(exported.card),
+    ]
+    console_for_tables().print("\n".join(lines), markup=False)
+    return 0

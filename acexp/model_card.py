@@ -1,0 +1,247 @@
+"""Layer 5: the page that goes with an exported policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from acexp.config import RunConfig
+from acexp.core.observations import Leaf, LeafKind
+from acexp.engines import as_code
+from acexp.normalizers import NORMALIZERS
+from acexp.onnx_graph import BATCH, Graph, Port
+from acexp.optimizers import DualConfig, OptimizerConfig
+from acexp.play import Policy
+
+ACTING = ("actor", "trunk")
+"""The modules that the graph holds; the critic only serves training."""
+
+LISTED = 8
+"""Components that are described one by one; an observation may have hundreds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a card tells of.
+
+    Attributes:
+        config: the run's.
+        policy: its own, of one member.
+        action_space: the environment's.
+        step: env steps that it had been trained for.
+        graph: the policy in ONNX, in a file called `file`.
+        file: see there.
+        compared: on how many observations the graph was compared with torch.
+        difference: the largest that was found.
+        status, summary: what the run's files say.
+        evaluated: what eval.json says of this policy; empty where there is nothing.
+        versions: of what it was exported with.
+    """
+
+    config: RunConfig
+    policy: Policy
+    action_space: gym.Space[Any]
+    step: int
+    graph: Graph
+    file: str
+    compared: int
+    difference: float
+    status: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    evaluated: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+def card(subject: Subject) -> str:
+    """The page, in Markdown. The same subject gives the same text: it holds no time."""
+    config = subject.config
+    parts = [
+        f"# A policy for {config.env.id}",
+        f"Trained with acexp by synchronous advantage actor-critic. `{subject.file}` takes observations as the "
+        f"environment gives them and gives actions as it takes them: normalization is part of the graph, with its "
+        f"statistics as they were saved.",
+        f"## Use\n\n```python\n{usage(subject)}\n```",
+        f"## Inputs and outputs\n\n{_ports(subject)}",
+        f"## What it reached\n\n{_reached(subject)}",
+        f"## Training\n\n```\n{subject.status.get('command', '')}\n```\n\n{_training(subject)}",
+        f"## Network\n\n{_network(subject)}",
+        f"## Limits\n\n{_limits(subject)}",
+        f"## Versions\n\n{_versions(subject)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def usage(subject: Subject) -> str:
+    """One step in the environment, as Python that runs where the file lies."""
+    pairs = zip(subject.graph.inputs, subject.policy.observe.leaves, strict=True)
+    feed = [f'"{port.name}": numpy.asarray({leaf.path}, "{port.dtype}")[None]' for port, leaf in pairs]
+    inputs = f"{{{feed[0]}}}" if len(feed) == 1 else "{\n" + "".join(f"    {entry},\n" for entry in feed) + "}"
+    made = as_code(subject.config.env, subject.config.plugins)
+    lines = [
+        "import gymnasium, numpy, onnxruntime",
+        *(line for line in made if line.startswith("import ")),
+        f'session = onnxruntime.InferenceSession("{subject.file}", providers=["CPUExecutionProvider"])',
+        *(line for line in made if not line.startswith("import ")),
+        f"action, policy = session.run(None, {inputs})",
+        "observation, reward, terminated, truncated, info = env.step(action[0])",
+    ]
+    return "\n".join(lines)
+
+
+def _ports(subject: Subject) -> str:
+    leaves = subject.policy.observe.leaves
+    meanings = [("input", _observed(leaf)) for leaf in leaves]
+    meanings += [("output", text) for text in _given(subject.action_space)]
+    ports = (*subject.graph.inputs, *subject.graph.outputs)
+    rows = [
+        (kind, f"`{port.name}`", port.dtype, batched(port), text)
+        for (kind, text), port in zip(meanings, ports, strict=True)
+    ]
+    return _table(("", "name", "dtype", "shape", "meaning"), rows)
+
+
+def batched(port: Port) -> str:
+    """Its shape in the graph."""
+    return f"[{', '.join(map(str, (BATCH, *port.shape)))}]"
+
+
+def _observed(leaf: Leaf) -> str:
+    what = f"`{leaf.path}`"
+    match leaf.kind:
+        case LeafKind.IMAGE:
+            return f"{what}: pixels, from 0 to 255"
+        case LeafKind.DISCRETE:
+            return f"{what}: {_indices(leaf.start, leaf.categories)}"
+        case LeafKind.BINARY:
+            return f"{what}: 0 or 1 each"
+    return f"{what}: numbers, as they are"
+
+
+def _given(space: gym.Space[Any]) -> tuple[str, str]:
+    """What the outputs `action` and `policy` mean."""
+    match space:
+        case spaces.Discrete():
+            return f"the most likely action, {_indices([int(space.start)], [int(space.n)])}", "a logit for each action"
+        case spaces.MultiDiscrete():
+            sizes = [int(n) for n in space.nvec.reshape(-1)]
+            starts = [int(s) for s in np.asarray(space.start).reshape(-1)]
+            return (
+                f"the most likely of each part, {_indices(starts, sizes)}",
+                f"logits, side by side: {_listed(list(map(str, sizes)), ' + ')}",
+            )
+        case spaces.MultiBinary():
+            return "1 where that is likelier than 0", "a logit of 1 for each"
+        case spaces.Box():
+            bounds = np.unique(np.stack((space.low.reshape(-1), space.high.reshape(-1))), axis=1)
+            told = f"[{bounds[0, 0]:g}, {bounds[1, 0]:g}]" if bounds.shape[1] == 1 else "the space's bounds"
+            return f"the mean, brought into {told}", "means, before that, then log standard deviations"
+    raise ValueError(f"actions from {space}")
+
+
+def _indices(starts: Sequence[int], sizes: Sequence[int]) -> str:
+    """The indices that each component may have."""
+    return _listed([f"{start} to {start + size - 1}" for start, size in zip(starts, sizes, strict=True)], ", ")
+
+
+def _listed(parts: Sequence[str], between: str) -> str:
+    return between.join((*parts[:LISTED], *(["..."] if len(parts) > LISTED else [])))
+
+
+def _reached(subject: Subject) -> str:
+    found = subject.evaluated
+    if found:
+        returns = found["return"]
+        how = "its most likely actions" if found["deterministic"] else "sampled actions"
+        return (
+            f"Over {returns['n']} episodes in environments that training had not seen, with {how}: mean return "
+            f"{returns['mean']:,.2f}, interquartile mean {returns['iqm']:,.2f}, standard deviation "
+            f"{returns['std']:,.2f}, from {returns['min']:,.2f} to {returns['max']:,.2f}."
+        )
+    return f"{_reached_in_training(subject.summary)} It has not been evaluated: `acexp eval` does that."
+
+
+def _reached_in_training(summary: Mapping[str, Any]) -> str:
+    if not summary:
+        return "Its training has not ended."
+    mean, n = summary.get("mean_return_last_100"), min(summary.get("episodes", 0), 100)
+    if mean is None:
+        return "No episode ended in training."
+    return f"Mean return {mean:,.2f} in the last {n} episodes of training, whose actions were sampled."
+
+
+def _training(subject: Subject) -> str:
+    config, status = subject.config, subject.status
+    is_whole = subject.step >= config.total_steps
+    steps = f"{subject.step:,}" + ("" if is_whole else f" of {config.total_steps:,}; the run is {status['status']}")
+    rows = [
+        ("environment", config.env.id),
+        ("its arguments", ", ".join(f"{key}={value!r}" for key, value in config.env.kwargs.items())),
+        ("its time limit", "" if config.env.max_episode_steps is None else f"{config.env.max_episode_steps:,} steps"),
+        ("env steps", steps),
+        ("seed", str(config.seed)),
+        ("batch", f"{config.a2c.n_steps} steps x {config.a2c.n_envs} environments"),
+        ("optimizer", _optimizer(config)),
+        ("observation normalizer", f"{config.normalizer.name}: {NORMALIZERS[config.normalizer.name].summary}"),
+        *(
+            (f"changed at env step {change['step']:,}", ", ".join(change["changes"]))
+            for change in status.get("changes", ())
+        ),
+    ]
+    return _table(("", ""), [row for row in rows if row[1]]) + "\n\n`config.yaml` in the run's directory says the rest."
+
+
+def _optimizer(config: RunConfig) -> str:
+    sides: dict[str, OptimizerConfig] = {"": config.optim}
+    if isinstance(config.optim, DualConfig):
+        sides = {" of the actor": config.optim.actor, " of the critic": config.optim.critic}
+    told = [f"{side.algorithm}{whose} with learning rate {side.learning_rate:g}" for whose, side in sides.items()]
+    return f"{config.optim.name}: {', '.join(told)}"
+
+
+def _network(subject: Subject) -> str:
+    parameters = subject.policy.architecture.parameters
+    counts = {module: parameters.size(module) for module in parameters.modules}
+    acting = sum(counts.get(module, 0) for module in ACTING)
+    text = f"`{subject.config.arch.name}`, {sum(counts.values()):,} parameters, of which {acting:,} act."
+    return f"{text}\n\n{_table(('layer', 'what it is'), subject.policy.architecture.describe())}"
+
+
+def _limits(subject: Subject) -> str:
+    return "\n".join(
+        f"- {limit}"
+        for limit in (
+            f"It was trained with one seed, {subject.config.seed}: another may reach more or less.",
+            f"It is for {subject.config.env.id} as it was trained in, and for nothing else.",
+            f"`{subject.graph.outputs[0].name}` is always the most likely action; training sampled its own.",
+            f"It was compared with torch on {subject.compared} real observations: "
+            f"`{subject.graph.outputs[1].name}` differs by {_bound(subject.difference)}.",
+        )
+    )
+
+
+def _bound(difference: float) -> str:
+    """The next power of ten: the digits themselves are different on every processor."""
+    return f"less than 1e{math.floor(math.log10(difference)) + 1}" if difference else "nothing"
+
+
+def _versions(subject: Subject) -> str:
+    def listed(versions: Mapping[str, str]) -> str:
+        return ", ".join(f"{package} {version}" for package, version in versions.items())
+
+    trained, exported = listed(subject.status.get("versions", {})), listed(subject.versions)
+    return f"Trained with {trained}.\n\nExported with {exported}; ONNX opset {subject.graph.opset}."
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *([_cell(text) for text in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
