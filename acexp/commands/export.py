@@ -8,8 +8,8 @@ from pathlib import Path
 from acexp import run_directory
 from acexp.commands.outcomes import console_for_tables, relative
 from acexp.core.errors import UserError
+from acexp.export import batched
 from acexp.export import export as export_run
-from acexp.model_card import batched
 
 
 def export(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Layer 5: a trained run's policy as a file for other programs, with a page about it."""
+"""A trained run's policy as a file for other programs, with a page about it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from acexp import evaluation, model_card, onnx_graph, run_directory
+from acexp import evaluation, run_directory
 from acexp.assembly import build_policy, evaluation_engine, evaluation_noise
 from acexp.config import RunConfig, from_yaml
 from acexp.core.errors import UserError
 from acexp.evaluation import policy_file, restore
-from acexp.model_card import Subject
-from acexp.onnx_graph import Graph
+from acexp.export import graph as onnx_graph
+from acexp.export.card import Subject, card
+from acexp.export.graph import Graph
 
 MODEL, CARD = "policy.onnx", "MODEL_CARD.md"
 N_ENVS, N_STEPS = 8, 40
@@ -62,7 +63,7 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
     graph = onnx_graph.to_graph(policy, action_space, played, _notes(config, step))
     difference = onnx_graph.check(graph, policy, played)
     compared = len(played.parameters)
-    text = model_card.card(
+    text = card(
         Subject(
             config=config,
             policy=policy,
@@ -80,9 +81,9 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
         )
     )
     target = out or directory
-    model, card = target / MODEL, target / CARD
-    _write({model: graph.content, card: text.encode()}, target)
-    return Exported(model, card, graph, difference, compared)
+    model, page = target / MODEL, target / CARD
+    _write({model: graph.content, page: text.encode()}, target)
+    return Exported(model, page, graph, difference, compared)
 
 
 def _notes(config: RunConfig, step: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Layer 5: a policy as an ONNX graph, and whether that computes what the policy does."""
+"""A policy as an ONNX graph, and whether that computes what the policy does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layer 5: the page that goes with an exported policy."""
+"""The page that goes with an exported policy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gymnasium import spaces
 from acexp.config import RunConfig
 from acexp.core.observations import Leaf, LeafKind
 from acexp.engines import as_code
+from acexp.export.graph import BATCH, Graph, Port
 from acexp.normalizers import NORMALIZERS
-from acexp.onnx_graph import BATCH, Graph, Port
 from acexp.optimizers import DualConfig, OptimizerConfig
 from acexp.play import Policy
 
