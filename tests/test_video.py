@@ -314,7 +314,7 @@ def test_nothing_half_is_left_where_something_fails(
     (whole,) = train(config(*settings), name="whole")
     before = film(whole.directory).files[0].read_bytes()
     (whole.directory / "video.mp4.tmp").symlink_to("/dev/full")
-    (whole.directory / "video.tmp").symlink_to("/dev/full")
+    (whole.directory / "video.gif.tmp").symlink_to("/dev/full")
     for suffix in ("mp4", "gif"):
         with pytest.raises(UserError, match=r"The video cannot be written: .*No space left on device"):
             film(whole.directory, [suffix], max_steps=3)
