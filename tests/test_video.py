@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from acexp import evaluation
+from acexp.__main__ import main
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.engines import EnvironmentConfig, rendering
@@ -256,7 +257,9 @@ def test_a_back_end_that_mujoco_does_not_know_is_refused_in_a_few_lines(
     assert "Traceback" not in result.stderr
 
 
-def test_without_the_extra_only_gifs_are_made(config: Config, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_only_gifs_are_made(
+    config: Config, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (outcome,) = train(config(*CARTPOLE))
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with monkeypatch.context() as patch:
@@ -265,6 +268,9 @@ def test_without_the_extra_only_gifs_are_made(config: Config, train: Train, monk
             film(outcome.directory)
     assert "pip install 'acexp[video]'" in str(refusal.value)
     assert film(outcome.directory, ["gif"]).files == (outcome.directory / "video.gif",)
+    assert main(["video", str(outcome.directory), "--max-steps", "3"]) == 0
+    assert "no mp4: that takes pip install 'acexp[video]'" in capsys.readouterr().out
+    assert main(["video", str(outcome.directory), "--format", "mp4"]) == 2
     assert not (outcome.directory / "video.mp4").exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp.commands.outcomes import relative
-from acexp.video import FORMATS, film
+from acexp.video import FORMATS, film, possible_formats
 
 MOST_SEEDS = 1_000_000
 
@@ -18,17 +18,18 @@ def video(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="acexp video", description="Film one episode of a trained run.")
     parser.add_argument("directory", type=Path, help="a run's directory")
     parser.add_argument("--out", type=Path, help="where to write it (the run's directory)")
-    parser.add_argument("--format", type=_formats, default=FORMATS, help=f"({','.join(FORMATS)})")
+    parser.add_argument("--format", type=_formats, help=f"({','.join(FORMATS)}, or what can be written)")
     parser.add_argument("--seed", type=_seed, default=0, help="another episode: 1, 2, ... (0, evaluation's first)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
     parser.add_argument("--max-steps", type=_at_least_one, help="end it after so many env steps")
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
+    formats = options.format or possible_formats()
     with console.status("Playing and drawing an episode"):
         found = film(
             options.directory.resolve(),
-            options.format,
+            formats,
             out=None if options.out is None else options.out.resolve(),
             seed=options.seed,
             deterministic=not options.stochastic,
@@ -38,6 +39,8 @@ def video(arguments: list[str]) -> int:
     cut = "" if found.is_whole else ", cut off before its end"
     console.print(f"return {found.episode_return:,.1f} in {found.length:,} env steps{cut}", markup=False)
     console.print("\n".join(f"  {relative(path)}" for path in found.files), markup=False)
+    if options.format is None and formats != FORMATS:
+        console.print("  no mp4: that takes pip install 'acexp[video]'", markup=False)
     return 0
 
 

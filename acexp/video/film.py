@@ -24,7 +24,7 @@ from acexp.evaluation import policy_file, restore
 from acexp.play import LONGEST, Policy
 from acexp.video.gif import writing_gif
 from acexp.video.moment import Moment
-from acexp.video.mp4 import require_ffmpeg, writing_mp4
+from acexp.video.mp4 import has_ffmpeg, require_ffmpeg, writing_mp4
 
 NAME = "video"
 
@@ -36,6 +36,11 @@ WRITERS: dict[str, Callable[[Path, tuple[int, int], float], AbstractContextManag
 """By suffix: from the file, the pictures' width and height, and env steps per second, to what takes moments."""
 
 FORMATS = tuple(WRITERS)
+
+
+def possible_formats() -> tuple[str, ...]:
+    """Those of FORMATS that can be written here."""
+    return FORMATS if has_ffmpeg() else tuple(name for name in FORMATS if name != "mp4")
 
 
 @dataclass(frozen=True, slots=True)

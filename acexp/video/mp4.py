@@ -17,17 +17,24 @@ QUALITY = "20"
 """x264's constant rate factor: 18 looks lossless, 23 is its default."""
 
 
-def require_ffmpeg() -> None:
-    """Raise UserError where there is no ffmpeg."""
+def has_ffmpeg() -> bool:
+    """Whether an mp4 can be written here."""
     try:
         _ffmpeg()
-    except (ImportError, RuntimeError) as error:
+    except (ImportError, RuntimeError):
+        return False
+    return True
+
+
+def require_ffmpeg() -> None:
+    """Raise UserError where there is no ffmpeg."""
+    if not has_ffmpeg():
         raise UserError(
             "An mp4 needs ffmpeg, which is not installed.",
             key="--format",
             value="mp4",
             remedy="pip install 'acexp[video]', or do without: --format gif",
-        ) from error
+        )
 
 
 def _ffmpeg() -> str:
