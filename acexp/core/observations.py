@@ -83,7 +83,9 @@ class Leaf:
         """The flat indices of the dimensions that have an infinite bound."""
         if self.low is None or self.high is None:
             return []
-        infinite = (np.abs(self.low) > PRACTICALLY_INFINITE) | (np.abs(self.high) > PRACTICALLY_INFINITE)
+        # In float64: a narrower type may hold the bounds, but not what they are compared with.
+        low, high = (np.abs(bound.astype(np.float64)) for bound in (self.low, self.high))
+        infinite = (low > PRACTICALLY_INFINITE) | (high > PRACTICALLY_INFINITE)
         return [int(i) for i in np.flatnonzero(infinite)]
 
     @property

@@ -98,3 +98,9 @@ def test_the_largest_float_counts_as_infinite() -> None:
 def test_other_spaces_are_refused_with_the_choices(space: spaces.Space[object]) -> None:
     with pytest.raises(UserError, match="not supported"):
         leaves_of(space)
+
+
+def test_infinite_bounds_of_half_precision_are_infinite() -> None:
+    low, high = np.array([-np.inf, -1], np.float16), np.array([1, 6e4], np.float16)
+    (leaf,) = leaves_of(spaces.Box(low, high, dtype=np.float16))
+    assert leaf.unbounded == [0]
