@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acexp.core.errors import UserError
-from acexp.report.records import Record
+from acexp.report.records import POINTLESS_AT_TIMES, Record
 
 ABSENT = "-"
 """Where a setting does not exist: `optim.trunk` of separate networks, for instance."""
@@ -111,7 +111,7 @@ def _factors(records: Sequence[Record]) -> dict[str, str]:
     for environment in dict.fromkeys(record.environment for record in records):
         mine = [record.settings for record in records if record.environment == environment]
         keys = dict.fromkeys(key for settings in mine for key in settings)
-        varying |= dict.fromkeys(key for key in keys if len({s.get(key, ABSENT) for s in mine}) > 1)
+        varying |= dict.fromkeys(key for key in keys if _varies(key, mine))
     # Names first: what comes along with a choice is a consequence of it.
     ordered = sorted(varying, key=lambda key: (not key.endswith(".name"), key.count(".")))
     kept: list[str] = []
@@ -119,6 +119,12 @@ def _factors(records: Sequence[Record]) -> dict[str, str]:
         if not any(_group(key) == _group(other) and _follows(key, other, records) for other in kept):
             kept.append(key)
     return {key: key.removesuffix(".name") for key in varying if key in kept}
+
+
+def _varies(key: str, settings: Sequence[Mapping[str, str]]) -> bool:
+    """Whether it has several values; that it is pointless beside another setting is none."""
+    values = {each.get(key, ABSENT) for each in settings}
+    return len(values - {ABSENT} if key in POINTLESS_AT_TIMES else values) > 1
 
 
 def _group(key: str) -> str:
@@ -150,16 +156,29 @@ class Baseline:
     levels: Levels | None
 
     def counterpart(self, cell: Cell, grid: Grid) -> Cell | None:
-        """The cell that differs in the baseline's levels alone; None for one that has them, or where there is none."""
+        """The cell that differs in the baseline's levels alone; None for one that has them, or where there is none.
+
+        Where no cell is equal in all other levels, a level that does not exist in one of both may be ignored, if that
+        leaves a single cell: the trunk's owner of two optimizers, for instance, beside one optimizer.
+        """
         cells = grid.of(cell.environment)
         if self.levels is None:
             return None if cell is cells[0] else cells[0]
+        if self.levels.items() <= cell.levels.items():
+            return None
         wanted = {**cell.levels, **self.levels}
-        return next((other for other in cells if dict(other.levels) == wanted and other is not cell), None)
+        having = [other for other in cells if self.levels.items() <= other.levels.items()]
+        equal = [other for other in having if dict(other.levels) == wanted]
+        near = [other for other in having if _agree(wanted, other.levels)]
+        return next(iter(equal or near), None) if equal or len(near) == 1 else None
 
     @property
     def name(self) -> str:
         return "the first of each environment" if self.levels is None else name_of(self.levels)
+
+
+def _agree(a: Levels, b: Levels) -> bool:
+    return all(a[factor] == b[factor] or ABSENT in (a[factor], b[factor]) for factor in a)
 
 
 def baseline(text: str | None, grid: Grid) -> Baseline:

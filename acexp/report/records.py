@@ -34,6 +34,8 @@ WITHOUT_EFFECT = {
 STEP = "step"
 """What a line of metrics.jsonl holds beside its tags."""
 
+POINTLESS_AT_TIMES = frozenset(key for keys in WITHOUT_EFFECT.values() for key in keys)
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

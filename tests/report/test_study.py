@@ -213,6 +213,33 @@ def test_settings_that_nothing_reads_make_no_cells(tmp_path: Path) -> None:
     assert len(found.grid.repeats) == 1
 
 
+def test_the_trunks_owner_where_there_is_none(tmp_path: Path) -> None:
+    """One optimizer, and separate networks, have none: it is a factor only if it takes several values where it is."""
+    for seed in range(2):
+        for arch in ("separate", "shared"):
+            fabricate(tmp_path / f"{arch}{seed}", 1.0, seed, arch__name=arch)
+            fabricate(tmp_path / f"{arch}{seed}d", 2.0, seed, arch__name=arch, optim__name="dual", optim__trunk="both")
+    found = study(tmp_path, Question(baseline="optim=single"))
+    assert list(found.grid.factors) == ["arch", "optim"]
+    for seed in range(2):
+        settings = {"arch__name": "shared", "optim__name": "dual", "optim__trunk": "actor"}
+        fabricate(tmp_path / f"{seed}a", 3.0, seed, **settings)
+    found = study(tmp_path, Question(baseline="optim=single"))
+    assert list(found.grid.factors) == ["arch", "optim", "optim.trunk"]
+    assert [(c.cell.name, c.baseline.name) for c in found.comparisons] == [
+        ("arch=separate, optim=dual", "arch=separate, optim=single"),
+        ("arch=shared, optim=dual, optim.trunk=actor", "arch=shared, optim=single"),
+        ("arch=shared, optim=dual, optim.trunk=both", "arch=shared, optim=single"),
+    ]
+    # The other way around, either owner could be meant, and is only compared if it is named.
+    found = study(tmp_path, Question(baseline="optim=dual"))
+    assert [c.cell.name for c in found.comparisons] == ["arch=separate, optim=single"]
+    found = study(tmp_path, Question(baseline="optim=dual,optim.trunk=both"))
+    assert [(c.cell.name, c.baseline.name) for c in found.comparisons if c.cell.levels["optim"] == "single"] == [
+        ("arch=shared, optim=single", "arch=shared, optim=dual, optim.trunk=both"),
+    ]
+
+
 def test_a_level_that_does_not_exist_is_not_named(tmp_path: Path) -> None:
     fabricate(tmp_path / "a", 1.0, clip__name="none")
     fabricate(tmp_path / "b", 1.0, clip__max_norm=0.1)
