@@ -284,7 +284,12 @@ def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig,
         signal=ending.signal,
     )
     try:
-        recorder.end(member, outcome.steps)
+        if status is not Status.FAILED:
+            recorder.end(member, outcome.steps)
+    except OSError as failure:
+        status, error = Status.FAILED, error or _unwritable(failure)
+        outcome = replace(outcome, status=status, error=error)
+    try:
         run_directory.finish(
             directory,
             status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import socket
@@ -187,3 +188,19 @@ def test_an_error_of_ours_is_loud_and_on_file(config: Config, train: Train, monk
 def test_a_recorder_without_episodes_has_no_return() -> None:
     nothing = Objective(Categorical(gym.spaces.Discrete(2)), Hyperparameters(*(torch.zeros(1) for _ in range(4))))
     assert Recorder(nothing, [[]], 100, Silent()).recent_return() is None
+
+
+def test_a_run_whose_last_words_cannot_be_written_has_failed(
+    config: Config, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status says so: the files beside the events may well be written."""
+
+    def broken(self: object, step: int, results: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("acexp.metrics.tensorboard.TensorBoardWriter.end", broken)
+    (outcome,) = train(config("total_steps=64", "a2c.n_envs=2"))
+    assert outcome.status is Status.FAILED
+    assert "Input/output error" in (outcome.error or "")
+    told = json.loads((outcome.directory / "status.json").read_text())
+    assert (told["status"], told["error"]) == ("failed", outcome.error)

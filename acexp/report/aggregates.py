@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
+from acexp import run_directory
 from acexp.report.cells import Cell, divide
 from acexp.report.curves import curves
 from acexp.report.records import collect
@@ -25,9 +26,8 @@ def aggregate(directory: Path) -> list[Path]:
     Raises UserError where there is no run, OSError where nothing can be written.
     """
     target = directory / FOLDER
-    if target.exists():
-        shutil.rmtree(target)
     grid = divide(collect(directory).records)
+    _clear(target)
     several = len(grid.environments) > 1
     made = []
     for cell in grid:
@@ -37,6 +37,15 @@ def aggregate(directory: Path) -> list[Path]:
             made.append(target / re.sub(r"[^\w.,=+\[\]-]+", "_", name))
             _write(made[-1], cell, tags)
     return made
+
+
+def _clear(target: Path) -> None:
+    """Remove what was written before, and nothing else that may lie there."""
+    for events in target.glob("*/events.out.tfevents.*"):
+        if not run_directory.is_claimed(events.parent):
+            events.unlink()
+            with suppress(OSError):
+                events.parent.rmdir()  # unless it holds something of somebody else's
 
 
 def _common_tags(cell: Cell) -> list[str]:

@@ -59,7 +59,7 @@ def charts(study: Study) -> list[Chart]:
             _main_effects(study, environment),
             *_interactions(study, environment),
             *_norms(study, environment, at),
-            _clip_share(study, environment, at),
+            *_clip_share(study, environment, at),
             _cosine(study, environment, at),
         ]
     return [_with_room(chart) for chart in made if chart.traces]
@@ -232,27 +232,30 @@ def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
     return made
 
 
-def _clip_share(study: Study, environment: str, at: Sequence[int]) -> Chart:
-    traces = []
-    for colour, i in enumerate(at):
-        shares, scores = study.gradients[i].clip_share, study.scores[i].by_seed
-        seeds = [seed for seed in scores if seed in shares]
-        if seeds:
-            traces.append(
-                {
-                    "x": _rounded([shares[seed] for seed in seeds]),
-                    "y": _rounded([scores[seed] for seed in seeds]),
-                    "text": [f"seed {seed}" for seed in seeds],
-                    "name": study.scores[i].cell.name,
-                    "hovertemplate": "%{text}: %{y:,.4~g}, %{x:.0%} clipped",
-                    "mode": "markers",
-                    "marker": {"color": _colour(colour), "size": 8, "symbol": colour // len(COLOURS)},
-                }
-            )
-    caption = "Each run: the share of its updates that clipping changed, and what it reached."
-    layout = _axes("share of updates clipped", "score")
-    layout["xaxis"]["tickformat"] = ".0%"
-    return Chart("What clipping did", f"{environment}: clipping and score", caption, tuple(traces), layout)
+def _clip_share(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
+    made = []
+    for group in dict.fromkeys(group for i in at for group in study.gradients[i].clip_share):
+        traces = []
+        for colour, i in enumerate(at):
+            shares, scores = study.gradients[i].clip_share.get(group, {}), study.scores[i].by_seed
+            seeds = [seed for seed in scores if seed in shares]
+            if seeds:
+                traces.append(
+                    {
+                        "x": _rounded([shares[seed] for seed in seeds]),
+                        "y": _rounded([scores[seed] for seed in seeds]),
+                        "text": [f"seed {seed}" for seed in seeds],
+                        "name": study.scores[i].cell.name,
+                        "hovertemplate": "%{text}: %{y:,.4~g}, %{x:.0%} clipped",
+                        "mode": "markers",
+                        "marker": {"color": _colour(colour), "size": 8, "symbol": colour // len(COLOURS)},
+                    }
+                )
+        caption = "Each run: the share of its updates in which clipping changed this, and what the run reached."
+        layout = _axes("share of updates clipped", "score")
+        layout["xaxis"]["tickformat"] = ".0%"
+        made.append(Chart("What clipping did", f"{environment}: {group} and score", caption, tuple(traces), layout))
+    return made
 
 
 def _cosine(study: Study, environment: str, at: Sequence[int]) -> Chart:
@@ -268,7 +271,7 @@ def _cosine(study: Study, environment: str, at: Sequence[int]) -> Chart:
     return Chart("The shared trunk", environment, caption, tuple(traces), _axes(STEPS, "cosine"))
 
 
-def _line(name: str, x: list[float], y: list[float], colour: str, dash: str) -> Trace:
+def _line(name: str, x: list[float | None], y: list[float | None], colour: str, dash: str) -> Trace:
     return {
         "x": x,
         "y": y,
@@ -310,9 +313,9 @@ def _dash(i: int) -> str:
     return DASHES[i // len(COLOURS) % len(DASHES)]
 
 
-def _rounded(values: Iterable[float] | np.ndarray[Any, Any]) -> list[float]:
-    """Six digits are more than a picture shows."""
-    return [float(f"{x:.6g}") if math.isfinite(x) else 0.0 for x in values]
+def _rounded(values: Iterable[float] | np.ndarray[Any, Any]) -> list[float | None]:
+    """Six digits are more than a picture shows; a gap where there is no number."""
+    return [float(f"{x:.6g}") if math.isfinite(x) else None for x in values]
 
 
 def _joined(parts: Iterable[list[Any]]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,8 @@ def read(directory: str | Path) -> pd.DataFrame:
 
     Columns: `environment`; one for each setting that differs between runs of an environment; `experiment`, which names
     the run without its seed; `seed`, `status`, `evaluation` (the mean return of `acexp eval`), `training` (of the last
-    100 training episodes), `steps`, `steps_per_second` and `directory`. What a run does not have is NaN.
+    100 training episodes), `steps`, `steps_per_second` and `directory`. What a run does not have is NaN. Of runs that
+    are equal, seed included, there is one; of those that cannot be read, a warning.
 
     Raises UserError where there is no run, or no pandas.
     """
@@ -80,8 +82,10 @@ def read_metrics(directory: str | Path, *tags: str) -> pd.DataFrame:
 
 
 def _runs(directory: str | Path) -> list[tuple[Cell, Record]]:
-    path = Path(directory)
-    return [(cell, record) for cell in divide(collect(path).records) for record in cell.records]
+    found = collect(Path(directory))
+    for name, why in found.unreadable.items():
+        warnings.warn(f"{name} cannot be read and is left out: {why}", stacklevel=3)
+    return [(cell, record) for cell in divide(found.records) for record in cell.records]
 
 
 def _with_numbers(table: pd.DataFrame, runs: Sequence[tuple[Cell, Record]]) -> pd.DataFrame:

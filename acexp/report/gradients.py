@@ -25,13 +25,13 @@ class Gradients:
     Attributes:
         cell: whose.
         norms: by part: what was clipped (`optim_joint`), then the modules.
-        clip_share: of updates that clipping changed, over the whole training, by seed.
+        clip_share: of updates in which clipping changed what an optimizer steps, by group, then by seed.
         cosine: between the actor's and the critic's gradient on a shared trunk; empty where there is none.
     """
 
     cell: Cell
     norms: Mapping[str, PartNorms]
-    clip_share: Mapping[int, float]
+    clip_share: Mapping[str, Mapping[int, float]]
     cosine: Curves
 
 
@@ -39,14 +39,11 @@ def gradients(cell: Cell) -> Gradients:
     """Of the runs of a cell that count."""
     known = dict.fromkeys(tag for record in cell.done for tag in record.series)
     parts = sorted(tags.clip_charts(known), key=lambda part: (not part.startswith("optim_"), part))
-    shares: dict[int, float] = {}
-    groups = [part for part in parts if tags.clip_fraction(part) in known]
-    for record in cell.done:
-        means = [
-            record.series[tag].values.mean() for part in groups if (tag := tags.clip_fraction(part)) in record.series
-        ]
-        if means:
-            shares[record.seed] = float(sum(means) / len(means))
+    shares = {
+        part: {record.seed: float(record.series[tag].values.mean()) for record in cell.done if tag in record.series}
+        for part in parts
+        if (tag := tags.clip_fraction(part)) in known
+    }
     return Gradients(
         cell=cell,
         norms={

@@ -118,7 +118,7 @@ class Collection:
 
 
 def collect(directory: Path) -> Collection:
-    """Every run in or below a directory; raises UserError where there is none."""
+    """Every run in or below a directory; raises UserError where there is none that can be read."""
     found = sorted(path.parent for path in directory.rglob(run_directory.STATUS))
     if not found:
         run_directory.runs_in(directory)  # says so, unless a sweep was asked for and has not begun
@@ -135,6 +135,13 @@ def collect(directory: Path) -> Collection:
         run_directory.unstarted(sweep, [run for run in found if run.parent == folder])
         for folder, sweep in sweeps.items()
     )
+    if not records:
+        raise UserError(
+            "No run here can be read.",
+            value=str(directory),
+            remedy="; ".join(f"{name}: {why}" for name, why in list(unreadable.items())[:3])
+            or "let its runs begin first",
+        )
     named = {folder.relative_to(directory): sweep for folder, sweep in sweeps.items()}
     return Collection(tuple(records), unreadable, n_unstarted, named)
 

@@ -90,7 +90,7 @@ class CellScores:
         mean, median, iqm: of them; None without any.
         area: under the learning curve: the mean return over training.
         reached: env steps that the median run needed to reach the threshold; None where it did not.
-        n_reached: how many runs did.
+        n_reached, n_curves: how many runs did, and how many have a curve.
         steps_per_second: the median over runs.
     """
 
@@ -102,6 +102,7 @@ class CellScores:
     area: Estimate | None
     reached: float | None
     n_reached: int
+    n_curves: int
     steps_per_second: float | None
 
     @property
@@ -126,6 +127,7 @@ def score_cell(cell: Cell, metric: Metric, curves: Curves, threshold: float | No
         area=_estimate(curves.values.mean(1) if curves.values.size else np.zeros(0), mean),
         reached=middle if math.isfinite(middle) else None,
         n_reached=sum(math.isfinite(steps) for steps in reached),
+        n_curves=len(curves.seeds),
         steps_per_second=float(np.median(rates)) if rates else None,
     )
 

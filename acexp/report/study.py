@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from acexp.core.errors import UserError
 from acexp.report.cells import Baseline, Grid, baseline, divide
 from acexp.report.comparisons import Comparison, compare
 from acexp.report.curves import Curves, curves, return_tag, thresholds
@@ -36,6 +35,7 @@ class Study:
 
     Attributes:
         title: the directory's name.
+        place: where it lies, as a command would say from the folder that its sweeps were started in.
         question: as asked.
         runs: what was read.
         grid: the cells.
@@ -50,6 +50,7 @@ class Study:
     """
 
     title: str
+    place: str
     question: Question
     runs: Collection
     grid: Grid
@@ -77,14 +78,11 @@ class Study:
 
 
 def study(directory: Path, question: Question) -> Study:
-    """Read all runs in a directory and work them out; raises UserError where there is nothing to conclude from."""
+    """Read all runs in a directory and work them out.
+
+    Raises UserError where there is none, and for a question that does not fit them.
+    """
     runs = collect(directory)
-    if not runs.records:
-        raise UserError(
-            "No run here can be read.",
-            value=str(directory),
-            remedy="see acexp status, or name another directory",
-        )
     grid = divide(runs.records)
     chosen = baseline(question.baseline, grid)
     scale = metric(question.metric, grid)
@@ -97,6 +95,7 @@ def study(directory: Path, question: Question) -> Study:
     ]
     return Study(
         title=directory.name,
+        place=_place(directory, runs),
         question=question,
         runs=runs,
         grid=grid,
@@ -112,3 +111,9 @@ def study(directory: Path, question: Question) -> Study:
         effects=tuple(effects(scores, grid, chosen)),
         interactions=tuple(interactions(scores, grid)),
     )
+
+
+def _place(directory: Path, runs: Collection) -> str:
+    folders = {sweep.folder for sweep in runs.sweeps.values()}
+    beginning = folders.pop() if len(folders) == 1 else directory.parent
+    return str(directory.relative_to(beginning if directory.is_relative_to(beginning) else directory.parent))

@@ -18,6 +18,21 @@ from acexp.report.scores import Estimate
 from acexp.report.study import Study
 from acexp.run_directory import Status
 
+NAMES = (
+    "results",
+    "pooled",
+    "comparisons",
+    "effects",
+    "interactions",
+    "gradients",
+    "left_out",
+    "runs",
+    "curves",
+    "settings",
+    "versions",
+)
+"""Of all tables that there can be."""
+
 Value = str | int | float | Interval | Estimate | None
 
 
@@ -134,7 +149,7 @@ def _results(study: Study) -> Table:
                 s.iqm,
                 s.area,
                 None if s.reached is None else round(s.reached),
-                f"{s.n_reached} of {len(s.by_seed)}",
+                f"{s.n_reached} of {s.n_curves}",
                 s.steps_per_second,
             )
         )
@@ -208,19 +223,11 @@ def _interactions(study: Study) -> Table:
 def _gradients(study: Study) -> Table:
     rows: list[tuple[Value, ...]] = []
     for g in study.gradients:
-        share = float(np.mean(list(g.clip_share.values()))) if g.clip_share else None
         for part, norms in g.norms.items():
-            is_clipped = part.startswith("optim_")
-            rows.append(
-                (
-                    g.cell.environment,
-                    g.cell.name,
-                    part,
-                    float(norms.before.values.mean()),
-                    float(norms.after.values.mean()),
-                    share if is_clipped else None,
-                )
-            )
+            shares = list(g.clip_share.get(part, {}).values())
+            before, after = float(norms.before.values.mean()), float(norms.after.values.mean())
+            share = float(np.mean(shares)) if shares else None
+            rows.append((g.cell.environment, g.cell.name, part, before, after, share))
     columns = ("environment", "experiment", "part", "norm before clipping", "norm after", "share of updates clipped")
     note = "Means over training and runs. Parts called optim_ are what an optimizer steps; the others are modules."
     return Table("gradients", "Gradient norms", note, columns, tuple(rows))
@@ -248,8 +255,10 @@ def _unfinished(study: Study) -> Table:
 
 def _runs(study: Study) -> Table:
     factors = tuple(study.grid.factors)
-    reached = ("status", "score", "evaluation", "training", "area", "steps", "steps/s", "updates clipped")
-    columns = ("environment", *factors, "seed", *reached, "directory")
+    groups = tuple(dict.fromkeys(group for gradients in study.gradients for group in gradients.clip_share))
+    reached = ("status", "score", "evaluation", "training", "area", "steps", "steps/s")
+    clipped = tuple(f"{group} clipped" for group in groups)
+    columns = ("environment", *factors, "seed", *reached, *clipped, "directory")
     rows = []
     for scores, curve, gradients in zip(study.scores, study.curves, study.gradients, strict=True):
         areas = dict(zip(curve.seeds, curve.values.mean(1).tolist(), strict=True)) if len(curve.seeds) else {}
@@ -265,7 +274,7 @@ def _runs(study: Study) -> Table:
                 areas.get(record.seed),
                 record.steps,
                 record.steps_per_second,
-                gradients.clip_share.get(record.seed),
+                *(gradients.clip_share.get(group, {}).get(record.seed) for group in groups),
                 str(record.directory),
             )
             for record in scores.cell.records
@@ -317,10 +326,10 @@ def standing(study: Study) -> str:
 
 
 def commands(study: Study) -> list[str]:
-    """Those that made the runs, and this report."""
+    """Those that made the runs, from the folder that their paths begin in, and the one that made this report."""
     swept = [f"acexp {shlex.join(sweep.arguments)}" for sweep in study.runs.sweeps.values()]
-    alone = dict.fromkeys(record.command for record in study.runs.records if record.command)
+    alone = [record.command for record in study.runs.records if record.directory.parent not in study.runs.sweeps]
     asked = study.question
     options = [("--baseline", asked.baseline), ("--metric", asked.metric), ("--threshold", asked.threshold)]
     given = [part for name, value in options if value is not None for part in (name, str(value))]
-    return [*(swept or alone), shlex.join(["acexp", "report", study.title, *given])]
+    return [*dict.fromkeys([*swept, *filter(None, alone)]), shlex.join(["acexp", "report", study.place, *given])]

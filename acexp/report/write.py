@@ -7,7 +7,7 @@ from pathlib import Path
 from acexp.report.markdown import markdown
 from acexp.report.page import page
 from acexp.report.study import Study
-from acexp.report.tables import tables, to_csv
+from acexp.report.tables import NAMES, tables, to_csv
 from acexp.run_directory import replace_file
 
 PAGE, MARKDOWN, TABLES = "report.html", "report.md", "report"
@@ -19,8 +19,8 @@ def write(directory: Path, study: Study) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     contents = {directory / PAGE: page(study), directory / MARKDOWN: markdown(study)}
     contents |= {folder / f"{table.name}.csv": to_csv(table) for table in tables(study)}
-    for stale in set(folder.glob("*.csv")) - set(contents):
-        stale.unlink()
+    for stale in {folder / f"{name}.csv" for name in NAMES} - set(contents):
+        stale.unlink(missing_ok=True)
     for path, content in contents.items():
         replace_file(path, content.encode())
     return list(contents)

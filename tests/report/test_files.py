@@ -18,7 +18,9 @@ import pytest
 import acexp as acexp_api
 from acexp.core.errors import UserError
 from acexp.report import Question, study, write
+from acexp.report.aggregates import aggregate
 from acexp.report.numbers import number
+from acexp.report.tables import NAMES, tables
 from tests.conftest import REPOSITORY
 from tests.report.fabricate import fabricate
 
@@ -91,6 +93,39 @@ def test_files_that_a_report_no_longer_has_go(tmp_path: Path) -> None:
     fabricate(tmp_path / "one" / "a", 1.0)
     write(tmp_path, study(tmp_path / "one", Question()))
     assert not (tmp_path / "report" / "comparisons.csv").exists()
+
+
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    """A folder of the same name, a table, a run that somebody put there; nor is anything touched without runs."""
+    strangers = [tmp_path / "report" / "mine.csv", tmp_path / "aggregates" / "notes.txt"]
+    strangers.append(tmp_path / "aggregates" / "old" / "thesis.txt")
+    for path in strangers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("dear to me")
+    with pytest.raises(UserError):
+        aggregate(tmp_path)
+    grid(tmp_path, 2)
+    fabricate(tmp_path / "aggregates" / "run", 1.0, 7)
+    (tmp_path / "aggregates" / "run" / "events.out.tfevents.1").write_text("a run's")
+    write(tmp_path, study(tmp_path, Question()))
+    for _ in range(2):
+        made = aggregate(tmp_path)
+        assert [len(list(path.glob("events.out.tfevents.*"))) for path in made] == [1, 1]
+    assert all(path.read_text() == "dear to me" for path in strangers)
+    assert (tmp_path / "aggregates" / "run" / "events.out.tfevents.1").exists()
+
+
+def test_the_names_of_tables_are_known(tmp_path: Path) -> None:
+    """By which files of an earlier report are recognized."""
+    for seed in range(2):
+        for environment in ("A-v0", "B-v0"):
+            for arch in ("separate", "shared"):
+                for norm in (0.1, 5.0):
+                    name = f"{environment}{arch}{norm}{seed}"
+                    settings = {"env__id": environment, "arch__name": arch, "clip__max_norm": norm}
+                    fabricate(tmp_path / name, norm, seed, **settings)
+    fabricate(tmp_path / "failed", None, 3, status="failed", env__id="A-v0")
+    assert tuple(table.name for table in tables(study(tmp_path, Question()))) == NAMES
 
 
 def test_a_name_cannot_break_the_page(tmp_path: Path) -> None:
@@ -232,6 +267,10 @@ def test_runs_as_a_table(tmp_path: Path) -> None:
     ]
     assert len(logged) == 9
     assert logged[logged["step"] == 400].groupby("clip.max_norm")["charts/episode_return"].mean()[10.0] == 2.0
+    (tmp_path / "failed" / "metrics.jsonl").write_text("{")
+    with pytest.warns(UserWarning, match="failed cannot be read and is left out"):
+        assert len(acexp_api.read(tmp_path)) == 4
+    (tmp_path / "failed" / "metrics.jsonl").write_text("")
     with pytest.raises(UserError, match="No run has such a metric"):
         acexp_api.read_metrics(tmp_path, "nothing")
 

@@ -10,6 +10,7 @@ import pytest
 
 from acexp.core.errors import UserError
 from acexp.report import Question, Study, study
+from acexp.report.tables import commands, tables
 from tests.report.fabricate import evaluated, fabricate
 
 SEPARATE = (1.0, 2.0, 6.0, 3.0)
@@ -327,7 +328,7 @@ def test_curves_are_means_over_stretches(tmp_path: Path) -> None:
 
 
 def both(found: Study) -> list[float]:
-    return [float(np.mean(list(g.clip_share.values()))) for g in found.gradients]
+    return [float(np.mean(list(g.clip_share["optim_joint"].values()))) for g in found.gradients]
 
 
 def test_what_clipping_did(tmp_path: Path) -> None:
@@ -337,3 +338,43 @@ def test_what_clipping_did(tmp_path: Path) -> None:
     norms = found.gradients[0].norms["optim_joint"]
     assert float(norms.before.values.mean()) == 2.0
     assert float(norms.after.values.mean()) == 0.5
+
+
+def test_the_clip_share_is_that_of_each_optimizer(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0)
+    path = tmp_path / "a" / "metrics.jsonl"
+    line = {"step": 400, "charts/episode_return": 1.0}
+    for group, share in (("optim_actor", 0.25), ("optim_critic", 0.75)):
+        line |= {f"grad_norm/{group}/{when}_clip": 1.0 for when in ("before", "after")}
+        line[f"grad_norm/{group}/clip_fraction"] = share
+    path.write_text(json.dumps(line) + "\n")
+    found = study(tmp_path, Question())
+    assert found.gradients[0].clip_share == {"optim_actor": {0: 0.25}, "optim_critic": {0: 0.75}}
+    (table,) = (table for table in tables(found) if table.name == "gradients")
+    assert [(row[2], row[-1]) for row in table.rows] == [("optim_actor", 0.25), ("optim_critic", 0.75)]
+
+
+def test_every_command_is_told(tmp_path: Path) -> None:
+    """Those of sweeps and of runs beside them; the report's own as it would be asked for where they began."""
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    fabricate(sweep / "a", 1.0)
+    told = {"runs": ["a"], "arguments": ["-m", "seed=range(1)"], "folder": str(tmp_path)}
+    (sweep / "sweep.json").write_text(json.dumps(told))
+    assert commands(study(sweep, Question(baseline=None, threshold=2.0))) == [
+        "acexp -m 'seed=range(1)'",
+        "acexp report outputs/sweeps/s --threshold 2.0",
+    ]
+    fabricate(tmp_path / "outputs" / "alone", 1.0, 1)
+    assert commands(study(tmp_path / "outputs", Question())) == [
+        "acexp -m 'seed=range(1)'",
+        "acexp",
+        "acexp report outputs",
+    ]
+
+
+def test_where_no_run_can_be_read(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0)
+    (tmp_path / "a" / "config.yaml").unlink()
+    with pytest.raises(UserError, match="No run here can be read") as error:
+        study(tmp_path, Question())
+    assert "a: FileNotFoundError" in str(error.value)
