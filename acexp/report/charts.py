@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from acexp.core.inference import profile
-from acexp.report.cells import Cell
-from acexp.report.curves import Curves, profile_range
-from acexp.report.numbers import number
-from acexp.report.scores import Estimate
+from acexp.report.curves import profile_range
 from acexp.report.study import Study
+from acexp.report.table import text
+from acexp.report.traces import COLOURS, Trace, axes, colour_of, curve, dash_of, line_through, rounded, with_bars
 
-Trace = dict[str, Any]
-
-# Okabe and Ito's colours, which those see apart who see few.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7b6fd0")
-DASHES = ("solid", "dash", "dot", "dashdot")
 MOST_PROFILES = 16
 """Cells up to which profiles can be told apart."""
 
@@ -81,22 +72,22 @@ def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
         name = scores.cell.name
         traces.append(
             {
-                "x": _rounded(scores.values),
+                "x": rounded(scores.values),
                 "y": [name] * len(seeds),
                 "text": [f"seed {seed}" for seed in seeds],
                 "hovertemplate": "%{text}: %{x:,.4~g}<extra></extra>",
                 "mode": "markers",
-                "marker": {"color": _colour(colour), "size": 6, "opacity": 0.35},
+                "marker": {"color": colour_of(colour), "size": 6, "opacity": 0.35},
                 "showlegend": False,
             }
         )
         traces.append(
             {
-                **_with_bars("x", [scores.iqm]),
+                **with_bars("x", [scores.iqm]),
                 "y": [name],
-                "hovertemplate": f"IQM {_told(scores.iqm)}<extra>{name}</extra>",
+                "hovertemplate": f"IQM {text(scores.iqm)}<extra>{name}</extra>",
                 "mode": "markers",
-                "marker": {"color": _colour(colour), "size": 11, "symbol": "diamond"},
+                "marker": {"color": colour_of(colour), "size": 11, "symbol": "diamond"},
                 "showlegend": False,
             }
         )
@@ -111,39 +102,13 @@ def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
     traces = [
         trace
         for colour, i in enumerate(at)
-        for trace in _curve(study.grid.cells[i], study.curves[i], _colour(colour), _dash(colour), seed=i)
+        for trace in curve(study.grid.cells[i], study.curves[i], colour_of(colour), dash_of(colour), seed=i)
     ]
     caption = (
         f"{study.curve_tag}: means over runs with 95% intervals, and every run thin behind. "
         "A click on a name hides it, a double click shows it alone."
     )
-    return Chart("Learning curves", environment, caption, tuple(traces), _axes(STEPS, "return"))
-
-
-def _curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list[Trace]:
-    """The runs, their interval and their mean."""
-    if not len(curves.seeds):
-        return []
-    steps = _rounded(curves.steps)
-    shared = {"legendgroup": cell.name, "mode": "lines"}
-    runs = {
-        **shared,
-        "x": _joined(steps for _ in curves.seeds),
-        "y": _joined(_rounded(row) for row in curves.values),
-        "text": _joined([f"seed {each}"] * len(steps) for each in curves.seeds),
-        "hovertemplate": "%{text}: %{y:,.4~g} at %{x:,}<extra></extra>",
-        "line": {"color": colour, "width": 0.8},
-        "opacity": 0.3,
-        "showlegend": False,
-    }
-    traces = [runs]
-    band = curves.band(seed)
-    if band is not None:
-        edge = {**shared, "x": steps, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        traces.append({**edge, "y": _rounded(band[0])})
-        traces.append({**edge, "y": _rounded(band[1]), "fill": "tonexty", "fillcolor": f"{colour}30"})
-    traces.append(_line(cell.name, steps, _rounded(curves.mean), colour, dash))
-    return traces
+    return Chart("Learning curves", environment, caption, tuple(traces), axes(STEPS, "return"))
 
 
 def _profiles(study: Study, environment: str, at: Sequence[int]) -> Chart:
@@ -151,14 +116,16 @@ def _profiles(study: Study, environment: str, at: Sequence[int]) -> Chart:
     scores = profile_range([each.values for _, each in known])
     traces = [
         {
-            **_line(each.cell.name, _rounded(scores), _rounded(profile(each.values, scores)), _colour(c), _dash(c)),
-            "line": {"color": _colour(c), "dash": _dash(c), "shape": "hv", "width": 2},
+            **line_through(
+                each.cell.name, rounded(scores), rounded(profile(each.values, scores)), colour_of(c), dash_of(c)
+            ),
+            "line": {"color": colour_of(c), "dash": dash_of(c), "shape": "hv", "width": 2},
         }
         for c, each in known
         if len(known) <= MOST_PROFILES
     ]
     caption = "The share of runs that score above a value: a curve further right and up is better."
-    return Chart("Performance profiles", environment, caption, tuple(traces), _axes("score", "share of runs above"))
+    return Chart("Performance profiles", environment, caption, tuple(traces), axes("score", "share of runs above"))
 
 
 def _main_effects(study: Study, environment: str) -> Chart:
@@ -168,12 +135,12 @@ def _main_effects(study: Study, environment: str) -> Chart:
         of_factor = [effect for effect in mine if effect.factor == factor]
         traces.append(
             {
-                **_with_bars("y", [effect.mean for effect in of_factor]),
+                **with_bars("y", [effect.mean for effect in of_factor]),
                 "x": [[factor] * len(of_factor), [effect.level for effect in of_factor]],
-                "text": [_told(effect.mean) for effect in of_factor],
+                "text": [text(effect.mean) for effect in of_factor],
                 "hovertemplate": "%{x}: %{text}<extra></extra>",
                 "mode": "lines+markers",
-                "line": {"color": _colour(i)},
+                "line": {"color": colour_of(i)},
                 "marker": {"size": 9},
                 "showlegend": False,
             }
@@ -193,13 +160,13 @@ def _interactions(study: Study, environment: str) -> list[Chart]:
             points = [each for each in of_pair if each.levels[0] == level]
             traces.append(
                 {
-                    **_with_bars("y", [each.mean for each in points]),
+                    **with_bars("y", [each.mean for each in points]),
                     "x": [each.levels[1] for each in points],
                     "name": f"{factors[0]}={level}",
-                    "text": [_told(each.mean) for each in points],
+                    "text": [text(each.mean) for each in points],
                     "hovertemplate": "%{x}: %{text}",
                     "mode": "lines+markers",
-                    "line": {"color": _colour(i), "dash": _dash(i)},
+                    "line": {"color": colour_of(i), "dash": dash_of(i)},
                 }
             )
         caption = "Lines that are not parallel: what one factor does depends on the other."
@@ -222,11 +189,11 @@ def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
                 continue
             name = study.gradients[i].cell.name
             for curves, dash, what in ((norms.before, "solid", "before"), (norms.after, "dot", "after")):
-                line = _line(name, _rounded(curves.steps), _rounded(curves.mean), _colour(colour), dash)
+                line = line_through(name, rounded(curves.steps), rounded(curves.mean), colour_of(colour), dash)
                 told = f"{what}: %{{y:,.3~g}} at %{{x:,}}<extra>{name}</extra>"
                 traces.append({**line, "hovertemplate": told, "showlegend": what == "before"})
         caption = "Solid: before clipping. Dotted: after. Means over runs."
-        layout = _axes(STEPS, "gradient norm")
+        layout = axes(STEPS, "gradient norm")
         layout["yaxis"]["type"] = "log"
         made.append(Chart("What clipping did", f"{environment}: {part}", caption, tuple(traces), layout))
     return made
@@ -242,17 +209,17 @@ def _clip_share(study: Study, environment: str, at: Sequence[int]) -> list[Chart
             if seeds:
                 traces.append(
                     {
-                        "x": _rounded([shares[seed] for seed in seeds]),
-                        "y": _rounded([scores[seed] for seed in seeds]),
+                        "x": rounded([shares[seed] for seed in seeds]),
+                        "y": rounded([scores[seed] for seed in seeds]),
                         "text": [f"seed {seed}" for seed in seeds],
                         "name": study.scores[i].cell.name,
                         "hovertemplate": "%{text}: %{y:,.4~g}, %{x:.0%} clipped",
                         "mode": "markers",
-                        "marker": {"color": _colour(colour), "size": 8, "symbol": colour // len(COLOURS)},
+                        "marker": {"color": colour_of(colour), "size": 8, "symbol": colour // len(COLOURS)},
                     }
                 )
         caption = "Each run: the share of its updates in which clipping changed this, and what the run reached."
-        layout = _axes("share of updates clipped", "score")
+        layout = axes("share of updates clipped", "score")
         layout["xaxis"]["tickformat"] = ".0%"
         made.append(Chart("What clipping did", f"{environment}: {group} and score", caption, tuple(traces), layout))
     return made
@@ -262,62 +229,10 @@ def _cosine(study: Study, environment: str, at: Sequence[int]) -> Chart:
     traces = [
         trace
         for colour, i in enumerate(at)
-        for trace in _curve(study.grid.cells[i], study.gradients[i].cosine, _colour(colour), _dash(colour), seed=i)
+        for trace in curve(study.grid.cells[i], study.gradients[i].cosine, colour_of(colour), dash_of(colour), seed=i)
     ]
     caption = (
         "The cosine between the actor's and the critic's gradient on the shared trunk: below 0 they pull apart, "
         "at 0 they do not meddle with each other."
     )
-    return Chart("The shared trunk", environment, caption, tuple(traces), _axes(STEPS, "cosine"))
-
-
-def _line(name: str, x: list[float | None], y: list[float | None], colour: str, dash: str) -> Trace:
-    return {
-        "x": x,
-        "y": y,
-        "name": name,
-        "legendgroup": name,
-        "mode": "lines",
-        "line": {"color": colour, "dash": dash, "width": 2},
-        "hovertemplate": "%{y:,.4~g} at %{x:,.4~g}",
-    }
-
-
-def _with_bars(axis: str, estimates: Sequence[Estimate]) -> Trace:
-    values = [estimate.value for estimate in estimates]
-    intervals = [estimate.interval or (estimate.value, estimate.value) for estimate in estimates]
-    bars = {
-        "type": "data",
-        "symmetric": False,
-        "array": _rounded(high - value for value, (_, high) in zip(values, intervals, strict=True)),
-        "arrayminus": _rounded(value - low for value, (low, _) in zip(values, intervals, strict=True)),
-    }
-    return {axis: _rounded(values), f"error_{axis}": bars}
-
-
-def _told(estimate: Estimate) -> str:
-    inside = estimate.interval
-    bounds = f" [{number(inside.low)}, {number(inside.high)}]" if inside else ""
-    return f"{number(estimate.value)}{bounds}"
-
-
-def _axes(x: str, y: str) -> dict[str, Any]:
-    return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
-
-
-def _colour(i: int) -> str:
-    return COLOURS[i % len(COLOURS)]
-
-
-def _dash(i: int) -> str:
-    return DASHES[i // len(COLOURS) % len(DASHES)]
-
-
-def _rounded(values: Iterable[float] | np.ndarray[Any, Any]) -> list[float | None]:
-    """Six digits are more than a picture shows; a gap where there is no number."""
-    return [float(f"{x:.6g}") if math.isfinite(x) else None for x in values]
-
-
-def _joined(parts: Iterable[list[Any]]) -> list[Any]:
-    """Several lines as one, with gaps between them."""
-    return [value for part in parts for value in (*part, None)]
+    return Chart("The shared trunk", environment, caption, tuple(traces), axes(STEPS, "cosine"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from acexp.report.study import Study
-from acexp.report.tables import Table, commands, standing, tables, text
+from acexp.report.table import Table, text
+from acexp.report.tables import commands, standing, tables
 
 IN_MARKDOWN = ("results", "pooled", "comparisons", "effects", "interactions", "gradients", "left_out", "versions")
 

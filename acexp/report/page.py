@@ -10,7 +10,8 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from acexp.report.charts import Chart, charts
 from acexp.report.study import Study
-from acexp.report.tables import Table, commands, sort_key, standing, tables, text
+from acexp.report.table import Table, sort_key, text
+from acexp.report.tables import commands, standing, tables
 
 SECTIONS = {
     "Results": ("results", "pooled"),

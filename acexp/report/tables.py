@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shlex
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from acexp.core.inference import Interval
-from acexp.report.numbers import NOTHING, number
+from acexp.report.numbers import number
 from acexp.report.records import versions_used
 from acexp.report.scores import Estimate
 from acexp.report.study import Study
+from acexp.report.table import Table, Value
 from acexp.run_directory import Status
 
 NAMES = (
@@ -32,88 +29,6 @@ NAMES = (
     "versions",
 )
 """Of all tables that there can be."""
-
-Value = str | int | float | Interval | Estimate | None
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under headings.
-
-    Attributes:
-        name: of its CSV file.
-        title: above it.
-        note: what a reader must know; may be empty.
-        columns, rows: the content.
-        for_files: columns that reports leave out, as they say it elsewhere.
-    """
-
-    name: str
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Value, ...], ...]
-    for_files: tuple[str, ...] = ()
-
-    def shown(self) -> Table:
-        """Without what is for files alone."""
-        kept = [i for i, column in enumerate(self.columns) if column not in self.for_files]
-        rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
-        return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
-
-
-def text(value: Value) -> str:
-    """As a reader sees it."""
-    match value:
-        case None:
-            return NOTHING
-        case str():
-            return value
-        case int():
-            return f"{value:,}"
-        case float():
-            return number(value)
-        case Interval():
-            return f"[{number(value.low)}, {number(value.high)}]"
-        case Estimate():
-            return f"{number(value.value)} {text(value.interval)}" if value.interval else number(value.value)
-
-
-def sort_key(value: Value) -> str | float | None:
-    """By what a table is sorted; None goes last."""
-    match value:
-        case Estimate():
-            return value.value
-        case Interval():
-            return value.low
-    return value
-
-
-def to_csv(table: Table) -> str:
-    """With all digits, an estimate in three columns."""
-    is_estimate = [any(isinstance(row[i], Estimate) for row in table.rows) for i in range(len(table.columns))]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    headings = zip(table.columns, is_estimate, strict=True)
-    writer.writerow(_flat((name, f"{name} low", f"{name} high") if e else name for name, e in headings))
-    for row in table.rows:
-        writer.writerow(_flat(_digits(value, e) for value, e in zip(row, is_estimate, strict=True)))
-    return out.getvalue()
-
-
-def _flat(cells: Iterator[str | tuple[str, ...]]) -> list[str]:
-    return [part for cell in cells for part in (cell if isinstance(cell, tuple) else (cell,))]
-
-
-def _digits(value: Value, is_estimate: bool) -> str | tuple[str, ...]:
-    if is_estimate:
-        if not isinstance(value, Estimate):
-            return "", "", ""
-        inside = value.interval
-        return (repr(value.value), repr(inside.low), repr(inside.high)) if inside else (repr(value.value), "", "")
-    if value is None:
-        return ""
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def tables(study: Study) -> list[Table]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from acexp.report.markdown import markdown
 from acexp.report.page import page
 from acexp.report.study import Study
-from acexp.report.tables import NAMES, tables, to_csv
+from acexp.report.table import to_csv
+from acexp.report.tables import NAMES, tables
 from acexp.run_directory import replace_file
 
 PAGE, MARKDOWN, TABLES = "report.html", "report.md", "report"
