@@ -229,6 +229,26 @@ def runs_in(directory: Path) -> list[Path]:
     return found
 
 
+def require_one_run(directory: Path, problem: str) -> None:
+    """Raise UserError, with the runs to choose from, unless this is the directory of a single run."""
+    runs = runs_in(directory)
+    if runs != [directory]:
+        raise UserError(
+            f"{problem}, and this is a sweep's directory.",
+            value=str(directory),
+            choices=tuple(run.name for run in runs),
+            remedy="name the directory of one of its runs",
+        )
+
+
+def unwritable(what: str, error: OSError, place: Path, remedy: str = "free some space") -> UserError:
+    """What to tell somebody whose disk is full, or not theirs to write."""
+    return UserError(f"{what} cannot be written: {error.strerror or error}.", value=str(place), remedy=remedy)
+
+
+ELSEWHERE = "free some space, or choose another place: --out"
+
+
 def runs_below(directory: Path) -> list[Path]:
     """The directories of a sweep's runs that have begun."""
     return sorted(path.parent for path in directory.glob(f"*/{STATUS}"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from tensorboard import program
 
+from acexp import run_directory
 from acexp.commands.outcomes import relative
 from acexp.core.errors import UserError
 from acexp.report.aggregates import FOLDER, aggregate
@@ -31,9 +32,7 @@ def dashboard(arguments: list[str]) -> int:
     try:
         made = aggregate(directory)
     except OSError as error:
-        raise UserError(
-            f"The means over seeds cannot be written: {error.strerror}.", value=str(directory), remedy="free some space"
-        ) from error
+        raise run_directory.unwritable("The means over seeds", error, directory) from error
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
     server = program.TensorBoard()
     given = ["--logdir", str(directory), "--host", options.host]

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acexp import evaluation, run_directory
+from acexp.commands.numbers import at_least_one
 from acexp.commands.outcomes import console_for_tables, relative
 from acexp.core.errors import UserError
 from acexp.metrics import TensorBoardWriter, tags
@@ -21,7 +22,7 @@ def evaluate(arguments: list[str]) -> int:
     """Evaluate the run, or every run of a sweep, in the directory that is named."""
     parser = argparse.ArgumentParser(prog="acexp eval", description="Evaluate trained runs.")
     parser.add_argument("directory", type=Path, help="a run's directory, or a sweep's")
-    parser.add_argument("--episodes", type=_at_least_one, default=100, help="of each run (100)")
+    parser.add_argument("--episodes", type=at_least_one("episode"), default=100, help="of each run (100)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
     options = parser.parse_args(arguments)
@@ -57,13 +58,4 @@ def _write(run: Path, found: evaluation.Evaluation) -> None:
         writer.write(found.step, tags.evaluation(found.summary, found.length), {})
         writer.close()
     except OSError as error:
-        raise UserError(
-            f"The evaluation cannot be written: {error.strerror}.", value=str(run), remedy="free some space"
-        ) from error
-
-
-def _at_least_one(text: str) -> int:
-    n = int(text)
-    if n < 1:
-        raise argparse.ArgumentTypeError("at least one episode is needed")
-    return n
+        raise run_directory.unwritable("The evaluation", error, run) from error

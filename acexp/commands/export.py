@@ -7,7 +7,6 @@ from pathlib import Path
 
 from acexp import run_directory
 from acexp.commands.outcomes import console_for_tables, relative
-from acexp.core.errors import UserError
 from acexp.export import batched
 from acexp.export import export as export_run
 
@@ -20,14 +19,7 @@ def export(arguments: list[str]) -> int:
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
     options = parser.parse_args(arguments)
     directory: Path = options.directory.resolve()
-    runs = run_directory.runs_in(directory)
-    if runs != [directory]:
-        raise UserError(
-            "This is a sweep's directory; one run is exported at a time.",
-            value=str(directory),
-            choices=tuple(run.name for run in runs),
-            remedy="name the directory of one of its runs",
-        )
+    run_directory.require_one_run(directory, "One run is exported at a time")
     out = None if options.out is None else options.out.resolve()
     exported = export_run(directory, out, allow_plugins=options.allow_plugins)
     graph = exported.graph

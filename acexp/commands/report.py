@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 from acexp import report as reports
+from acexp import run_directory
 from acexp.commands.outcomes import console_for_tables, relative
-from acexp.core.errors import UserError
 from acexp.report import Question
 
 
@@ -29,11 +29,7 @@ def report(arguments: list[str]) -> int:
     try:
         written = reports.write(target, study)
     except OSError as error:
-        raise UserError(
-            f"The report cannot be written: {error.strerror}.",
-            value=str(target),
-            remedy="free some space, or choose another place: --out",
-        ) from error
+        raise run_directory.unwritable("The report", error, target, run_directory.ELSEWHERE) from error
     console = console_for_tables()
     for comparison in study.comparisons:
         console.print(comparison.sentence, markup=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.numbers import at_least_one
 from acexp.commands.outcomes import relative
 from acexp.video import FORMATS, film, possible_formats
 
@@ -21,7 +22,7 @@ def video(arguments: list[str]) -> int:
     parser.add_argument("--format", type=_formats, help=f"({','.join(FORMATS)}, or what can be written)")
     parser.add_argument("--seed", type=_seed, default=0, help="another episode: 1, 2, ... (0, evaluation's first)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
-    parser.add_argument("--max-steps", type=_at_least_one, help="end it after so many env steps")
+    parser.add_argument("--max-steps", type=at_least_one("step"), help="end it after so many env steps")
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
@@ -56,11 +57,4 @@ def _seed(text: str) -> int:
     n = int(text)
     if not 0 <= n < MOST_SEEDS:
         raise argparse.ArgumentTypeError(f"a seed lies in 0 to {MOST_SEEDS - 1:,}")
-    return n
-
-
-def _at_least_one(text: str) -> int:
-    n = int(text)
-    if n < 1:
-        raise argparse.ArgumentTypeError("at least one step is needed")
     return n

@@ -107,8 +107,4 @@ def _write(contents: dict[Path, bytes], target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         run_directory.replace_files(contents)
     except OSError as error:
-        raise UserError(
-            f"The policy cannot be written: {error.strerror}.",
-            value=str(target),
-            remedy="free some space, or choose another place: --out",
-        ) from error
+        raise run_directory.unwritable("The policy", error, target, run_directory.ELSEWHERE) from error

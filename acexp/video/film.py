@@ -85,7 +85,7 @@ def film(
         max_steps: env steps after which the film ends, if the episode has not.
         allow_plugins: whether modules that the run's config names are imported.
     """
-    _require_one_run(directory)
+    run_directory.require_one_run(directory, "A video shows one run")
     saved = policy_file(directory)
     config = from_yaml(directory / run_directory.CONFIG, allow_plugins=allow_plugins)
     if "mp4" in formats:
@@ -104,36 +104,18 @@ def film(
         files = {name: place / f"{NAME}.{name}" for name in formats}
         last = _write(files, moments, fps)
     except OSError as error:
-        raise _unwritable(error, place) from error
+        raise run_directory.unwritable("The video", error, place, run_directory.ELSEWHERE) from error
     finally:
         engine.close()
     return Film(last.episode_return, last.step, last.is_end, tuple(files.values()))
-
-
-def _require_one_run(directory: Path) -> None:
-    if not run_directory.is_claimed(directory):
-        raise UserError(
-            "A video shows one run, and this is a sweep's directory.",
-            value=str(directory),
-            choices=tuple(run.name for run in run_directory.runs_in(directory)),
-            remedy="name the directory of one of its runs",
-        )
 
 
 def _made(place: Path) -> Path:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(error, place) from error
+        raise run_directory.unwritable("The video", error, place, run_directory.ELSEWHERE) from error
     return place
-
-
-def _unwritable(error: OSError, place: Path) -> UserError:
-    return UserError(
-        f"The video cannot be written: {error.strerror or error}.",
-        value=str(place),
-        remedy="free some space, or choose another place: --out",
-    )
 
 
 def _play(policy: Policy, engine: Gymnasium, noise: Sequence[torch.Generator] | None, longest: int) -> Iterator[Moment]:
