@@ -357,7 +357,7 @@ def test_what_cannot_be_exported_says_why(config: Config, train: Train, tmp_path
     (outcome.directory / "policy.safetensors").unlink()
     with pytest.raises(UserError, match="saved no networks"):
         export(outcome.directory)
-    with pytest.raises(UserError, match="one run is exported at a time") as refusal:
+    with pytest.raises(UserError, match="One run is exported at a time") as refusal:
         COMMANDS["export"]([str(tmp_path)])
     assert refusal.value.choices == ("run0",)
 

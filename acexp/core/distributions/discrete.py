@@ -1,0 +1,188 @@
+"""Actions that are chosen: one of several, several of several, or on and off."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+from acexp.core.distributions.base import torch_dtype
+
+
+def gumbel(slots: tuple[int, ...], size: int, generator: torch.Generator) -> Tensor:
+    """Standard Gumbel noise, `[*slots, size]`: `argmax(logits + gumbel)` is a draw from the softmax."""
+    exponential = torch.empty(*slots, size, device=generator.device).exponential_(generator=generator)
+    return exponential.log_().neg_()
+
+
+def categorical_entropy(logits: Tensor) -> Tensor:
+    """`-sum p log p` of softmax(logits): `[..., n]` -> `[...]`."""
+    log_p = F.log_softmax(logits, dim=-1)
+    return -(log_p.exp() * log_p).sum(-1)
+
+
+def categorical_log_prob(logits: Tensor, actions: Tensor) -> Tensor:
+    """`log softmax(logits)[action]`, never the log of a softmax, which underflows: `[..., n]`, `[...]` -> `[...]`."""
+    return F.log_softmax(logits, dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def categorical_gradient(logits: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+    """With p = softmax(logits) and entropy H, `[..., n]`, `[...]` x 3 -> `[..., n]`.
+
+    `d log p_a / d logits = onehot(a) - p` and `dH / d logits = -p (log p + H)`.
+    """
+    log_p = F.log_softmax(logits, dim=-1)
+    p = log_p.exp()
+    entropy = -(p * log_p).sum(-1, keepdim=True)
+    by_log_prob, by_entropy = by_log_prob.unsqueeze(-1), by_entropy.unsqueeze(-1)
+    gradient = p.mul_((log_p + entropy).mul_(by_entropy).add_(by_log_prob)).neg_()
+    return gradient.scatter_add_(-1, actions.unsqueeze(-1), by_log_prob)
+
+
+class Categorical:
+    """Discrete actions: the softmax of `n` logits."""
+
+    noise_shape: tuple[int, ...]
+    action_shape: tuple[int, ...]
+    action_dtype = torch.int64
+
+    def __init__(self, space: spaces.Discrete) -> None:
+        self.n_parameters = self.n_outputs = int(space.n)
+        self.noise_shape, self.action_shape = (self.n_outputs,), ()
+        self._start = int(space.start)
+
+    def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return gumbel(slots, self.n_outputs, generator)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        return (parameters + noise).argmax(-1)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return parameters.argmax(-1)
+
+    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+        return categorical_log_prob(parameters, actions)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        return categorical_entropy(parameters)
+
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        return categorical_gradient(parameters, actions, by_log_prob, by_entropy)
+
+    def standard_deviation(self, parameters: Tensor) -> Tensor | None:
+        return None
+
+    def readable(self, parameters: Tensor) -> dict[str, Tensor]:
+        return {"probabilities": parameters.softmax(-1)}
+
+    def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
+        return actions + self._start if self._start else actions
+
+    def translate(self, actions: Tensor) -> Tensor:
+        return actions + self._start
+
+
+class MultiCategorical:
+    """MultiDiscrete actions: a product of independent categoricals, whose logits stand side by side."""
+
+    noise_shape: tuple[int, ...]
+    action_shape: tuple[int, ...]
+    action_dtype = torch.int64
+
+    def __init__(self, space: spaces.MultiDiscrete) -> None:
+        self._sizes = [int(n) for n in space.nvec.reshape(-1)]
+        self._start = np.asarray(space.start).reshape(-1)
+        self._space_shape = space.shape
+        self._dtype = space.dtype
+        self.n_parameters = self.n_outputs = sum(self._sizes)
+        self.noise_shape = (self.n_outputs,)
+        self.action_shape = (len(self._sizes),)
+
+    def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return gumbel(slots, self.n_outputs, generator)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        return self.mode(parameters + noise)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return torch.stack([part.argmax(-1) for part in torch.split(parameters, self._sizes, -1)], -1)
+
+    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+        parts = zip(torch.split(parameters, self._sizes, -1), actions.unbind(-1), strict=True)
+        return torch.stack([categorical_log_prob(logits, action) for logits, action in parts], -1).sum(-1)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        return torch.stack([categorical_entropy(part) for part in torch.split(parameters, self._sizes, -1)], -1).sum(-1)
+
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        parts = zip(torch.split(parameters, self._sizes, -1), actions.unbind(-1), strict=True)
+        return torch.cat([categorical_gradient(*part, by_log_prob, by_entropy) for part in parts], -1)
+
+    def standard_deviation(self, parameters: Tensor) -> Tensor | None:
+        return None
+
+    def readable(self, parameters: Tensor) -> dict[str, Tensor]:
+        return {"probabilities": torch.cat([part.softmax(-1) for part in torch.split(parameters, self._sizes, -1)], -1)}
+
+    def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
+        return (actions + self._start).reshape(len(actions), *self._space_shape).astype(self._dtype)
+
+    def translate(self, actions: Tensor) -> Tensor:
+        return (actions + torch.tensor(self._start)).reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
+
+
+class Bernoulli:
+    """MultiBinary actions: a product of independent coins, one logit each."""
+
+    noise_shape: tuple[int, ...]
+    action_shape: tuple[int, ...]
+    action_dtype = torch.float32
+
+    def __init__(self, space: spaces.MultiBinary) -> None:
+        self._space_shape = space.shape
+        self._dtype = space.dtype
+        self.n_parameters = self.n_outputs = math.prod(space.shape)
+        self.noise_shape = self.action_shape = (self.n_outputs,)
+
+    def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Standard logistic noise, the difference of two Gumbels."""
+        uniform = torch.rand(*slots, self.n_outputs, generator=generator, device=generator.device)
+        return torch.logit(uniform, eps=1e-7)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        return (parameters + noise > 0).to(self.action_dtype)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return (parameters > 0).to(self.action_dtype)
+
+    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+        """`a log p + (1 - a) log(1 - p)`, with p = sigmoid(logit), summed over the coins."""
+        return -F.binary_cross_entropy_with_logits(parameters, actions, reduction="none").sum(-1)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        """`softplus(l) - l sigmoid(l)` for each coin, which is `-p log p - (1-p) log(1-p)`."""
+        return (F.softplus(parameters) - parameters * torch.sigmoid(parameters)).sum(-1)
+
+    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+        """With p = sigmoid(logit): `d log prob / d logit = a - p`, `dH / d logit = -logit p (1 - p)`."""
+        p = torch.sigmoid(parameters)
+        by_logit = (actions - p) * by_log_prob.unsqueeze(-1)
+        return by_logit - parameters * p * (1.0 - p) * by_entropy.unsqueeze(-1)
+
+    def standard_deviation(self, parameters: Tensor) -> Tensor | None:
+        return None
+
+    def readable(self, parameters: Tensor) -> dict[str, Tensor]:
+        return {"probabilities": parameters.sigmoid()}
+
+    def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
+        return actions.reshape(len(actions), *self._space_shape).astype(self._dtype)
+
+    def translate(self, actions: Tensor) -> Tensor:
+        return actions.reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
