@@ -4,7 +4,9 @@ ARGS ?= env=halfcheetah arch=shared
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: train test soak rliable check bench install install-dev clean
+STUDIES ?= cliffwalking
+
+.PHONY: train test soak learn results rliable check bench install install-dev clean
 
 train: $(VENV)/installed
 	$(VENV)/bin/python -m acexp $(ARGS)
@@ -14,6 +16,14 @@ test: $(VENV)/installed-dev
 
 soak: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m soak
+
+learn: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest -m floor
+
+# `make results` repeats CliffWalking's; `make results STUDIES="halfcheetah-preset lunarlander"` any others.
+results: $(VENV)/installed-dev
+	$(VENV)/bin/python studies/run.py $(STUDIES)
+	$(VENV)/bin/python studies/page.py
 
 # In an environment of its own: rliable is needed for nothing else, and breaks with pandas 3.
 rliable:

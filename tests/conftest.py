@@ -63,14 +63,16 @@ def train(tmp_path: Path) -> Callable[..., list[Outcome]]:
 def acexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `python -m acexp` as a user would, in an empty folder with an empty home."""
 
-    def run(*arguments: str, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, cwd: Path = tmp_path, timeout: float = 300, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "acexp", *arguments],
             cwd=cwd,
             env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY), **environment},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout,
             check=False,
         )
 

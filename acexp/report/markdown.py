@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from acexp.report.study import Study
-from acexp.report.table import Table, text
+from acexp.report.table import Table, Value, text
 from acexp.report.tables import commands, standing, tables
 
 IN_MARKDOWN = ("results", "pooled", "comparisons", "effects", "interactions", "gradients", "left_out", "versions")
@@ -20,9 +22,14 @@ def markdown(study: Study) -> str:
 
 
 def _section(table: Table) -> str:
-    lines = [table.columns, ["---"] * len(table.columns), *([_escaped(text(v)) for v in row] for row in table.rows)]
-    grid = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return "\n\n".join(part for part in (f"## {table.title}", table.note, grid) if part)
+    parts = (f"## {table.title}", table.note, grid(table.columns, table.rows))
+    return "\n\n".join(part for part in parts if part)
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *([_escaped(text(value)) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escaped(cell: str) -> str:

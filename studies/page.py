@@ -1,0 +1,146 @@
+"""Writes the measured parts of docs/results.md, and its pictures, from studies/data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from questions import STUDIES, TITLES, Study
+
+from acexp.config.application import compose
+from acexp.core.inference import Interval
+from acexp.report.cells import name_of
+from acexp.report.markdown import grid
+from acexp.report.numbers import number
+from acexp.report.scores import Estimate
+from acexp.report.table import Value
+from acexp.report.traces import colour_of, dash_of
+
+DATA = Path(__file__).with_name("data")
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE = DOCS / "results.md"
+PICTURES = DOCS / "results"
+SECTION = re.compile(r"(<!-- measured: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+LOWEST_SHOWN = {"cliffwalking": -200.0, "lunarlander": -400.0}
+"""Where a random policy's falls would flatten everything else."""
+
+# From rl-baselines3-zoo's benchmark page (one run each), SLM-Lab v3 (4 runs), tianshou's MuJoCo benchmark (v3, 10
+# runs) and, for Pong, Schulman et al. (2017).
+PUBLISHED = {
+    "cliffwalking": ("none found", "-13 is the optimum"),
+    "lunarlander": ("156 (200k, 1 run), 27 (300k, 4 runs)", "242 at 1M"),
+    "halfcheetah": ("3,041 (1M, 1 run), 1,830 (1M, 10 runs)", "5,784 at 1M"),
+    "pong": ("17.3 and 19.7 (10M)", "21.0 at 10M"),
+}
+"""A2C, PPO."""
+
+
+def load(study: Study, table: str) -> pd.DataFrame:
+    """One of the tables that a study left."""
+    return pd.read_csv(DATA / study.name / f"{table}.csv", keep_default_na=False, na_values=[""])
+
+
+def estimate(row: pd.Series, column: str) -> Value:
+    """A number and its interval, where there is one."""
+    value, low, high = (row[name] for name in (column, f"{column} low", f"{column} high"))
+    if pd.isna(value):
+        return None
+    return Estimate(value, None if pd.isna(low) else Interval(low, high))
+
+
+def results(study: Study) -> str:
+    """What every cell reached."""
+    found = load(study, "results")
+    columns = ("mean", "median", "IQM", "area under the curve")
+    rows = [
+        [row["experiment"], row["n"], *(estimate(row, column) for column in columns)] for _, row in found.iterrows()
+    ]
+    return grid(("experiment", "n", *columns), rows)
+
+
+def comparisons(study: Study) -> str:
+    """How far the cells are from their baselines."""
+    rows: list[list[Value]] = []
+    for _, row in load(study, "comparisons").iterrows():
+        numbers = [float(row["P(better)"]), float(row["p corrected"])]
+        needed = None if pd.isna(row["seeds needed"]) else int(row["seeds needed"])
+        rows.append([row["experiment"], row["baseline"], estimate(row, "difference of means"), *numbers, needed])
+    return grid(("experiment", "against", "difference", "P(better)", "p, corrected", "seeds needed"), rows)
+
+
+def summary() -> str:
+    """Each preset as it is, beside what was published."""
+    rows: list[list[Value]] = []
+    for study in with_data("preset"):
+        preset = compose([f"experiment={study.environment}"])
+        runs = load(study, "runs")
+        levels = {f: level for f, level in (("arch", preset.arch.name), ("optim", preset.optim.name)) if f in runs}
+        for factor, level in levels.items():
+            runs = runs[runs[factor] == level]
+        found = load(study, "results").set_index("experiment")
+        lowest, highest = (number(x) for x in (runs["score"].min(), runs["score"].max()))
+        a2c, ppo = PUBLISHED[study.environment]
+        mean = estimate(found.loc[name_of(levels)], "mean")
+        seeds = f"{len(runs)} seeds, {lowest} to {highest}"
+        rows.append([TITLES[study.environment], preset.total_steps, mean, seeds, a2c, ppo])
+    return grid(("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "PPO"), rows)
+
+
+def curves(question: str, studies: Sequence[Study]) -> str:
+    """A picture with a panel for each environment; returns its place."""
+    width = max(4.2 * len(studies), 5.0)
+    figure, panels = plt.subplots(1, len(studies), figsize=(width, 3.6), layout="constrained", squeeze=False)
+    for axis, study in zip(panels[0], studies, strict=True):
+        data = load(study, "curves")
+        tag = data.columns[3]
+        for i, (name, cell) in enumerate(data.groupby("experiment", sort=False)):
+            steps, colour = cell["step"] / 1e3, colour_of(i)
+            axis.plot(steps, cell[tag], color=colour, linestyle=LINES[dash_of(i)], linewidth=1.3, label=name)
+            axis.fill_between(steps, cell[f"{tag} low"], cell[f"{tag} high"], color=colour, alpha=0.12, linewidth=0)
+        axis.set_title(TITLES[study.environment])
+        axis.set_xlabel("thousand env steps")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=6)
+        axis.set_ylim(bottom=LOWEST_SHOWN.get(study.environment))
+    panels[0][0].set_ylabel("return of training episodes")
+    PICTURES.mkdir(exist_ok=True)
+    path = PICTURES / f"{question}.svg"
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    return path.relative_to(DOCS).as_posix()
+
+
+def with_data(question: str) -> list[Study]:
+    """The studies of a question that were run."""
+    return [s for s in STUDIES.values() if s.question == question and (DATA / s.name / "results.csv").exists()]
+
+
+def section(name: str) -> str:
+    """What stands in a section: a study's name, a question's for its picture, or `summary`."""
+    if name == "summary":
+        return summary()
+    if name in STUDIES:
+        study = STUDIES[name]
+        commands = "\n".join(f"    {command}" for command in study.commands)
+        parts = [commands]
+        if study in with_data(study.question):
+            parts += [results(study), comparisons(study)]
+        return "\n\n".join(parts)
+    found = with_data(name)
+    return f"![learning curves]({curves(name, found)})" if found else ""
+
+
+def main() -> None:
+    """Fill every section of the page."""
+    mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 8})
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(SECTION.sub(lambda m: f"{m[1]}\n{section(m[2])}\n\n{m[3]}", page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What is asked, and the commands that answer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEEDS = "seed='range(10)'"
+
+BUDGETS = {"cliffwalking": 100_000, "lunarlander": 1_000_000, "halfcheetah": 500_000}
+"""Env steps of a run in the ablations."""
+
+TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfcheetah": "HalfCheetah", "pong": "Pong"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Some sweeps into one directory, and what their runs are compared with.
+
+    Attributes:
+        environment: a preset's name.
+        question: a word for it.
+        sweeps: overrides, a command each.
+        baselines: levels that the others are compared with, each in a report of its own.
+        deterministic: how the final policies are evaluated.
+    """
+
+    environment: str
+    question: str
+    sweeps: tuple[str, ...]
+    baselines: tuple[str, ...] = ()
+    deterministic: bool = True
+
+    @property
+    def name(self) -> str:
+        """Of its directory."""
+        return f"{self.environment}-{self.question}"
+
+    @property
+    def commands(self) -> list[str]:
+        """What trains, evaluates and compares the runs."""
+        here = f"outputs/sweeps/{self.name}"
+        trained = [f"acexp -m experiment={self.environment} {sweep} name={self.name}" for sweep in self.sweeps]
+        evaluated = f"acexp eval {here}" + ("" if self.deterministic else " --stochastic")
+        compared = [
+            f"acexp report {here}" + (f" --baseline {baseline}" if baseline else "") + f" --out {out}"
+            for baseline, out in self.reports.items()
+        ]
+        return [*trained, evaluated, *compared]
+
+    @property
+    def reports(self) -> dict[str | None, str]:
+        """A folder for each baseline."""
+        return {baseline: f"outputs/reports/{self.name}/{baseline}" for baseline in self.baselines} or {
+            None: f"outputs/reports/{self.name}"
+        }
+
+
+def _ablations(environment: str, total_steps: int) -> list[Study]:
+    budget = f"total_steps={total_steps} {SEEDS}"
+    # One-hot observations are never changed, and HalfCheetah's have no bounds.
+    normalizers = {"cliffwalking": "none", "lunarlander": "none,bounds,running", "halfcheetah": "none,running"}
+    observed = f"normalizer={normalizers[environment]}"
+    return [
+        Study(
+            environment,
+            "networks",
+            (
+                f"arch=separate,shared optim=single,dual {budget}",
+                f"arch=shared optim=dual optim.trunk=actor,critic {budget}",
+            ),
+            ("arch=separate", "optim=single"),
+        ),
+        Study(
+            environment,
+            "normalizers",
+            (f"{observed} reward_normalizer=none,return_std {budget}",),
+            ("reward_normalizer=none",) + (("normalizer=none",) if "," in observed else ()),
+        ),
+        Study(
+            environment,
+            "clipping",
+            (f"clip=none {budget}", f"clip.max_norm=0.1,0.5,1,5 clip.scope=optimizer,module {budget}"),
+            ("clip=none", "clip.scope=optimizer"),
+        ),
+    ]
+
+
+_LAYOUTS = f"arch=separate,shared optim=single,dual {SEEDS}"
+
+STUDIES = {
+    study.name: study
+    for study in (
+        *(
+            Study(name, "preset", (f"arch=separate,shared optim=single,dual {SEEDS}",), ("arch=separate",))
+            for name in BUDGETS
+        ),
+        Study("pong", "preset", ("seed=0,1",), deterministic=False),
+        *(study for environment, total_steps in BUDGETS.items() for study in _ablations(environment, total_steps)),
+    )
+}
+"""By name."""

@@ -1,0 +1,61 @@
+"""Trains, evaluates and compares the runs of studies, and keeps what the page shows: `run.py NAME ...`.
+
+A name is a study's (`halfcheetah-clipping`), an environment's or a question's. Runs that are done already stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+from questions import STUDIES, Study
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(__file__).with_name("data")
+KEPT = ("results", "comparisons", "runs", "curves", "gradients")
+LEFT_OUT = ["directory", "steps/s"]
+"""Columns that say nothing about what was learned."""
+
+
+def run(study: Study) -> None:
+    """All of a study's commands, from the repository's folder. A run that fails is in the report; the rest goes on."""
+    for command in study.commands:
+        sys.stdout.write(f"$ {command}\n")
+        sys.stdout.flush()
+        subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=ROOT, check=False)
+
+
+def keep(study: Study) -> None:
+    """Copy the report's tables, small enough for the repository."""
+    reports = [ROOT / place / "report" for place in study.reports.values()]
+    target = DATA / study.name
+    target.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        # Reports of the same runs differ in their comparisons alone.
+        sources = [report / f"{name}.csv" for report in (reports if name == "comparisons" else reports[:1])]
+        tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sources if path.exists()]
+        if tables:
+            kept = pd.concat(tables).drop(columns=LEFT_OUT, errors="ignore")
+            kept.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+
+
+def main() -> None:
+    """Run what is named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+")
+    names = parser.parse_args().names
+    for name in names:
+        chosen = [s for s in STUDIES.values() if name in (s.name, s.environment, s.question)]
+        if not chosen:
+            parser.error(f"there is no study {name!r}: {', '.join(STUDIES)}")
+        for study in chosen:
+            run(study)
+            keep(study)
+
+
+if __name__ == "__main__":
+    main()
