@@ -10,6 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 from questions import STUDIES, TITLES, Study
+from run import DATA, read
 
 from acexp.config.application import compose
 from acexp.core.inference import Interval
@@ -20,11 +21,10 @@ from acexp.report.scores import Estimate
 from acexp.report.table import Value
 from acexp.report.traces import colour_of, dash_of
 
-DATA = Path(__file__).with_name("data")
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = DOCS / "results.md"
 PICTURES = DOCS / "results"
-SECTION = re.compile(r"(<!-- measured: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SECTION = re.compile(r"(<!-- measured: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 LOWEST_SHOWN = {"cliffwalking": -200.0, "lunarlander": -400.0}
 """Where a random policy's falls would flatten everything else."""
@@ -42,7 +42,7 @@ PUBLISHED = {
 
 def load(study: Study, table: str) -> pd.DataFrame:
     """One of the tables that a study left."""
-    return pd.read_csv(DATA / study.name / f"{table}.csv", keep_default_na=False, na_values=[""])
+    return read(DATA / study.name / f"{table}.csv")
 
 
 def estimate(row: pd.Series, column: str) -> Value:
@@ -69,8 +69,9 @@ def comparisons(study: Study) -> str:
     for _, row in load(study, "comparisons").iterrows():
         numbers = [float(row["P(better)"]), float(row["p corrected"])]
         needed = None if pd.isna(row["seeds needed"]) else int(row["seeds needed"])
-        rows.append([row["experiment"], row["baseline"], estimate(row, "difference of means"), *numbers, needed])
-    return grid(("experiment", "against", "difference", "P(better)", "p, corrected", "seeds needed"), rows)
+        compared = (row["experiment"], row["baseline"], row["of"])
+        rows.append([*compared, estimate(row, "difference of means"), *numbers, needed])
+    return grid(("experiment", "against", "of", "difference", "P(better)", "p, corrected", "seeds needed"), rows)
 
 
 def summary() -> str:
@@ -129,7 +130,7 @@ def section(name: str) -> str:
         commands = "\n".join(f"    {command}" for command in study.commands)
         parts = [commands]
         if study in with_data(study.question):
-            parts += [results(study), comparisons(study)]
+            parts += [results(study), *([comparisons(study)] if study.baselines else [])]
         return "\n\n".join(parts)
     found = with_data(name)
     return f"![learning curves]({curves(name, found)})" if found else ""
@@ -139,7 +140,7 @@ def main() -> None:
     """Fill every section of the page."""
     mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 8})
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(SECTION.sub(lambda m: f"{m[1]}\n{section(m[2])}\n\n{m[3]}", page), encoding="utf-8")
+    PAGE.write_text(SECTION.sub(lambda m: f"{m[1]}\n{section(m[2])}\n\n{m[4]}", page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ SEEDS = "seed='range(10)'"
 BUDGETS = {"cliffwalking": 100_000, "lunarlander": 1_000_000, "halfcheetah": 500_000}
 """Env steps of a run in the ablations."""
 
+_LAYOUTS = "arch=separate,shared optim=single,dual"
+
 TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfcheetah": "HalfCheetah", "pong": "Pong"}
 
 
@@ -42,17 +44,19 @@ class Study:
         trained = [f"acexp -m experiment={self.environment} {sweep} name={self.name}" for sweep in self.sweeps]
         evaluated = f"acexp eval {here}" + ("" if self.deterministic else " --stochastic")
         compared = [
-            f"acexp report {here}" + (f" --baseline {baseline}" if baseline else "") + f" --out {out}"
-            for baseline, out in self.reports.items()
+            f"acexp report {here} {options} --out {out}".replace("  ", " ") for options, out in self.reports.items()
         ]
         return [*trained, evaluated, *compared]
 
     @property
-    def reports(self) -> dict[str | None, str]:
-        """A folder for each baseline."""
-        return {baseline: f"outputs/reports/{self.name}/{baseline}" for baseline in self.baselines} or {
-            None: f"outputs/reports/{self.name}"
-        }
+    def reports(self) -> dict[str, str]:
+        """Options and folder of each."""
+        place = f"outputs/reports/{self.name}"
+        by_score = {f"--baseline {baseline}": f"{place}/{baseline}" for baseline in self.baselines} or {"": place}
+        if self.environment != "cliffwalking":
+            return by_score
+        # Most runs end at its optimum; it takes the return over training to tell them apart.
+        return by_score | {f"{options} --metric area": f"{out},area" for options, out in by_score.items()}
 
 
 def _ablations(environment: str, total_steps: int) -> list[Study]:
@@ -65,7 +69,7 @@ def _ablations(environment: str, total_steps: int) -> list[Study]:
             environment,
             "networks",
             (
-                f"arch=separate,shared optim=single,dual {budget}",
+                f"{_LAYOUTS} {budget}",
                 f"arch=shared optim=dual optim.trunk=actor,critic {budget}",
             ),
             ("arch=separate", "optim=single"),
@@ -85,15 +89,10 @@ def _ablations(environment: str, total_steps: int) -> list[Study]:
     ]
 
 
-_LAYOUTS = f"arch=separate,shared optim=single,dual {SEEDS}"
-
 STUDIES = {
     study.name: study
     for study in (
-        *(
-            Study(name, "preset", (f"arch=separate,shared optim=single,dual {SEEDS}",), ("arch=separate",))
-            for name in BUDGETS
-        ),
+        *(Study(name, "preset", (f"{_LAYOUTS} {SEEDS}",), ("arch=separate", "optim=single")) for name in BUDGETS),
         Study("pong", "preset", ("seed=0,1",), deterministic=False),
         *(study for environment, total_steps in BUDGETS.items() for study in _ablations(environment, total_steps)),
     )

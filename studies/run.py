@@ -30,17 +30,23 @@ def run(study: Study) -> None:
 
 
 def keep(study: Study) -> None:
-    """Copy the report's tables, small enough for the repository."""
-    reports = [ROOT / place / "report" for place in study.reports.values()]
+    """Copy the reports' tables, small enough for the repository; those of the same runs differ in comparisons alone."""
     target = DATA / study.name
     target.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
-        # Reports of the same runs differ in their comparisons alone.
-        sources = [report / f"{name}.csv" for report in (reports if name == "comparisons" else reports[:1])]
-        tables = [pd.read_csv(path, keep_default_na=False, na_values=[""]) for path in sources if path.exists()]
+        tables = [
+            read(path).drop(columns=LEFT_OUT, errors="ignore").assign(of="area" if "area" in options else "score")
+            for options, place in study.reports.items()
+            if (path := ROOT / place / "report" / f"{name}.csv").exists()
+        ]
         if tables:
-            kept = pd.concat(tables).drop(columns=LEFT_OUT, errors="ignore")
+            kept = pd.concat(tables) if name == "comparisons" else tables[0].drop(columns="of")
             kept.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A table, whose words (`none`) stay words."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def main() -> None:

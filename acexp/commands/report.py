@@ -18,7 +18,9 @@ def report(arguments: list[str]) -> int:
     parser.add_argument("directory", type=Path, help="a sweep's directory, a run's, or one with several of them")
     parser.add_argument("--baseline", metavar="FACTOR=LEVEL,...", help="what to compare with: arch=shared")
     parser.add_argument(
-        "--metric", help="evaluation, training (the last 100 episodes), or a tag; by default evaluation if all have one"
+        "--metric",
+        help="evaluation, training (the last 100 episodes), area (the mean return over training), or a tag; "
+        "by default evaluation if all have one",
     )
     parser.add_argument("--threshold", type=_finite, help="the return that counts as having learned")
     parser.add_argument("--out", type=Path, help="where to write it (the directory itself)")

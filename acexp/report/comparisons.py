@@ -76,6 +76,8 @@ class Comparison:
             distance = f"{number(abs(self.difference.value))} [{number(low)}, {number(high)}]"
             probability = self.probability if is_above else 1.0 - self.probability
             return f"{where}, {winner} {self.verb} {loser} by {distance}, P = {probability:.2f}, n = {self.n}."
+        if interval.low == interval.high == 0:
+            return f"{where}, {one} and {other} reach the same with each of {self.n} seeds."
         inside = f"{number(self.difference.value)} [{number(interval.low)}, {number(interval.high)}]"
         told = f"{where}, too few seeds to tell {one} from {other}: difference {inside}"
         told += f", P = {self.probability:.2f}, n = {self.n}"

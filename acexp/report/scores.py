@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from acexp.report.records import Floats, Record, last_value
 SEED = 0
 """Of every resampling: the same runs give the same report."""
 
-EVALUATION, TRAINING = "evaluation", "training"
+EVALUATION, TRAINING, AREA = "evaluation", "training", "area"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Metric:
         return {seed: score for seed, score in found.items() if score is not None and math.isfinite(score)}
 
 
-def metric(name: str | None, grid: Grid) -> Metric:
-    """The metric that was asked for: `evaluation`, `training`, or a tag, of which its last value counts.
+def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Metric:
+    """The metric that was asked for: `evaluation`, `training`, `area`, or a tag, of which its last value counts.
 
     Without a name: the final evaluation if every run has one, else the last training episodes. Raises UserError for a
     name that no run knows.
@@ -72,12 +73,26 @@ def metric(name: str | None, grid: Grid) -> Metric:
             f"mean return of the final policy's evaluation ({told or 'no run has been evaluated'})",
             lambda record: record.evaluated.mean if record.evaluated else None,
         )
+    if name == AREA:
+        areas = _areas(grid, over_training)
+        return Metric("mean return over training", lambda record: areas.get(record.directory))
     known = tuple(dict.fromkeys(tag for cell in grid for record in cell.records for tag in record.series))
     if name not in known:
         raise UserError(
-            "No run has such a metric.", key="--metric", value=name, choices=(EVALUATION, TRAINING, *sorted(known))
+            "No run has such a metric.",
+            key="--metric",
+            value=name,
+            choices=(EVALUATION, TRAINING, AREA, *sorted(known)),
         )
     return Metric(f"the last value of {name}", lambda record: last_value(record, name), verb="is above")
+
+
+def _areas(grid: Grid, over_training: Sequence[Curves]) -> dict[Path, float]:
+    found = {}
+    for cell, curve in zip(grid, over_training, strict=True):
+        by_seed = dict(zip(curve.seeds, curve.values, strict=True))
+        found.update({r.directory: float(by_seed[r.seed].mean()) for r in cell.done if r.seed in by_seed})
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class Question:
 
     Attributes:
         baseline: `arch=shared` or the like; None for the first cell.
-        metric: `evaluation`, `training` or a tag; None for the best that there is.
+        metric: `evaluation`, `training`, `area` or a tag; None for the best that there is.
         threshold: the return that counts as having learned; None for one from the curves.
     """
 
@@ -85,9 +85,9 @@ def study(directory: Path, question: Question) -> Study:
     runs = collect(directory)
     grid = divide(runs.records)
     chosen = baseline(question.baseline, grid)
-    scale = metric(question.metric, grid)
     tag = return_tag(grid)
     over_training = [curves(cell, tag) for cell in grid]
+    scale = metric(question.metric, grid, over_training)
     levels = thresholds(grid, over_training, question.threshold)
     scores = [
         score_cell(cell, scale, each, levels.get(cell.environment))

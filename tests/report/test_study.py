@@ -175,6 +175,21 @@ def test_a_tag_as_metric(tmp_path: Path) -> None:
     assert "charts/episode_return" in str(error.value)
 
 
+def test_the_area_as_metric(tmp_path: Path) -> None:
+    """Both end at the same return; one is there sooner."""
+    for seed in range(6):
+        fabricate(tmp_path / f"slow{seed}", 3.0, seed, curve=(0.0, 0.0, 0.0, 4.0 + seed))
+        fabricate(tmp_path / f"fast{seed}", 3.0, seed, curve=(0.0, 4.0, 4.0, 4.0 + seed), arch__name="shared")
+    told = study(tmp_path, Question()).comparisons[0].sentence
+    assert told == "On Toy-v0, arch=shared and arch=separate reach the same with each of 6 seeds."
+    found = study(tmp_path, Question(metric="area"))
+    assert found.scores[0].by_seed == {seed: 1.0 + seed / 4 for seed in range(6)}
+    assert (
+        found.comparisons[0].sentence
+        == "On Toy-v0, arch=shared beats arch=separate by 2.00 [2.00, 2.00], P = 1.00, n = 6."
+    )
+
+
 def test_what_does_not_count_is_listed(tmp_path: Path) -> None:
     fabricate(tmp_path / "done", 1.0, 0)
     fabricate(tmp_path / "failed", None, 1, status="failed", error="no space\nat all")
@@ -283,6 +298,14 @@ def test_seeds_without_a_partner_are_counted(tmp_path: Path) -> None:
     (found,) = study(tmp_path, Question()).comparisons
     assert (found.n, found.is_paired, found.n_left_out) == (3, True, 2)
     assert found.difference.value == 0.0
+    assert "reach the same with each of 3 seeds" in found.sentence
+
+
+def test_equal_means_of_different_runs(tmp_path: Path) -> None:
+    for seed in range(4):
+        fabricate(tmp_path / f"a{seed}", float(seed), seed)
+        fabricate(tmp_path / f"b{seed}", 3.0 - seed, seed, arch__name="shared")
+    (found,) = study(tmp_path, Question()).comparisons
     assert "the means are equal" in found.sentence
 
 
