@@ -64,14 +64,20 @@ def results(study: Study) -> str:
 
 
 def comparisons(study: Study) -> str:
-    """How far the cells are from their baselines."""
+    """How far the cells are from their baselines; those that are equal seed by seed are only counted."""
     rows: list[list[Value]] = []
+    n_equal = 0
     for _, row in load(study, "comparisons").iterrows():
+        if row["difference of means low"] == row["difference of means high"] == 0.0:
+            n_equal += 1
+            continue
         numbers = [float(row["P(better)"]), float(row["p corrected"])]
         needed = None if pd.isna(row["seeds needed"]) else int(row["seeds needed"])
         compared = (row["experiment"], row["baseline"], row["of"])
         rows.append([*compared, estimate(row, "difference of means"), *numbers, needed])
-    return grid(("experiment", "against", "of", "difference", "P(better)", "p, corrected", "seeds needed"), rows)
+    columns = ("experiment", "against", "of", "difference", "P(better)", "p, corrected", "seeds needed")
+    told = f"{n_equal} comparisons of scores are left out: the runs reach the same with each seed." if n_equal else ""
+    return "\n\n".join(part for part in (grid(columns, rows) if rows else "", told) if part)
 
 
 def summary() -> str:
