@@ -158,6 +158,10 @@ MISTAKES = {
     "range without -m": (["seed=range(3)"], ["add -m"]),
     "directory": (["hydra.run.dir=/proc/nowhere"], ["cannot be made"]),
     "in a sweep": (["-m", "seed=0,1", "clip.max_norm=0.1,abc"], ["is a number"]),
+    "nothing in a sweep": (
+        ["-m", "seed=range(0)"],
+        ["A sweep over no values has no runs", "command line: seed=range(0)"],
+    ),
     "choice in a sweep": (["-m", "arch=shared,seperate"], ["did you mean: separate"]),
     "inspect": (["inspect", "env=pongg"], ["did you mean: pong"]),
     "list": (["list", "archs"], ["did you mean: arch"]),

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from acexp.config.load import load_checked
 from acexp.config.messages import explain
 from acexp.config.schema import RunConfig
+from acexp.core.errors import UserError
 
 
 class SweepRun(NamedTuple):
@@ -53,6 +54,14 @@ class SweepComposer:
         given = list(self._sweep.hydra.overrides.task)
         try:
             parsed = self._parser.parse_overrides([*parameters, *given])
+            for override in parsed:
+                if override.is_sweep_override() and not list(override.sweep_iterator()):
+                    raise UserError(
+                        "A sweep over no values has no runs.",
+                        key=override.key_or_group,
+                        place=f"command line: {override.input_line}",
+                        remedy="name one value or more: range(3), or 0,1,2",
+                    )
             (jobs,) = BasicSweeper.split_arguments(parsed, None)
             return [self.run(overrides) for overrides in jobs]
         except HydraException as error:
