@@ -1,4 +1,4 @@
-"""Writes the measured part of docs/performance.md, and its pictures, from benchmarks/results."""
+"""Writes the measured parts of docs/performance.md and README.md, and their pictures, from benchmarks/results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import matplotlib.pyplot as plt
 from tables import Measurement, checkpoint_table, load, startup_table, table, throughput_tables
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE = DOCS / "performance.md"
 PICTURES = DOCS / "performance"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfcheetah": "HalfCheetah", "pong": "Pong"}
 PARTS = ("engine", "acting", "estimate", "update", "record")
 
@@ -124,12 +123,28 @@ def measured() -> str:
     )
 
 
-def main() -> None:
-    """Put what was measured between the page's marks."""
-    mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 9})
-    page = PAGE.read_text(encoding="utf-8")
+def in_short() -> str:
+    """The throughput of one run and of many, in Markdown."""
+    throughput = load("throughput")
+    cores = throughput["machine"]["cores"]
+    kinds = ("SB3, one run", "acexp, one run", f"SB3, {cores} processes", "acexp, 16 runs")
+    found = throughput["figures"].values()
+    rows = {kind: [f"{statistics.median(by[kind]['rates']):,.0f}" for by in found] for kind in kinds}
+    return table(f"env steps per second, {cores} cores", [TITLES[name] for name in throughput["figures"]], rows)
+
+
+def fill(path: Path, content: str) -> None:
+    """Put what was measured between a page's marks."""
+    page = path.read_text(encoding="utf-8")
     head, tail = page[: page.index(BEGIN) + len(BEGIN)], page[page.index(END) :]
-    PAGE.write_text(f"{head}\n\n{measured()}\n\n{tail}", encoding="utf-8")
+    path.write_text(f"{head}\n\n{content}\n\n{tail}", encoding="utf-8")
+
+
+def main() -> None:
+    """Fill both pages."""
+    mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 9})
+    fill(DOCS / "performance.md", measured())
+    fill(DOCS.parent / "README.md", in_short())
 
 
 if __name__ == "__main__":

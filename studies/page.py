@@ -1,4 +1,4 @@
-"""Writes the measured parts of docs/results.md, and its pictures, from studies/data."""
+"""Writes the measured parts of docs/results.md and README.md, and their pictures, from studies/data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from acexp.report.table import Value
 from acexp.report.traces import colour_of, dash_of
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE = DOCS / "results.md"
+PAGES = (DOCS / "results.md", DOCS.parent / "README.md")
 PICTURES = DOCS / "results"
 SECTION = re.compile(r"(<!-- measured: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
@@ -143,10 +143,11 @@ def section(name: str) -> str:
 
 
 def main() -> None:
-    """Fill every section of the page."""
+    """Fill every section of the pages."""
     mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 8})
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(SECTION.sub(lambda m: f"{m[1]}\n{section(m[2])}\n\n{m[4]}", page), encoding="utf-8")
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        path.write_text(SECTION.sub(lambda m: f"{m[1]}\n{section(m[2])}\n\n{m[4]}", page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The studies behind docs/results.md: their commands are valid, and the page says what their data say."""
+"""The studies behind docs/results.md: their commands are valid, and the pages say what their data say."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_every_run_of_every_study_has_a_config(
                 assert config(*chosen).name == study.name
 
 
-def test_the_page_says_what_the_data_say(studies: Callable[[str], ModuleType]) -> None:
+def test_the_pages_say_what_the_data_say(studies: Callable[[str], ModuleType]) -> None:
     page = studies("page")
-    text = (REPOSITORY / "docs/results.md").read_text(encoding="utf-8")
-    shown = {name: content.strip() for _, name, content, _ in page.SECTION.findall(text)}
     named = studies("questions").STUDIES
-    assert set(named) <= set(shown), "a study has no section"
-    for name, content in shown.items():
+    texts = [path.read_text(encoding="utf-8") for path in page.PAGES]
+    shown = [(name, content.strip()) for text in texts for _, name, content, _ in page.SECTION.findall(text)]
+    assert set(named) <= {name for name, _ in shown}, "a study has no section"
+    for name, content in shown:
         if name in named or name == "summary":
             assert content == page.section(name).strip(), name
