@@ -36,7 +36,7 @@ def test_a_preset_chooses_its_environment_and_gives_way_to_the_command_line(conf
     assert preset.total_steps == config(f"env={name}").total_steps
     overridden = config("arch.hidden_sizes=[8]", "clip=norm", "clip.max_norm=0.125", f"experiment={name}", "seed=3")
     assert overridden.clip.max_norm == 0.125
-    assert overridden.arch.hidden_sizes == (8,)
+    assert list(overridden.arch.hidden_sizes) == [8]
     assert overridden.seed == 3
 
 
