@@ -135,8 +135,9 @@ def section(name: str) -> str:
         study = STUDIES[name]
         commands = "\n".join(f"    {command}" for command in study.commands)
         parts = [commands]
-        if study in with_data(study.question):
-            parts += [results(study), *([comparisons(study)] if study.baselines else [])]
+        if study not in with_data(study.question):
+            return "\n\n".join((*parts, "Not measured yet."))
+        parts += [results(study), *([comparisons(study)] if study.baselines else [])]
         return "\n\n".join(parts)
     found = with_data(name)
     return f"![learning curves]({curves(name, found)})" if found else ""

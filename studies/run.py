@@ -17,16 +17,24 @@ from questions import STUDIES, Study
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).with_name("data")
 KEPT = ("results", "comparisons", "runs", "curves", "gradients")
+SOME_FAILED = 1
+"""The exit code of a sweep that has trained all that could be trained."""
 LEFT_OUT = ["directory", "steps/s"]
 """Columns that say nothing about what was learned."""
 
 
 def run(study: Study) -> None:
-    """All of a study's commands, from the repository's folder. A run that fails is in the report; the rest goes on."""
+    """All of a study's commands, from the repository's folder. What is stopped or refused ends it."""
     for command in study.commands:
         sys.stdout.write(f"$ {command}\n")
         sys.stdout.flush()
-        subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=ROOT, check=False)
+        process = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], cwd=ROOT)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            code = process.wait()  # Ctrl-C reached it as well, and it saves its runs
+        if code not in (0, SOME_FAILED):
+            sys.exit(code)
 
 
 def keep(study: Study) -> None:
