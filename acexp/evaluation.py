@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from acexp.checkpoint import POLICY
 from acexp.config import RunConfig, from_yaml
 from acexp.core.errors import UserError
 from acexp.core.estimators import Summary, summarize
+from acexp.files import write_json
 from acexp.metrics import Recorder, tags
 from acexp.play import Policy, play
 
@@ -115,7 +115,7 @@ def write(directory: Path, evaluation: Evaluation) -> None:
         "returns": list(evaluation.returns),
         "lengths": list(evaluation.lengths),
     }
-    run_directory.replace_file(directory / FILE, (json.dumps(content, indent=1) + "\n").encode())
+    write_json(directory / FILE, content)
 
 
 def policy_file(directory: Path) -> Path:

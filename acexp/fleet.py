@@ -20,13 +20,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from acexp import runner
 from acexp.config import RunConfig
 from acexp.config.schema import structure
 from acexp.core.cores import available_cores
 from acexp.core.errors import UserError
+from acexp.outcome import Outcome, record_failure
 from acexp.run_directory import Status
-from acexp.runner import Outcome
 from acexp.signals import STOPPING, stoppable
 from acexp.worker import STOP, Progress, train_population
 
@@ -250,7 +249,7 @@ class _Crew:
         else:
             death = f"its process ended without a word ({_cause(worker.process.exitcode)})"
             outcomes = {
-                member: runner.fail(
+                member: record_failure(
                     self._runs.configs[member],
                     directory,
                     str(self._runs.explain(member, worker.result)) if worker.result else death,

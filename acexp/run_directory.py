@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from acexp.core.errors import UserError
+from acexp.files import now, write_json
+from acexp.lock import is_held
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 STATUS = "status.json"
 SUMMARY = "summary.json"
-LOCK = ".lock"
 ERROR_LOG = "error.log"
 SWEEP = "sweep.json"
 RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "envpool", "hydra-core")
@@ -94,12 +92,12 @@ def begin(directory: Path, config: str, identity: str, torch_threads: int) -> No
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / CONFIG).write_text(config, encoding="utf-8")
-        _write_json(
+        write_json(
             directory / STATUS,
             {
                 "status": Status.RUNNING,
                 "identity": identity,
-                "started": _now(),
+                "started": now(),
                 "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
                 "torch_threads": torch_threads,
                 "versions": versions(),
@@ -120,17 +118,15 @@ def reopen(directory: Path, kind: str | None) -> None:
     before = read_status(directory)
     kept = {key: value for key, value in before.items() if key not in ("ended", "error")}
     # What was approximate once stays it.
-    resume = (
-        {} if kind is None else {"resumed": _now(), "resume": before.get("resume", kind) if kind == EXACT else kind}
-    )
-    _write_json(directory / STATUS, {**kept, "status": Status.RUNNING, **resume})
+    resume = {} if kind is None else {"resumed": now(), "resume": before.get("resume", kind) if kind == EXACT else kind}
+    write_json(directory / STATUS, {**kept, "status": Status.RUNNING, **resume})
 
 
 def note_changes(directory: Path, step: int, changes: Sequence[str]) -> None:
     """Note that the run goes on from an env step with another config than it was trained with."""
     before = read_status(directory)
     told = [*before.get("changes", ()), {"step": step, "changes": list(changes)}]
-    _write_json(directory / STATUS, {**before, "changes": told})
+    write_json(directory / STATUS, {**before, "changes": told})
 
 
 def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str]) -> None:
@@ -142,7 +138,7 @@ def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[s
     earlier = before.identities if before is not None and before.arguments == list(arguments) else []
     directory.mkdir(parents=True, exist_ok=True)
     runs = list(dict.fromkeys([*earlier, *identities]))
-    _write_json(directory / SWEEP, {"runs": runs, "arguments": list(arguments), "folder": str(Path.cwd())})
+    write_json(directory / SWEEP, {"runs": runs, "arguments": list(arguments), "folder": str(Path.cwd())})
 
 
 def unstarted(sweep: Sweep | None, begun: Sequence[Path]) -> int:
@@ -185,38 +181,6 @@ def state(directory: Path, status: Mapping[str, Any]) -> str:
     return KILLED if told == Status.RUNNING and not is_held(directory) else told
 
 
-@contextmanager
-def held(directory: Path) -> Iterator[None]:
-    """Keep every other process from writing the run. The lock goes with the process, however it ends."""
-    path = directory / LOCK
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise UserError(
-                f"Another process writes this run: {file.read().strip() or 'it did not say who it is'}.",
-                value=str(directory),
-                remedy="wait for it, or stop it",
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}, since {_now()}\n")
-        file.flush()
-        yield
-
-
-def is_held(directory: Path) -> bool:
-    """Whether a process writes the run at the moment."""
-    try:
-        with (directory / LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 def runs_in(directory: Path) -> list[Path]:
     """The run directories here: this one, or those of a sweep; raises UserError where there is none."""
     found = [directory] if is_claimed(directory) else runs_below(directory)
@@ -241,14 +205,6 @@ def require_one_run(directory: Path, problem: str) -> None:
         )
 
 
-def unwritable(what: str, error: OSError, place: Path, remedy: str = "free some space") -> UserError:
-    """What to tell somebody whose disk is full, or not theirs to write."""
-    return UserError(f"{what} cannot be written: {error.strerror or error}.", value=str(place), remedy=remedy)
-
-
-ELSEWHERE = "free some space, or choose another place: --out"
-
-
 def runs_below(directory: Path) -> list[Path]:
     """The directories of a sweep's runs that have begun."""
     return sorted(path.parent for path in directory.glob(f"*/{STATUS}"))
@@ -258,40 +214,13 @@ def finish(
     directory: Path, status: Status, results: Mapping[str, Any], timings: Mapping[str, float], error: str | None
 ) -> None:
     """Write what the run came to: summary and status."""
-    _write_json(directory / SUMMARY, {"status": status, **results, **timings})
+    write_json(directory / SUMMARY, {"status": status, **results, **timings})
     end(directory, status, {"steps": results["steps"], **timings, **({"error": error} if error else {})})
 
 
 def end(directory: Path, status: Status, details: Mapping[str, Any]) -> None:
     """Bring the status up to date, with what else is to be said about the end."""
-    _write_json(directory / STATUS, {**read_status(directory), "status": status, "ended": _now(), **details})
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    replace_file(path, (json.dumps(dict(value), indent=2) + "\n").encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one piece or not at all: a full disk must not empty what was there."""
-    replace_files({path: content})
-
-
-def replace_files(contents: Mapping[Path, bytes]) -> None:
-    """The same for files that belong together: what could fail is over before the first is replaced."""
-    temporaries = {path.with_name(f"{path.name}.tmp"): path for path in contents}
-    try:
-        for temporary, path in temporaries.items():
-            temporary.write_bytes(contents[path])
-        for temporary, path in temporaries.items():
-            temporary.replace(path)
-    except OSError:
-        for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(directory / STATUS, {**read_status(directory), "status": status, "ended": now(), **details})
 
 
 def versions() -> dict[str, str]:

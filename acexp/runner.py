@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,37 +19,12 @@ from acexp.core.errors import UserError
 from acexp.core.memory import keep_large_blocks
 from acexp.evaluation import PeriodicEvaluation
 from acexp.keeper import Keeper
+from acexp.lock import held
 from acexp.metrics import AllDiverged, Display, Experiment, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
+from acexp.outcome import Outcome, in_words, record_failure, write_traceback
 from acexp.population import Population
 from acexp.run_directory import Status
 from acexp.signals import stoppable
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        directory: the run's.
-        status: see Status.
-        steps: env steps trained.
-        steps_per_second: of the run's whole population.
-        seconds: spent training.
-        mean_return: of the last 100 episodes; None if none has ended.
-        resume: `exact` or `approximate` for a run that went on from a checkpoint, else None.
-        error: what went wrong, in a line or a few.
-        signal: the number of the signal that ended it; None if none did.
-    """
-
-    directory: Path
-    status: Status
-    steps: int = 0
-    steps_per_second: float = 0.0
-    seconds: float = 0.0
-    mean_return: float | None = None
-    resume: str | None = None
-    error: str | None = None
-    signal: int | None = None
 
 
 def run(
@@ -85,7 +59,7 @@ def run(
         taken_up = None
         if resume:
             for directory in directories:
-                stack.enter_context(run_directory.held(directory))
+                stack.enter_context(held(directory))
             taken_up = resumption.take_up(configs, directories, allow_changes=allow_changes)
         population = stack.enter_context(assemble(configs, taken_up.new_episodes_at if taken_up else 0))
         if taken_up is None:
@@ -115,7 +89,7 @@ def _begin(
     """Make the runs' directories, and keep others from writing them."""
     for config, name, directory in zip(configs, identities, directories, strict=True):
         run_directory.begin(directory, to_yaml(config), name, config.torch_threads or 1)
-        stack.enter_context(run_directory.held(directory))
+        stack.enter_context(held(directory))
 
 
 class _Ending(NamedTuple):
@@ -156,28 +130,13 @@ def _train(
         return _Ending(Status.FAILED, _unwritable(failure))
     except (Exception, SystemExit) as failure:
         # A component that calls sys.exit ends its run, and nothing else.
-        _write_traceback(directories)
-        return _Ending(Status.FAILED, _in_words(failure))
+        write_traceback(directories)
+        return _Ending(Status.FAILED, in_words(failure))
     return _Ending(Status.DONE)
-
-
-def _write_traceback(directories: Sequence[Path]) -> None:
-    for directory in directories:
-        (directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
-
-
-def _in_words(failure: BaseException) -> str:
-    return f"{type(failure).__name__}: {failure}"
 
 
 def _unwritable(failure: OSError) -> str:
     return f"the run's files cannot be written: {failure.strerror or failure}"
-
-
-def previous(directory: Path) -> Outcome:
-    """How a run that is over ended, as its directory tells."""
-    told = run_directory.read_status(directory)
-    return Outcome(directory, Status(told["status"]), steps=told.get("steps", 0), error=told.get("error"))
 
 
 def attempt(
@@ -195,22 +154,9 @@ def attempt(
     except UserError as error:
         return error
     except (Exception, SystemExit) as failure:
-        _write_traceback(directories)
-        reason = _in_words(failure)
-    return [fail(config, directory, reason) for config, directory in zip(configs, directories, strict=True)]
-
-
-def fail(config: RunConfig, directory: Path, reason: str) -> Outcome:
-    """Record, in its directory, why a run could not begin or did not end."""
-    if run_directory.is_held(directory):
-        return Outcome(directory, Status.FAILED, error=reason)  # another process's run: it is not ours to write
-    try:
-        if not run_directory.is_claimed(directory):
-            run_directory.begin(directory, to_yaml(config), identity(config), config.torch_threads or 1)
-        run_directory.end(directory, Status.FAILED, {"error": reason})
-    except (UserError, OSError) as worse:
-        reason = str(worse)
-    return Outcome(directory, Status.FAILED, error=reason)
+        write_traceback(directories)
+        reason = in_words(failure)
+    return [record_failure(config, directory, reason) for config, directory in zip(configs, directories, strict=True)]
 
 
 @contextmanager

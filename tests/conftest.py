@@ -21,8 +21,8 @@ from acexp.config import RunConfig
 from acexp.config.application import compose
 from acexp.core.types import UpdateStatistics
 from acexp.estimate import estimate
+from acexp.outcome import Outcome
 from acexp.population import Population
-from acexp.runner import Outcome
 from acexp.update import update
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -21,8 +21,8 @@ from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm, summarize
 from acexp.core.seeding import environment_seeds, streams
+from acexp.outcome import Outcome
 from acexp.play import play
-from acexp.runner import Outcome
 from tests.conftest import metrics
 from tests.test_resume import final, same
 

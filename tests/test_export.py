@@ -31,9 +31,9 @@ from acexp.core.observations import Leaf, leaves_of, pick
 from acexp.engines import EnvironmentConfig, as_code
 from acexp.engines.environment import make
 from acexp.export import Exported, export
+from acexp.files import replace_files
 from acexp.normalizers import NORMALIZERS, NormalizerConfig
-from acexp.run_directory import replace_files
-from acexp.runner import Outcome
+from acexp.outcome import Outcome
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]

@@ -16,8 +16,8 @@ from acexp.config.application import config_directory
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.optimizers import ALGORITHMS
+from acexp.outcome import Outcome
 from acexp.run_directory import Status
-from acexp.runner import Outcome
 from tests.conftest import metrics
 
 Config = Callable[..., RunConfig]

@@ -25,8 +25,8 @@ from acexp.core.distributions import Categorical
 from acexp.core.losses import Objective
 from acexp.core.types import Hyperparameters
 from acexp.metrics import Recorder, Silent
+from acexp.outcome import Outcome
 from acexp.run_directory import Status
-from acexp.runner import Outcome
 from tests.conftest import REPOSITORY, metrics
 
 Config = Callable[..., RunConfig]

@@ -12,8 +12,9 @@ import torch
 
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig
+from acexp.outcome import Outcome
 from acexp.run_directory import Status
-from acexp.runner import Outcome, run
+from acexp.runner import run
 from tests.conftest import REPOSITORY, advance, metrics, parameters, snapshot
 
 Config = Callable[..., RunConfig]

@@ -25,8 +25,8 @@ from acexp.architectures.separate import Separate
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
+from acexp.outcome import Outcome
 from acexp.run_directory import Status
-from acexp.runner import Outcome
 from tests.conftest import REPOSITORY, metrics
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]

@@ -21,7 +21,7 @@ from acexp.commands.sweep_view import label
 from acexp.config import RunConfig
 from acexp.config.schema import structure
 from acexp.fleet import Fleet
-from acexp.runner import Outcome
+from acexp.outcome import Outcome
 from tests.conftest import REPOSITORY, in_terminal, metrics, parameters
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]

@@ -24,8 +24,8 @@ from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.engines import EnvironmentConfig, rendering
 from acexp.engines.rendering import BACKENDS, obstacle
+from acexp.outcome import Outcome
 from acexp.play import Policy
-from acexp.runner import Outcome
 from acexp.video import film, gif
 from acexp.video.moment import Layout, Moment, enlarged, narrowed
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from tensorboard import program
 
-from acexp import run_directory
 from acexp.commands.outcomes import relative
 from acexp.core.errors import UserError
+from acexp.files import unwritable
 from acexp.report.aggregates import FOLDER, aggregate
 
 LOOPBACK = "127.0.0.1"
@@ -32,7 +32,7 @@ def dashboard(arguments: list[str]) -> int:
     try:
         made = aggregate(directory)
     except OSError as error:
-        raise run_directory.unwritable("The means over seeds", error, directory) from error
+        raise unwritable("The means over seeds", error, directory) from error
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
     server = program.TensorBoard()
     given = ["--logdir", str(directory), "--host", options.host]

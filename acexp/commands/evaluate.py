@@ -12,6 +12,7 @@ from acexp import evaluation, run_directory
 from acexp.commands.numbers import at_least_one
 from acexp.commands.outcomes import console_for_tables, relative
 from acexp.core.errors import UserError
+from acexp.files import unwritable
 from acexp.metrics import TensorBoardWriter, tags
 
 EXIT_FAILED = 1
@@ -58,4 +59,4 @@ def _write(run: Path, found: evaluation.Evaluation) -> None:
         writer.write(found.step, tags.evaluation(found.summary, found.length), {})
         writer.close()
     except OSError as error:
-        raise run_directory.unwritable("The evaluation", error, run) from error
+        raise unwritable("The evaluation", error, run) from error

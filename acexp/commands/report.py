@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 from acexp import report as reports
-from acexp import run_directory
 from acexp.commands.outcomes import console_for_tables, relative
+from acexp.files import ELSEWHERE, unwritable
 from acexp.report import Question
 
 
@@ -31,7 +31,7 @@ def report(arguments: list[str]) -> int:
     try:
         written = reports.write(target, study)
     except OSError as error:
-        raise run_directory.unwritable("The report", error, target, run_directory.ELSEWHERE) from error
+        raise unwritable("The report", error, target, ELSEWHERE) from error
     console = console_for_tables()
     for comparison in study.comparisons:
         console.print(comparison.sentence, markup=False)

@@ -19,8 +19,8 @@ from acexp.config import RunConfig, from_yaml
 from acexp.core.errors import UserError
 from acexp.fleet import Fleet
 from acexp.metrics import display_for
+from acexp.outcome import Outcome
 from acexp.run_directory import Status, Sweep
-from acexp.runner import Outcome
 
 SIGNALLED = 128
 """Exit codes from here on say that somebody wanted an end."""

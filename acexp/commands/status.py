@@ -12,6 +12,7 @@ from rich.text import Text
 from acexp import checkpoint, run_directory
 from acexp.commands.outcomes import console_for_tables, relative
 from acexp.core.errors import UserError
+from acexp.lock import is_held
 from acexp.run_directory import Status
 
 UNSTARTED = "not begun"
@@ -51,7 +52,7 @@ def status(arguments: list[str]) -> int:
         counts[UNSTARTED] = n_unstarted
     console.print(table)
     console.print(", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
-    is_training = any(run_directory.is_held(run) for run in runs)
+    is_training = any(is_held(run) for run in runs)
     if counts.keys() - {Status.DONE, Status.RUNNING} and not is_training:
         console.print(f"go on with:\n  acexp resume {relative(directory)}", markup=False)
     return 0

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from acexp.outcome import Outcome
 from acexp.run_directory import Status
-from acexp.runner import Outcome
 from acexp.worker import Progress
 
 PLAIN_SECONDS = 10.0

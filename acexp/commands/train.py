@@ -18,8 +18,8 @@ from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
 from acexp.fleet import Fleet
 from acexp.metrics import display_for
+from acexp.outcome import Outcome, previous_outcome, record_failure
 from acexp.run_directory import Standing, Status
-from acexp.runner import Outcome
 
 _MULTIRUN = {"-m", "--multirun"}
 
@@ -48,7 +48,7 @@ def train(arguments: list[str], *, fresh_only: bool = False) -> int:
             error = result.at(place_of(result.key, job.overrides))
             if not job.in_sweep:
                 raise error
-            result = [runner.fail(job.config, job.directory, str(error))]
+            result = [record_failure(job.config, job.directory, str(error))]
         outcomes.extend(result)
         print_outcome(console, result[0])
         if result[0].status is Status.INTERRUPTED:
@@ -133,7 +133,7 @@ def _standing(config: RunConfig, directory: Path, *, in_sweep: bool) -> Standing
     try:
         standing = run_directory.standing(directory, identity(config))
         if standing is Standing.OVER and in_sweep:
-            return runner.previous(directory)
+            return previous_outcome(directory)
         if standing is Standing.ANOTHER or (standing is not Standing.FRESH and not in_sweep):
             run_directory.claim(directory)
     except UserError as taken:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +17,7 @@ from acexp.evaluation import policy_file, restore
 from acexp.export import graph as onnx_graph
 from acexp.export.card import Subject, card
 from acexp.export.graph import Graph
+from acexp.files import ELSEWHERE, read_json, replace_files, unwritable
 
 MODEL, CARD = "policy.onnx", "MODEL_CARD.md"
 N_ENVS, N_STEPS = 8, 40
@@ -93,7 +93,7 @@ def _notes(config: RunConfig, step: int) -> dict[str, str]:
 def _json(path: Path) -> dict[str, Any]:
     """What a file of the run says; nothing where there is none."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        return read_json(path)
     except (OSError, ValueError, TypeError):
         raise UserError(
             f"The run's {path.name} cannot be read.",
@@ -105,6 +105,6 @@ def _json(path: Path) -> dict[str, Any]:
 def _write(contents: dict[Path, bytes], target: Path) -> None:
     try:
         target.mkdir(parents=True, exist_ok=True)
-        run_directory.replace_files(contents)
+        replace_files(contents)
     except OSError as error:
-        raise run_directory.unwritable("The policy", error, target, run_directory.ELSEWHERE) from error
+        raise unwritable("The policy", error, target, ELSEWHERE) from error

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from acexp import evaluation, run_directory
 from acexp.core.errors import UserError
+from acexp.files import read_json
 from acexp.run_directory import Status, Sweep
 
 Floats = NDArray[np.float64]
@@ -151,7 +152,7 @@ def read(directory: Path, name: Path) -> Record:
     text = (directory / run_directory.CONFIG).read_text(encoding="utf-8")
     config = {key: _text(value) for key, value in _leaves(yaml.load(text, _Loader))}
     status = run_directory.read_status(directory)
-    summary = _json(directory / run_directory.SUMMARY)
+    summary = read_json(directory / run_directory.SUMMARY)
     steps = int(status.get("steps", 0))
     return Record(
         directory=name,
@@ -162,7 +163,7 @@ def read(directory: Path, name: Path) -> Record:
         error=status.get("error"),
         total_steps=int(config["total_steps"]),
         steps=steps,
-        evaluated=_evaluated(_json(directory / evaluation.FILE), steps),
+        evaluated=_evaluated(read_json(directory / evaluation.FILE), steps),
         training_return=summary.get("mean_return_last_100"),
         steps_per_second=status.get("steps_per_second"),
         series=_series(directory / run_directory.METRICS),
@@ -208,10 +209,6 @@ def _text(value: object) -> str:
         case list():
             return f"[{','.join(_text(part) for part in value)}]"
     return str(value)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def _series(path: Path) -> dict[str, Series]:

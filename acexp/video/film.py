@@ -21,6 +21,7 @@ from acexp.core.seeding import environment_seeds, streams
 from acexp.engines import Gymnasium
 from acexp.engines.rendering import drawing, frames_per_second
 from acexp.evaluation import policy_file, restore
+from acexp.files import ELSEWHERE, unwritable
 from acexp.play import LONGEST, Policy
 from acexp.video.gif import writing_gif
 from acexp.video.moment import Moment
@@ -104,7 +105,7 @@ def film(
         files = {name: place / f"{NAME}.{name}" for name in formats}
         last = _write(files, moments, fps)
     except OSError as error:
-        raise run_directory.unwritable("The video", error, place, run_directory.ELSEWHERE) from error
+        raise unwritable("The video", error, place, ELSEWHERE) from error
     finally:
         engine.close()
     return Film(last.episode_return, last.step, last.is_end, tuple(files.values()))
@@ -114,7 +115,7 @@ def _made(place: Path) -> Path:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise run_directory.unwritable("The video", error, place, run_directory.ELSEWHERE) from error
+        raise unwritable("The video", error, place, ELSEWHERE) from error
     return place
 
 
