@@ -1,77 +1,27 @@
-"""Layer 5: many runs, as populations in processes of their own.
-
-A process that is killed takes its own population along and nothing else. The processes are forked from a clean server
-that has imported acexp already (multiprocessing's `forkserver`), so starting one costs milliseconds.
-"""
+"""Layer 5: many runs, as populations that an executor trains in other processes."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import multiprocessing
-import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
+from acexp import run_directory
 from acexp.config import RunConfig
+from acexp.config.launcher import LauncherConfig
 from acexp.config.schema import structure
-from acexp.core.cores import available_cores
 from acexp.core.errors import UserError
-from acexp.outcome import Outcome, record_failure
+from acexp.executors import Began, Dropped, Ended, Event, Executor, Lost, Progressed, executor
+from acexp.outcome import Outcome, previous_outcome, record_failure
 from acexp.run_directory import Status
-from acexp.signals import STOPPING, stoppable
-from acexp.worker import STOP, Progress, train_population
+from acexp.signals import stoppable
+from acexp.worker import Job, Progress
 
-POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """How many processes train, and how large their populations may become.
-
-    Attributes:
-        max_members: of one population.
-        processes: at a time; None takes one per core.
-        allow_changes: whether resumed runs may go on with other configs than they were trained with.
-    """
-
-    max_members: int = 16
-    processes: int | None = None
-    allow_changes: bool = False
-
-    def divide(self, configs: Sequence[RunConfig], work: Mapping[int, int | None] | None = None) -> list[list[int]]:
-        """Populations of runs of equal structure, as indices, the longest work first.
-
-        `work` holds the runs to train, and the env step that each is resumed at, None for those that begin; without it,
-        all begin.
-
-        Large populations cost least for each member, but every process should have one to train.
-        """
-        work = dict.fromkeys(range(len(configs))) if work is None else work
-        groups: dict[tuple[str, int | None], list[int]] = {}
-        for i, step in work.items():
-            groups.setdefault((repr(structure(configs[i])), step), []).append(i)
-        at_most = max(1, min(self.max_members, math.ceil(len(work) / self._processes)))
-        populations = []
-        for group in groups.values():
-            n = math.ceil(len(group) / at_most)
-            populations += [group[len(group) * k // n : len(group) * (k + 1) // n] for k in range(n)]
-        return sorted(populations, key=lambda members: -len(members) * configs[members[0]].total_steps)
-
-    @property
-    def _processes(self) -> int:
-        return self.processes or available_cores()
-
-    def side_by_side(self, n_populations: int) -> int:
-        """How many processes there is work for."""
-        return max(1, min(self._processes, n_populations))
+Work = Mapping[int, int | None]
+"""The runs to train, by number, with the env step that each is resumed at; None for those that begin."""
 
 
 class Watcher(Protocol):
@@ -82,6 +32,9 @@ class Watcher(Protocol):
 
     def progressed(self, population: int, progress: Progress) -> None:
         """It trains."""
+
+    def lost(self, population: int, members: Sequence[int], cause: str) -> None:
+        """Its process is gone; these runs of it go on elsewhere, as another population."""
 
     def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
         """These runs of it are over."""
@@ -108,165 +61,169 @@ class Runs(Protocol):
         """The run is over."""
 
 
-def prepare() -> ForkServerContext:
-    """Start the server that processes are forked from. It takes seconds; called early, they pass beside other work.
+def divide(configs: Sequence[RunConfig], work: Work, max_members: int, places: int) -> list[list[int]]:
+    """Populations of runs of equal structure, as indices, the longest work first.
 
-    Neither the server nor what it forks hears the signals that ask for an end: those may reach the whole group, and
-    would end imports in tracebacks and runs in the middle of a save. The parent passes on what they ask.
+    Large populations cost least for each member, but every place should have one to train.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([train_population.__module__])
-    resource_tracker.ensure_running()  # it unblocks the signal, so it has to come first
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
+    groups: dict[tuple[str, int | None], list[int]] = {}
+    for i, step in work.items():
+        groups.setdefault((repr(structure(configs[i])), step), []).append(i)
+    at_most = max(1, min(max_members, math.ceil(len(work) / places)))
+    populations = []
+    for group in groups.values():
+        n = math.ceil(len(group) / at_most)
+        populations += [group[len(group) * k // n : len(group) * (k + 1) // n] for k in range(n)]
+    return sorted(populations, key=lambda members: -len(members) * configs[members[0]].total_steps)
 
 
 def train_all(
-    runs: Runs, fleet: Fleet, watcher: Watcher, work: Mapping[int, int | None] | None = None
+    runs: Runs, launcher: LauncherConfig, watcher: Watcher, work: Work | None = None, *, allow_changes: bool = False
 ) -> tuple[list[Outcome | None], int | None]:
     """Train every run, each as it would have been alone; one run's failure leaves the others running.
 
-    `work` is what `Fleet.divide` takes: which runs, and where they go on. Those that are not in it stay None.
-    A signal (see `signals`) ends those that train with status `interrupted`; those that had not begun stay None.
-    Its number is returned with the outcomes, None if there was none.
+    Those that are not in `work` stay None; without it, all begin. A signal (see `signals`) ends those that train with
+    status `interrupted`; those that had not begun stay None. Its number is returned with the outcomes, None if there
+    was none. `allow_changes`: whether resumed runs may go on with other configs than they were trained with.
     """
     work = dict.fromkeys(range(len(runs.configs))) if work is None else work
-    populations = fleet.divide(runs.configs, work)
-    n_processes = fleet.side_by_side(len(populations))
-    crew = _Crew(runs, work, available_cores() // n_processes, watcher, allow_changes=fleet.allow_changes)
-    waiting = deque(enumerate(populations))
-    with stoppable() as request:
-        try:
-            while waiting or crew.running:
-                while waiting and len(crew.running) < n_processes:
-                    crew.begin(*waiting.popleft())
-                crew.attend()
-                if request.number is not None:
-                    waiting.clear()
-                    crew.stop()
-        finally:
-            crew.kill()
+    with stoppable() as request, contextlib.ExitStack() as stack:
+        somewhere = executor(launcher)
+        stack.callback(somewhere.close)
+        crew = _Crew(runs, work, launcher, somewhere, watcher, allow_changes=allow_changes)
+        while crew.has_work:
+            if request.number is None:
+                crew.begin()
+            else:
+                crew.stop()
+            crew.attend()
     return crew.outcomes, request.number
 
 
-@dataclass(slots=True)
-class _Worker:
-    process: BaseProcess
-    connection: Connection
-    population: int
-    directories: dict[int, Path]
-    result: list[Outcome] | UserError | None = None
-    told_to_stop: bool = False
-
-
 class _Crew:
-    """The processes that train at the moment, and what came of those that did."""
+    """The populations that wait or train, and what came of those that did."""
 
     def __init__(
-        self, runs: Runs, work: Mapping[int, int | None], cores_each: int, watcher: Watcher, *, allow_changes: bool
+        self,
+        runs: Runs,
+        work: Work,
+        launcher: LauncherConfig,
+        somewhere: Executor,
+        watcher: Watcher,
+        *,
+        allow_changes: bool,
     ) -> None:
-        self.running: list[_Worker] = []
         self.outcomes: list[Outcome | None] = [None] * len(runs.configs)
-        self._runs = runs
-        self._work = work
-        self._cores_each = max(1, cores_each)
-        self._watcher = watcher
+        self._runs, self._work, self._executor, self._watcher = runs, work, somewhere, watcher
+        self._retries = somewhere.retries if launcher.retries is None else launcher.retries
         self._allow_changes = allow_changes
-        self._context = prepare()
+        populations = divide(runs.configs, work, launcher.max_members, somewhere.places)
+        self._cores = somewhere.cores(len(populations))
+        self._waiting = deque(enumerate(populations))
+        self._running: dict[int, dict[int, Path]] = {}
+        self._n_losses: Counter[int] = Counter()
+        self._n_populations = len(populations)
 
-    def begin(self, population: int, members: Sequence[int]) -> None:
-        """Make the members' directories, and start a process for those that have one."""
+    @property
+    def has_work(self) -> bool:
+        """Whether anything waits or trains."""
+        return bool(self._waiting or self._running)
+
+    def begin(self) -> None:
+        """Hand out what waits, as far as there are places."""
+        while self._waiting and (self._executor.queues or len(self._running) < self._executor.places):
+            self._begin(*self._waiting.popleft())
+
+    def stop(self) -> None:
+        """Let none begin, and ask those that train to end in good order."""
+        self._waiting.clear()
+        self._executor.stop()
+
+    def attend(self) -> None:
+        """Hear what has happened, or wait a little."""
+        for event in self._executor.attend():
+            self._take(event)
+        self._watcher.tick()
+
+    def _begin(self, population: int, members: Sequence[int]) -> None:
+        """Make the members' directories, and hand those that have one to the executor."""
         directories: dict[int, Path] = {}
+        again = any(self._n_losses[member] for member in members)
         for member in members:
             directory = self._runs.directory(member)
             try:
-                self._runs.open(member, directory)
+                if not again:
+                    self._runs.open(member, directory)
                 directories[member] = directory
             except UserError as error:
-                explained = str(self._runs.explain(member, error))
-                self._note(population, {member: Outcome(directory, Status.FAILED, error=explained)})
+                failed = Outcome(directory, Status.FAILED, error=str(self._runs.explain(member, error)))
+                self._note(population, {member: failed})
         if not directories:
             return
-        self._watcher.began(population, list(directories))
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=train_population,
-            args=(
-                theirs,
-                [self._runs.configs[member] for member in directories],
-                list(directories.values()),
-                self._cores_each,
-                self._work[members[0]] is not None,
-                self._allow_changes,
-            ),
-            name=f"acexp-population-{population}",
+        job = Job(
+            configs=tuple(self._runs.configs[member] for member in directories),
+            directories=tuple(directories.values()),
+            cores=self._cores,
+            resume=self._work[members[0]] is not None,
+            allow_changes=self._allow_changes,
+            again=again,
         )
-        process.start()
-        theirs.close()
-        self.running.append(_Worker(process, ours, population, directories))
+        self._running[population] = directories
+        try:
+            self._executor.begin(population, job)
+        except UserError as error:
+            self._fail(population, error)
 
-    def attend(self) -> None:
-        """Hear what the processes have to say, or wait a little."""
-        by_connection = {worker.connection: worker for worker in self.running}
-        for connection in wait(list(by_connection), POLL_SECONDS):
-            worker = by_connection[connection]  # type: ignore[index]
-            try:
-                message = worker.connection.recv()
-            except (EOFError, OSError):
-                self._bury(worker)
-                continue
-            if isinstance(message, Progress):
-                self._watcher.progressed(worker.population, message)
-            else:
-                worker.result = message
-        self._watcher.tick()
+    def _take(self, event: Event) -> None:
+        directories = self._running[event.number]
+        match event:
+            case Began(number):
+                self._watcher.began(number, list(directories))
+            case Progressed(number, progress):
+                self._watcher.progressed(number, progress)
+            case Ended(number, UserError() as error):
+                self._fail(number, error)
+            case Ended(number, list() as outcomes):
+                self._end(number, dict(zip(directories, outcomes, strict=True)))
+            case Lost(number, cause):
+                self._lose(number, cause)
+            case Dropped(number):
+                # Those that nobody had taken up have left nothing; word may have come too late to keep others from it.
+                begun = {member: path for member, path in directories.items() if run_directory.is_claimed(path)}
+                self._end(number, {member: previous_outcome(path) for member, path in begun.items()})
 
-    def stop(self) -> None:
-        """Ask every process to end its runs in good order."""
-        for worker in self.running:
-            if not worker.told_to_stop:
-                worker.told_to_stop = True
-                with contextlib.suppress(OSError):
-                    worker.connection.send(STOP)
+    def _lose(self, population: int, cause: str) -> None:
+        """Have the runs go on elsewhere, unless they were lost too often."""
+        members = list(self._running[population])
+        self._n_losses.update(members)
+        if max(self._n_losses[member] for member in members) <= self._retries:
+            del self._running[population]
+            self._watcher.lost(population, members, cause)
+            self._waiting.appendleft((self._n_populations, members))
+            self._n_populations += 1
+            return
+        self._fail(population, f"its process ended without a word ({cause})")
 
-    def kill(self) -> None:
-        """End what still runs; only an error of ours leaves anything to do here."""
-        for worker in self.running:
-            worker.process.kill()
-            worker.process.join()
-
-    def _bury(self, worker: _Worker) -> None:
-        """A process has ended; one that could not say what came of its runs was killed."""
-        worker.process.join()
-        worker.connection.close()
-        self.running.remove(worker)
-        if isinstance(worker.result, list):
-            outcomes = dict(zip(worker.directories, worker.result, strict=True))
-        else:
-            death = f"its process ended without a word ({_cause(worker.process.exitcode)})"
-            outcomes = {
+    def _fail(self, population: int, why: UserError | str) -> None:
+        """Write into the runs' directories why they could not begin or did not end."""
+        self._end(
+            population,
+            {
                 member: record_failure(
                     self._runs.configs[member],
                     directory,
-                    str(self._runs.explain(member, worker.result)) if worker.result else death,
+                    why if isinstance(why, str) else str(self._runs.explain(member, why)),
                 )
-                for member, directory in worker.directories.items()
-            }
-        self._note(worker.population, outcomes)
+                for member, directory in self._running[population].items()
+            },
+        )
+
+    def _end(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
+        del self._running[population]
+        self._note(population, outcomes)
 
     def _note(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
         for member, outcome in outcomes.items():
             self.outcomes[member] = outcome
             self._runs.close(member, outcome)
         self._watcher.ended(population, outcomes)
-
-
-def _cause(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        return f"{name}; out of memory?" if name == "SIGKILL" else name
-    return f"exit code {exit_code}"

@@ -1,23 +1,20 @@
-"""Layer 5: one of a fleet's processes: trains a population, tells its parent how it goes, and stops when told to."""
+"""Layer 5: trains a population for somebody in another process: tells them how it goes, and stops when told to."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from acexp import runner
-from acexp.config import RunConfig
+from acexp import checkpoint, run_directory, runner
+from acexp.config import RunConfig, identity
 from acexp.config.load import import_plugins
-from acexp.signals import STOPPING
-
-STOP = "stop"
-"""What a parent sends."""
+from acexp.core.errors import UserError
+from acexp.outcome import Outcome, previous_outcome
+from acexp.run_directory import Standing, Status
 
 
 class Progress(NamedTuple):
@@ -34,11 +31,45 @@ class Progress(NamedTuple):
     mean_return: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be trained.
+
+    Attributes:
+        configs: of each member.
+        directories: of each member; they exist.
+        cores: that may be used.
+        resume: whether the runs go on from their checkpoints, which are of the same env step.
+        allow_changes: whether they may go on with other configs than they were trained with.
+        again: whether a worker that trained them was lost, so that nobody knows how far each had come.
+    """
+
+    configs: tuple[RunConfig, ...]
+    directories: tuple[Path, ...]
+    cores: int
+    resume: bool = False
+    allow_changes: bool = False
+    again: bool = False
+
+
+class Parent(Protocol):
+    """Who wants the population trained."""
+
+    def begin(self) -> None:
+        """Hear that training begins."""
+
+    def tell(self, progress: Progress) -> None:
+        """Hear how it goes; raises OSError where nobody listens any more."""
+
+    def wants_an_end(self) -> bool:
+        """Whether the runs should be saved and left; raises OSError where nobody is there any more."""
+
+
 class _Reporter:
     """The display of a run whose terminal belongs to another process: passes progress on, and takes orders."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, parent: Parent) -> None:
+        self._parent = parent
 
     def start(self, title: str, total_steps: int) -> None:
         pass
@@ -46,9 +77,9 @@ class _Reporter:
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         """Raises KeyboardInterrupt when asked to stop, or when nobody listens any more."""
         try:
-            if self._connection.poll():
+            if self._parent.wants_an_end():
                 raise KeyboardInterrupt
-            self._connection.send(Progress(step, steps_per_second, mean_return))
+            self._parent.tell(Progress(step, steps_per_second, mean_return))
         except OSError:
             raise KeyboardInterrupt from None
 
@@ -56,23 +87,47 @@ class _Reporter:
         pass
 
 
-def train_population(
-    connection: Connection,
-    configs: Sequence[RunConfig],
-    directories: Sequence[Path],
-    cores: int,
-    resume: bool,
-    allow_changes: bool,
-) -> None:
-    """What a process does. Signals may reach it too, but its parent tells it when to stop."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+def train_population(job: Job, parent: Parent) -> list[Outcome] | UserError:
+    """Train the job's runs, and say how each ended, or what a user must mend before they can be trained."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    import_plugins(configs[0].plugins)
-    outcomes = runner.attempt(
-        configs, directories, _Reporter(connection), cores, resume=resume, allow_changes=allow_changes
+    import_plugins(job.configs[0].plugins)
+    parent.begin()
+    if not job.again:
+        return _train(job, range(len(job.configs)), parent, resume=job.resume)
+    outcomes: dict[int, Outcome] = {}
+    for step, members in _left(job, outcomes).items():
+        result = _train(job, members, parent, resume=step is not None)
+        if isinstance(result, UserError):
+            return result
+        outcomes |= zip(members, result, strict=True)
+        if any(outcome.status is Status.INTERRUPTED for outcome in result):
+            break
+    return [
+        outcomes.get(member) or Outcome(directory, Status.INTERRUPTED)
+        for member, directory in enumerate(job.directories)
+    ]
+
+
+def _train(job: Job, members: Sequence[int], parent: Parent, *, resume: bool) -> list[Outcome] | UserError:
+    return runner.attempt(
+        [job.configs[m] for m in members],
+        [job.directories[m] for m in members],
+        _Reporter(parent),
+        job.cores,
+        resume=resume,
+        allow_changes=job.allow_changes,
     )
-    with contextlib.suppress(OSError):
-        connection.send(outcomes)
-    connection.close()
+
+
+def _left(job: Job, outcomes: dict[int, Outcome]) -> dict[int | None, list[int]]:
+    """The members that are not over, by the env step of their checkpoints, None before they began; notes the others."""
+    groups: dict[int | None, list[int]] = {}
+    for member, (config, directory) in enumerate(zip(job.configs, job.directories, strict=True)):
+        standing = run_directory.standing(directory, identity(config))
+        if standing is Standing.OVER:
+            outcomes[member] = previous_outcome(directory)
+        else:
+            step = None if standing is Standing.FRESH else checkpoint.step(directory) or 0
+            groups.setdefault(step, []).append(member)
+    return groups

@@ -20,7 +20,7 @@ import yaml
 from acexp.commands.sweep_view import label
 from acexp.config import RunConfig
 from acexp.config.schema import structure
-from acexp.fleet import Fleet
+from acexp.fleet import divide
 from acexp.outcome import Outcome
 from tests.conftest import REPOSITORY, in_terminal, metrics, parameters
 
@@ -100,13 +100,13 @@ def test_populations_are_what_can_be_stacked(config: Config) -> None:
 
 def test_a_fleet_gives_every_process_work_and_no_population_too_many_members(config: Config) -> None:
     ten = [config(f"seed={seed}") for seed in range(10)]
-    assert Fleet(max_members=16, processes=2).divide(ten) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
-    assert Fleet(max_members=16, processes=1).divide(ten) == [list(range(10))]
-    assert [len(p) for p in Fleet(max_members=4, processes=1).divide(ten)] == [4, 3, 3]
+    assert divide(ten, dict.fromkeys(range(len(ten))), max_members=16, places=2) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert divide(ten, dict.fromkeys(range(len(ten))), max_members=16, places=1) == [list(range(10))]
+    assert [len(p) for p in divide(ten, dict.fromkeys(range(len(ten))), max_members=4, places=1)] == [4, 3, 3]
     mixed = [config(f"seed={seed}", f"arch={arch}") for seed in range(3) for arch in ("separate", "shared")]
-    assert sorted(Fleet(max_members=16, processes=2).divide(mixed)) == [[0, 2, 4], [1, 3, 5]]
+    assert sorted(divide(mixed, dict.fromkeys(range(len(mixed))), max_members=16, places=2)) == [[0, 2, 4], [1, 3, 5]]
     longer = [*ten[:2], config("total_steps=900000")]
-    assert Fleet(max_members=2, processes=1).divide(longer) == [[2], [0, 1]]
+    assert divide(longer, dict.fromkeys(range(len(longer))), max_members=2, places=1) == [[2], [0, 1]]
 
 
 def test_a_population_is_named_by_what_sets_it_apart() -> None:

@@ -16,8 +16,8 @@ from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
 from acexp.config import RunConfig, from_yaml
+from acexp.config.launcher import KEY, LauncherConfig, launcher_of
 from acexp.core.errors import UserError
-from acexp.fleet import Fleet
 from acexp.metrics import display_for
 from acexp.outcome import Outcome
 from acexp.run_directory import Status, Sweep
@@ -27,7 +27,11 @@ SIGNALLED = 128
 
 SWEEP_DIR = "hydra.sweep.dir"
 HARMLESS = ("-m", "--multirun")
-HARMLESS_KEYS = (SWEEP_DIR, "hydra.launcher.max_members", "hydra.launcher.processes")
+HARMLESS_KEYS = (
+    SWEEP_DIR,
+    *(f"{KEY}.{key}" for key in ("executor", "max_members", "processes", "cpus", "gpus", "retries")),
+    *(f"{KEY}.slurm.{key}" for key in ("cluster", "partition", "account", "qos", "timeout_min", "mem_gb")),
+)
 
 
 def resume(arguments: list[str]) -> int:
@@ -56,7 +60,8 @@ def resume(arguments: list[str]) -> int:
     if not pairs and not n_unstarted:
         console.print(_nothing_to_do(directory, statuses), markup=False)
         return 0
-    code = _go_on(console, directory, pairs, allow_changes=options.allow_changes) if pairs else 0
+    launcher = _launcher(sweep, allow_plugins=options.allow_plugins)
+    code = _go_on(console, directory, pairs, launcher, allow_changes=options.allow_changes) if pairs else 0
     if sweep is None or not n_unstarted or code >= SIGNALLED:
         return code
     return max(code, _begin_the_rest(directory, sweep, allow_plugins=options.allow_plugins))
@@ -73,7 +78,33 @@ def _nothing_to_do(directory: Path, statuses: Sequence[object]) -> str:
     )
 
 
-def _go_on(console: Console, directory: Path, pairs: Sequence[tuple[Path, RunConfig]], *, allow_changes: bool) -> int:
+def _launcher(sweep: Sweep | None, *, allow_plugins: bool) -> LauncherConfig:
+    """Where the sweep's own command would have its runs trained."""
+    told = [] if sweep is None else [argument for argument in sweep.arguments if argument.startswith(f"{KEY}.")]
+    _refuse_code(told, allow_plugins=allow_plugins)
+    return launcher_of(told)
+
+
+def _refuse_code(arguments: Sequence[str], *, allow_plugins: bool) -> None:
+    """Raise UserError if a sweep's command, which may come from anybody, could run code of its own."""
+    dangerous = [argument for argument in arguments if not _is_plain(argument)]
+    if dangerous and not allow_plugins:
+        raise UserError(
+            "The sweep's own command is needed to go on, and it can run code.",
+            value=" ".join(dangerous),
+            place=run_directory.SWEEP,
+            remedy="if you trust it, say --allow-plugins",
+        )
+
+
+def _go_on(
+    console: Console,
+    directory: Path,
+    pairs: Sequence[tuple[Path, RunConfig]],
+    launcher: LauncherConfig,
+    *,
+    allow_changes: bool,
+) -> int:
     """Train the runs that had begun; returns the exit code."""
     runs, configs = [run for run, _ in pairs], [config for _, config in pairs]
     if runs == [directory]:
@@ -87,20 +118,13 @@ def _go_on(console: Console, directory: Path, pairs: Sequence[tuple[Path, RunCon
             resumption.refuse_changes(config, run)  # before a run is touched: it would take its whole population along
     with SweepView(console, [run.name.split(",") for run in runs], [c.total_steps for c in configs]) as view:
         work: dict[int, int | None] = {i: checkpoint.step(run) or 0 for i, run in enumerate(runs)}
-        results, number = fleet.train_all(_Runs(configs, runs), Fleet(allow_changes=allow_changes), view, work)
+        results, number = fleet.train_all(_Runs(configs, runs), launcher, view, work, allow_changes=allow_changes)
     return conclude(console, [outcome for outcome in results if outcome is not None], results.count(None), number)
 
 
 def _begin_the_rest(directory: Path, sweep: Sweep, *, allow_plugins: bool) -> int:
     """Give the sweep's own command again, which leaves alone what is done."""
-    dangerous = [argument for argument in sweep.arguments if not _is_plain(argument)]
-    if dangerous and not allow_plugins:
-        raise UserError(
-            "The sweep's other runs had not begun, and its command can run code of its own.",
-            value=" ".join(dangerous),
-            place=str(directory / run_directory.SWEEP),
-            remedy="if you trust it, say --allow-plugins",
-        )
+    _refuse_code(sweep.arguments, allow_plugins=allow_plugins)
     kept = [argument for argument in sweep.arguments if not argument.startswith(f"{SWEEP_DIR}=")]
     arguments = [*kept, f"{SWEEP_DIR}={_quoted(directory)}"]
     if not (allow_plugins and sweep.folder.is_dir()):

@@ -85,11 +85,19 @@ class SweepView:
         """Its row is brought up to date."""
         self._rows[population].progress = progress
 
+    def lost(self, population: int, members: Sequence[int], cause: str) -> None:
+        """Its row goes, and a line says why."""
+        self._rows.pop(population, None)
+        name = label([self._overrides[member] for member in members], self._varying)
+        self._print(f"lost: {name}: {cause}; going on from the checkpoints")
+
     def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
         """Its row goes, and a line says how they ended: all that trained, or, before it began, those that could not."""
         self._counts.update(str(outcome.status) for outcome in outcomes.values())
         self._steps_done += sum(outcome.steps for outcome in outcomes.values())
         self._rows.pop(population, None)
+        if not outcomes:
+            return
         name = label([self._overrides[member] for member in outcomes], self._varying)
         by_status = Counter(str(outcome.status) for outcome in outcomes.values())
         counts = ", ".join(f"{n} {status}" for status, n in by_status.items())

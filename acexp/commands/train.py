@@ -8,15 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp import checkpoint, fleet, run_directory, runner
+from acexp import checkpoint, executors, fleet, run_directory, runner
 from acexp.commands.outcomes import EXIT_INTERRUPTED, conclude, print_outcome
 from acexp.commands.sweep_view import SweepView
 from acexp.config import RunConfig, application, identity
 from acexp.config.application import Job
+from acexp.config.launcher import LauncherConfig
 from acexp.config.places import place_of
 from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
-from acexp.fleet import Fleet
 from acexp.metrics import display_for
 from acexp.outcome import Outcome, previous_outcome, record_failure
 from acexp.run_directory import Standing, Status
@@ -54,7 +54,7 @@ def train(arguments: list[str], *, fresh_only: bool = False) -> int:
         if result[0].status is Status.INTERRUPTED:
             raise _StopSweep(EXIT_INTERRUPTED)
 
-    def whole_sweep(jobs: SweepJobs, max_members: int, processes: int | None) -> None:
+    def whole_sweep(jobs: SweepJobs, launcher: LauncherConfig) -> None:
         nonlocal n_unstarted, signal_number
         runs = _SweepRuns(jobs)
         with SweepView(
@@ -65,13 +65,16 @@ def train(arguments: list[str], *, fresh_only: bool = False) -> int:
                 work = {run: step for run, step in work.items() if step is None}
             runs.note(arguments)
             view.skipped(earlier)
-            results, signal_number = fleet.train_all(runs, Fleet(max_members, processes), view, work)
+            try:
+                results, signal_number = fleet.train_all(runs, launcher, view, work)
+            except UserError as error:
+                raise error.at(place_of(error.key, arguments)) from error
         known = [earlier.get(run, outcome) for run, outcome in enumerate(results)]
         outcomes.extend(outcome for outcome in known if outcome is not None)
         n_unstarted = sum(known[run] is None for run in work)
 
     if _MULTIRUN & set(arguments):
-        fleet.prepare()
+        executors.prepare()
     with contextlib.suppress(_StopSweep):
         application.run(arguments, one_run, whole_sweep)
     return conclude(console, outcomes, n_unstarted, signal_number)

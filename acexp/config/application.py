@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from acexp.config.launcher import LauncherConfig
 from acexp.config.load import load_checked
 from acexp.config.messages import explain
 from acexp.config.places import place_of
@@ -102,7 +103,7 @@ def _show_plugins_to_hydra() -> None:
 def run(
     arguments: Sequence[str],
     job: Callable[[Job], None],
-    train_sweep: Callable[[SweepJobs, int, int | None], None],
+    train_sweep: Callable[[SweepJobs, LauncherConfig], None],
 ) -> None:
     """Call `job` for the run that Hydra's command line describes, or `train_sweep` for its whole sweep.
 

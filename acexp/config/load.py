@@ -38,11 +38,11 @@ def load(node: DictConfig) -> RunConfig:
     tree.pop("hydra", None)
     import_plugins(tree.get("plugins"))
     parts = {field.name for field in fields(RunConfig)} - {field.name for field in fields(RunSettings)}
-    settings = _typed(RunSettings, {key: value for key, value in tree.items() if key not in parts}, "", known=parts)
+    settings = typed(RunSettings, {key: value for key, value in tree.items() if key not in parts}, "", known=parts)
 
     config = RunConfig(
         **{field.name: getattr(settings, field.name) for field in fields(RunSettings)},
-        **{key: _typed(cls, tree.get(key, {}), key) for key, cls in PLAIN.items()},
+        **{key: typed(cls, tree.get(key, {}), key) for key, cls in PLAIN.items()},
         **{group: _component(group, tree.get(group)) for group in GROUPS if group in parts - set(PLAIN)},
     )
     if config.engine.name not in (AUTO, *ENGINES.names):
@@ -119,7 +119,7 @@ def _component(group: str, values: object) -> Any:
     assert registry is not None
     name = values.get("name") if isinstance(values, Mapping) else values
     entry = _named(registry, name, f"{group}.name" if isinstance(values, Mapping) else group)
-    return _typed(entry.config, values, group)
+    return typed(entry.config, values, group)
 
 
 def _named(registry: Any, name: object, key: str) -> Any:
@@ -129,7 +129,7 @@ def _named(registry: Any, name: object, key: str) -> Any:
         raise error.under(key) from None
 
 
-def _typed(cls: type[C], values: object, prefix: str, known: Iterable[str] = ()) -> C:
+def typed(cls: type[C], values: object, prefix: str, known: Iterable[str] = ()) -> C:
     """An instance of a config class from plain values; unknown keys and wrong types raise UserError."""
     result = _typed_tree(cls, _Tree(values), prefix, frozenset(known))  # type: ignore[arg-type]
     assert isinstance(result, cls)

@@ -3,38 +3,26 @@
 # No `from __future__ import annotations` here: Hydra runs this module before it is in sys.modules, where dataclasses
 # look up annotations that are text.
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from acexp.commands.preflight import Preflight
+from acexp.config.launcher import LauncherConfig, launcher_from
 from acexp.config.sweep import SweepComposer, SweepJobs, SweepRun
-
-
-@dataclass
-class PopulationLauncherConfig:
-    """What `hydra.launcher.*` sets.
-
-    Attributes:
-        max_members: runs that train together, at most.
-        processes: that train at a time; null takes one per core.
-    """
-
-    _target_: str = "hydra_plugins.acexp_population.PopulationLauncher"
-    max_members: int = 16
-    processes: int | None = None
 
 
 class PopulationLauncher(Launcher):
     """Hands a whole sweep to the task's `train_sweep`, where there is one for whole sweeps."""
 
-    def __init__(self, max_members: int, processes: int | None) -> None:
-        self._max_members, self._processes = max_members, processes
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra."""
@@ -45,7 +33,7 @@ class PopulationLauncher(Launcher):
         composer, runs = self._composed()
         wanted = [runs.get(tuple(overrides)) or composer.run(overrides) for overrides in job_overrides]
         jobs = SweepJobs(composer, wanted, initial_job_idx, self._context.callbacks, self._task)
-        self._task.train_sweep(jobs, self._max_members, self._processes)  # type: ignore[attr-defined]
+        self._task.train_sweep(jobs, launcher_from(self._settings))  # type: ignore[attr-defined]
         return jobs.returns
 
     def _composed(self) -> tuple[SweepComposer, dict[tuple[str, ...], SweepRun]]:
@@ -72,7 +60,13 @@ class GridSweeper(BasicSweeper):
         """Nothing is left to do."""
 
 
-for group, node in (("hydra/launcher", PopulationLauncherConfig), ("hydra/sweeper", GridSweeperConfig)):
-    ConfigStore.instance().store(
-        group=group, name="population" if group.endswith("launcher") else "grid", node=node, provider="acexp"
-    )
+_LAUNCHER = {
+    "_target_": f"{__name__}.{PopulationLauncher.__name__}",
+    "_convert_": "all",
+    **asdict(LauncherConfig()),
+}
+for group, name, node in (
+    ("hydra/launcher", "population", OmegaConf.create(_LAUNCHER)),
+    ("hydra/sweeper", "grid", GridSweeperConfig),
+):
+    ConfigStore.instance().store(group=group, name=name, node=node, provider="acexp")
