@@ -78,19 +78,26 @@ def divide(configs: Sequence[RunConfig], work: Work, max_members: int, places: i
 
 
 def train_all(
-    runs: Runs, launcher: LauncherConfig, watcher: Watcher, work: Work | None = None, *, allow_changes: bool = False
+    runs: Runs,
+    launcher: LauncherConfig,
+    watcher: Watcher,
+    work: Work | None = None,
+    *,
+    allow_changes: bool = False,
+    until: int | None = None,
 ) -> tuple[list[Outcome | None], int | None]:
     """Train every run, each as it would have been alone; one run's failure leaves the others running.
 
     Those that are not in `work` stay None; without it, all begin. A signal (see `signals`) ends those that train with
     status `interrupted`; those that had not begun stay None. Its number is returned with the outcomes, None if there
-    was none. `allow_changes`: whether resumed runs may go on with other configs than they were trained with.
+    was none. `allow_changes`: whether resumed runs may go on with other configs than they were trained with. `until`:
+    env step at which the runs are paused; None trains them to their end.
     """
     work = dict.fromkeys(range(len(runs.configs))) if work is None else work
     with stoppable() as request, contextlib.ExitStack() as stack:
         somewhere = executor(launcher)
         stack.callback(somewhere.close)
-        crew = _Crew(runs, work, launcher, somewhere, watcher, allow_changes=allow_changes)
+        crew = _Crew(runs, work, launcher, somewhere, watcher, allow_changes=allow_changes, until=until)
         while crew.has_work:
             if request.number is None:
                 crew.begin()
@@ -112,11 +119,12 @@ class _Crew:
         watcher: Watcher,
         *,
         allow_changes: bool,
+        until: int | None,
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(runs.configs)
         self._runs, self._work, self._executor, self._watcher = runs, work, somewhere, watcher
         self._retries = somewhere.retries if launcher.retries is None else launcher.retries
-        self._allow_changes = allow_changes
+        self._allow_changes, self._until = allow_changes, until
         populations = divide(runs.configs, work, launcher.max_members, somewhere.places)
         self._cores = somewhere.cores(len(populations))
         self._waiting = deque(enumerate(populations))
@@ -166,6 +174,7 @@ class _Crew:
             cores=self._cores,
             resume=self._work[members[0]] is not None,
             allow_changes=self._allow_changes,
+            until=self._until,
             again=again,
         )
         self._running[population] = directories

@@ -45,6 +45,14 @@ class Status(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
+    PAUSED = "paused"
+    """At the step that it was to be trained to for now; a search compares it with others."""
+    PRUNED = "pruned"
+    """Given up by a search, because others were better."""
+
+
+OVER = (Status.DONE, Status.DIVERGED, Status.PRUNED)
+"""What nobody goes on with."""
 
 
 KILLED = "killed"
@@ -67,8 +75,7 @@ def standing(directory: Path, identity: str) -> Standing:
     status = read_status(directory)
     if status.get("identity") != identity:
         return Standing.ANOTHER
-    is_over = status.get("status") in (Status.DONE, Status.DIVERGED)
-    return Standing.OVER if is_over else Standing.UNFINISHED
+    return Standing.OVER if status.get("status") in OVER else Standing.UNFINISHED
 
 
 def is_claimed(directory: Path) -> bool:

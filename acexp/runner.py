@@ -35,13 +35,15 @@ def run(
     *,
     resume: bool = False,
     allow_changes: bool = False,
+    until: int | None = None,
 ) -> list[Outcome]:
     """Train M runs of equal structure as one population, each into its own directory.
 
     Being told to stop ends it cleanly, with status `interrupted`; an error of ours is written to every run's error.log
     and reported as `failed`. Raises UserError, before a directory is touched, for what cannot be built. `cores` is how
     many may be used; None for all. With `resume`, the runs go on from their checkpoints, or from the start where there
-    is none yet; they must have come equally far, with these configs unless `allow_changes`.
+    is none yet; they must have come equally far, with these configs unless `allow_changes`. At `until` env steps they
+    are saved and left with status `paused`.
     """
     display = display or Silent()
     require_equal_structure(configs)
@@ -76,7 +78,7 @@ def run(
         periodic = PeriodicEvaluation(population.policy, configs, recorder)
         display.start(_title(configs), budget.steps)
         try:
-            ending = _train(population, budget, recorder, keeper, periodic, directories)
+            ending = _train(population, budget, recorder, keeper, periodic, directories, until)
         finally:
             display.close()
         outcomes = [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
@@ -107,6 +109,7 @@ def _train(
     keeper: Keeper,
     periodic: PeriodicEvaluation,
     directories: Sequence[Path],
+    until: int | None,
 ) -> _Ending:
     """Train and save, and say how it ended."""
     try:
@@ -116,7 +119,7 @@ def _train(
                     # First, so that what is saved has been evaluated, and is not when it is resumed.
                     periodic.evaluate_if_due()
                     keeper.save_if_due()
-                    if request.number is not None:
+                    if request.number is not None or (until is not None and recorder.step >= until):
                         break
             except (KeyboardInterrupt, AllDiverged) as end:
                 # Raised at the end of an update, by whoever shows or records it.
@@ -124,8 +127,9 @@ def _train(
                 keeper.save()
                 return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
             keeper.save()
-            if request.number is not None and recorder.step < budget.steps:
-                return _Ending(Status.INTERRUPTED, signal=request.number)
+            if recorder.step < budget.steps:
+                signalled = request.number is not None
+                return _Ending(Status.INTERRUPTED if signalled else Status.PAUSED, signal=request.number)
     except OSError as failure:
         return _Ending(Status.FAILED, _unwritable(failure))
     except (Exception, SystemExit) as failure:
@@ -147,10 +151,11 @@ def attempt(
     *,
     resume: bool = False,
     allow_changes: bool = False,
+    until: int | None = None,
 ) -> list[Outcome] | UserError:
     """`run`, for runs that others follow: an error of ours fails these runs, and a user's mistake is handed back."""
     try:
-        return run(configs, directories, display, cores, resume=resume, allow_changes=allow_changes)
+        return run(configs, directories, display, cores, resume=resume, allow_changes=allow_changes, until=until)
     except UserError as error:
         return error
     except (Exception, SystemExit) as failure:

@@ -41,6 +41,7 @@ class Job:
         cores: that may be used.
         resume: whether the runs go on from their checkpoints, which are of the same env step.
         allow_changes: whether they may go on with other configs than they were trained with.
+        until: env step at which the runs are paused; None trains them to their end.
         again: whether a worker that trained them was lost, so that nobody knows how far each had come.
     """
 
@@ -49,6 +50,7 @@ class Job:
     cores: int
     resume: bool = False
     allow_changes: bool = False
+    until: int | None = None
     again: bool = False
 
 
@@ -117,6 +119,7 @@ def _train(job: Job, members: Sequence[int], parent: Parent, *, resume: bool) ->
         job.cores,
         resume=resume,
         allow_changes=job.allow_changes,
+        until=job.until,
     )
 
 

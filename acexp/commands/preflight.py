@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.callbacks import Callbacks
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from acexp.assembly import check
 from acexp.config.load import load_checked
 from acexp.config.places import place_of
+from acexp.config.search import search_from
 from acexp.config.sweep import SweepComposer, SweepRun
 from acexp.core.errors import UserError
 from acexp.run_directory import claim
+from acexp.search import require_optuna, rungs_of
+
+SEARCH = "hydra_plugins.acexp_optuna."
 
 
 class Refused(SystemExit):
@@ -48,6 +53,11 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Every run of a sweep must load; what only its environment cannot take fails that run alone, later."""
         try:
+            if str(config.hydra.sweeper._target_).startswith(SEARCH):
+                require_optuna()
+                search = search_from(config, Callbacks(), lambda node: None)
+                rungs_of(search.check(), search.config)
+                return
             self.sweep = SweepComposer(config)
             self.runs = self.sweep.runs()
         except UserError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp import checkpoint, fleet, resumption, run_directory, runner
+from acexp import search as searching
 from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
@@ -46,9 +48,15 @@ def resume(arguments: list[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     directory: Path = options.directory.resolve()
     sweep = run_directory.read_sweep(directory)
+    if sweep is not None and (directory / searching.FOLDER).is_dir():
+        raise UserError(
+            "This is a search's directory, which decides itself what to go on with.",
+            value=str(directory),
+            remedy=f"give its command again: {shlex.join(['acexp', *sweep.arguments])}",
+        )
     found = run_directory.runs_in(directory)
     statuses = [run_directory.read_status(run).get("status") for run in found]
-    is_over = [status in (Status.DONE, Status.DIVERGED) for status in statuses]
+    is_over = [status in run_directory.OVER for status in statuses]
     looked_at = [run for run, over in zip(found, is_over, strict=True) if options.allow_changes or not over]
     configs = [from_yaml(run / run_directory.CONFIG, allow_plugins=options.allow_plugins) for run in looked_at]
     pairs = [

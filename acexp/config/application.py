@@ -25,6 +25,7 @@ from acexp.config.load import load_checked
 from acexp.config.messages import explain
 from acexp.config.places import place_of
 from acexp.config.schema import RunConfig
+from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
 
@@ -104,8 +105,9 @@ def run(
     arguments: Sequence[str],
     job: Callable[[Job], None],
     train_sweep: Callable[[SweepJobs, LauncherConfig], None],
+    search: Callable[[Search], None],
 ) -> None:
-    """Call `job` for the run that Hydra's command line describes, or `train_sweep` for its whole sweep.
+    """Call `job` for the run that Hydra's command line describes, `train_sweep` for its whole sweep, or `search`.
 
     With `hydra/launcher=basic` a sweep calls `job` for one run after the other. Raises UserError for what Hydra does
     not understand, and for a directory that cannot be made.
@@ -129,6 +131,7 @@ def run(
         )
 
     task.train_sweep = train_sweep  # type: ignore[attr-defined]  # for the population launcher
+    task.search = search  # type: ignore[attr-defined]  # for the Optuna sweeper
     decorated = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)
     before = sys.argv
     sys.argv = ["acexp", *arguments]
