@@ -23,6 +23,7 @@ STATUS = "status.json"
 SUMMARY = "summary.json"
 ERROR_LOG = "error.log"
 SWEEP = "sweep.json"
+SEARCH = "search.json"
 RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "envpool", "hydra-core")
 
 EXACT, APPROXIMATE = "exact", "approximate"

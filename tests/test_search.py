@@ -87,7 +87,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
         time.sleep(0.05)
 
 
-def test_24_trials_find_the_better_half(folder: Path) -> None:
+def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
     printed = finish(start(folder, *SEARCH, N_TRIALS))
     trials = told(folder)["trials"]
     assert [trial["state"] for trial in trials] == ["complete"] * 24
@@ -110,6 +110,11 @@ def test_24_trials_find_the_better_half(folder: Path) -> None:
     last = [json.loads(line) for run in runs for line in (run.parent / "metrics.jsonl").read_text().splitlines()]
     finals = [line["eval/return_mean"] for line in last if line["step"] >= 800 and "eval/return_mean" in line]
     assert best["value"] == pytest.approx(sum(finals) / 3)
+    assert acexp("report", "outputs/sweeps/s").returncode == 0
+    report = (folder / "outputs" / "sweeps" / "s" / "report.md").read_text()
+    assert f"| s | {best['number']} | complete | " in report.split("## Trials")[1]
+    assert "| s | optim.learning_rate | 1" in report.split("## What mattered")[1]
+    assert "best so far" in (folder / "outputs" / "sweeps" / "s" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from acexp.core.inference import profile
 from acexp.report.curves import profile_range
+from acexp.report.searches import SearchRecord
 from acexp.report.study import Study
 from acexp.report.table import text
 from acexp.report.traces import COLOURS, Trace, axes, colour_of, curve, dash_of, line_through, rounded, with_bars
@@ -19,6 +21,9 @@ LONGEST_BESIDE = 24
 """Characters of a name up to which it stands beside its row, rather than above it."""
 
 STEPS = "env steps"
+
+WIDE = 30
+"""Times that the greatest value is the least one, from which on a logarithmic axis shows more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Chart:
 
 def charts(study: Study) -> list[Chart]:
     """All pictures, without empty ones."""
-    made: list[Chart] = []
+    made: list[Chart] = [chart for search in study.searches for chart in _search(search)]
     for environment in study.grid.environments:
         at = [i for i, cell in enumerate(study.grid) if cell.environment == environment]
         made += [
@@ -60,6 +65,52 @@ def _with_room(chart: Chart) -> Chart:
     """Tall enough for its legend, which may have a name in each line."""
     n_names = sum("name" in trace and trace.get("showlegend", True) for trace in chart.traces)
     return replace(chart, layout={"height": 320 + 19 * n_names, **chart.layout})
+
+
+def _search(search: SearchRecord) -> Iterator[Chart]:
+    """The trials in their order, and against each setting that is a number."""
+    known = [trial for trial in search.trials if trial.latest is not None]
+    if not known:
+        return
+    values = [trial.latest for trial in known if trial.latest is not None]
+    markers = {
+        "mode": "markers",
+        "marker": {
+            "color": [colour_of(0) if trial.state == "complete" else colour_of(1) for trial in known],
+            "symbol": ["circle" if trial.state == "complete" else "x" for trial in known],
+            "size": 8,
+        },
+        "text": [f"trial {trial.number}, {trial.state}" for trial in known],
+        "hovertemplate": "%{text}: %{y:,.4~g}<extra></extra>",
+        "showlegend": False,
+    }
+    complete = [trial for trial in known if trial.value is not None]
+    best = list(itertools.accumulate((trial.value or 0.0 for trial in complete), max))
+    line = {
+        "x": [trial.number for trial in complete],
+        "y": rounded(best),
+        "mode": "lines",
+        "line": {"color": colour_of(0), "shape": "hv"},
+        "name": "best so far",
+    }
+    dots: Trace = {"x": [trial.number for trial in known], "y": rounded(values), **markers}
+    yield Chart(
+        "Search",
+        search.study,
+        "Each trial's value; crosses were pruned.",
+        (dots, line),
+        axes("trial", "value"),
+    )
+    for key in search.keys:
+        chosen = [trial.params.get(key) for trial in known]
+        numbers = [float(x) for x in chosen if isinstance(x, (int, float))]
+        if len(numbers) < len(chosen):
+            continue
+        layout = axes(key, "value")
+        if min(numbers) > 0 and max(numbers) >= WIDE * min(numbers):
+            layout["xaxis"]["type"] = "log"
+        dots = {"x": numbers, "y": rounded(values), **markers}
+        yield Chart("Search", f"{search.study}: {key}", "Each trial's value; crosses were pruned.", (dots,), layout)
 
 
 def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:

@@ -8,7 +8,18 @@ from acexp.report.study import Study
 from acexp.report.table import Table, Value, text
 from acexp.report.tables import commands, standing, tables
 
-IN_MARKDOWN = ("results", "pooled", "comparisons", "effects", "interactions", "gradients", "left_out", "versions")
+IN_MARKDOWN = (
+    "results",
+    "search",
+    "importances",
+    "pooled",
+    "comparisons",
+    "effects",
+    "interactions",
+    "gradients",
+    "left_out",
+    "versions",
+)
 
 
 def markdown(study: Study) -> str:

@@ -15,6 +15,7 @@ from acexp.report.tables import commands, standing, tables
 
 SECTIONS = {
     "Results": ("results", "pooled"),
+    "Search": ("search", "importances"),
     "Comparisons": ("comparisons",),
     "Learning curves": (),
     "Performance profiles": (),

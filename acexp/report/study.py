@@ -12,6 +12,7 @@ from acexp.report.effects import Effect, Interaction, effects, interactions
 from acexp.report.gradients import Gradients, gradients
 from acexp.report.records import Collection, Record, collect
 from acexp.report.scores import CellScores, Metric, PooledScores, metric, pool, score_cell
+from acexp.report.searches import SearchRecord, read_searches
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Study:
         pooled: settings over all environments; empty for one environment.
         comparisons: with the baseline.
         effects, interactions: of factors, where there are several.
+        searches: what chose the cells, where that was no grid.
     """
 
     title: str
@@ -65,6 +67,7 @@ class Study:
     comparisons: tuple[Comparison, ...]
     effects: tuple[Effect, ...]
     interactions: tuple[Interaction, ...]
+    searches: tuple[SearchRecord, ...]
 
     @property
     def unfinished(self) -> list[Record]:
@@ -110,6 +113,7 @@ def study(directory: Path, question: Question) -> Study:
         comparisons=tuple(compare(scores, grid, chosen, scale.verb)),
         effects=tuple(effects(scores, grid, chosen)),
         interactions=tuple(interactions(scores, grid)),
+        searches=read_searches(directory),
     )
 
 

@@ -17,6 +17,8 @@ from acexp.run_directory import Status
 
 NAMES = (
     "results",
+    "search",
+    "importances",
     "pooled",
     "comparisons",
     "effects",
@@ -35,6 +37,8 @@ def tables(study: Study) -> list[Table]:
     """All of them, without those that would be empty."""
     made = (
         _results(study),
+        _search(study),
+        _importances(study),
         _pooled(study),
         _comparisons(study),
         _effects(study),
@@ -75,6 +79,28 @@ def _results(study: Study) -> Table:
         "Steps/s: of the whole population that a run trained in."
     )
     return Table("results", "Results", note, ("environment", "experiment", *scored), tuple(rows))
+
+
+def _search(study: Study) -> Table:
+    keys = tuple(dict.fromkeys(key for search in study.searches for key in search.keys))
+    rows = [
+        (search.study, trial.number, trial.state, trial.latest, *(_setting(trial.params.get(key)) for key in keys))
+        for search in study.searches
+        for trial in sorted(search.trials, key=lambda trial: (trial.value is None, -(trial.latest or 0.0)))
+    ]
+    how = "; ".join(f"{search.study}: {search.how}" for search in study.searches)
+    note = f"Values: interquartile means over seeds; of pruned trials, the last before they were given up. {how}."
+    return Table("search", "Trials", note, ("study", "trial", "state", "value", *keys), tuple(rows))
+
+
+def _setting(value: str | float | None) -> str | None:
+    return f"{value:.4g}" if isinstance(value, (int, float)) else value
+
+
+def _importances(study: Study) -> Table:
+    rows = [(search.study, key, share) for search in study.searches for key, share in search.importances.items()]
+    note = "How much of the spread of the trials' values each setting explains, by PED-ANOVA (Watanabe et al., 2023)."
+    return Table("importances", "What mattered", note, ("study", "setting", "share"), tuple(rows))
 
 
 def _pooled(study: Study) -> Table:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from acexp import run_directory
 from acexp.config.search import KEY, Choice, SearchConfig, Space
 from acexp.core.errors import UserError
 from acexp.files import write_json
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import optuna
 
 FOLDER = ".search"
-SUMMARY = "search.json"
 DATABASE = "study.db"
 WORKER = "worker"
 STARTUP_TRIALS = 10
@@ -129,7 +129,7 @@ class Trials:
                 ],
             }
             with contextlib.suppress(OSError):
-                write_json(self._folder / SUMMARY, told)
+                write_json(self._folder / run_directory.SEARCH, told)
             return told
 
     def _load(self, rungs: Sequence[int]) -> optuna.Study:
