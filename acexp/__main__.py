@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console
 
+    from acexp import distributed
     from acexp.commands import COMMANDS, train
     from acexp.commands.preflight import Refused
     from acexp.core.errors import UserError
@@ -52,6 +53,8 @@ def _run(arguments: list[str]) -> int:
         return train(arguments)
     except (UserError, Refused) as refusal:
         error = refusal.error if isinstance(refusal, Refused) else refusal
+        if distributed.rank():
+            return EXIT_REFUSED  # the first of the processes says it
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"acexp: {error}", markup=False)
         return EXIT_REFUSED
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+
+from acexp.core.peers import Peers
+from acexp.core.types import Batch, Episode, UpdateStatistics
 from acexp.estimate import estimate
 from acexp.metrics import Recorder
 from acexp.population import Population
@@ -40,5 +44,21 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> Iterato
         step, last = n * budget.steps_per_update, n == budget.n_updates
         will_log = recorder.will_log(step, last=last)
         statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
-        recorder.record(step, rollout.episodes, statistics, last=last)
+        recorder.record(step, *_of_all(population.peers, rollout.episodes, statistics), last=last)
         yield recorder.step
+
+
+def _of_all(
+    peers: Peers, episodes: Sequence[Episode], statistics: UpdateStatistics
+) -> tuple[Sequence[Episode], UpdateStatistics]:
+    """What all peers have lived through and learned from, in one message; norms are of all of them already."""
+    if peers.n == 1:
+        return episodes, statistics
+    n_slots = statistics.batch.values.numel()
+    told = torch.full((1, n_slots, len(Episode._fields)), torch.nan, dtype=torch.float64)
+    if episodes:
+        told[0, : len(episodes)] = torch.tensor(episodes, dtype=torch.float64)
+    *batch, told = peers.gather((*statistics.batch, told), 1)
+    ended = told[0][~told[0, :, 0].isnan()].tolist()
+    of_all = [Episode(int(member), episode_return, int(length)) for member, episode_return, length in ended]
+    return of_all, statistics._replace(batch=Batch(*batch))

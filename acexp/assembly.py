@@ -17,6 +17,7 @@ from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.core.observations import input_shapes, leaves_of
+from acexp.core.peers import ALONE, Peers
 from acexp.core.seeding import environment_seeds, generator, streams
 from acexp.core.types import Hyperparameters
 from acexp.engines import Engine, choose_engine, is_atari, open_engine
@@ -28,15 +29,19 @@ from acexp.rollout import Collector
 
 
 @contextmanager
-def assemble(configs: Sequence[RunConfig], begin_at: int = 0) -> Iterator[Population]:
+def assemble(configs: Sequence[RunConfig], begin_at: int = 0, peers: Peers = ALONE) -> Iterator[Population]:
     """Build a population from resolved configs of equal structure; its environments are closed at the end.
 
-    `begin_at` is the env step at which new episodes begin, which decides the environments' seeds.
+    `begin_at` is the env step at which new episodes begin, which decides the environments' seeds. With peers, the
+    population has this process's share of every member's environments.
     """
     first = configs[0]
     device = torch.device(first.device)
     random = [streams(config.seed) for config in configs]
-    seeds = [seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)]
+    mine = peers.share(first.a2c.n_envs)
+    seeds = [
+        seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[mine]
+    ]
     engine = open_engine(first.env, seeds, first.engine)
     try:
         policy = build_policy(configs, engine, device)
@@ -55,6 +60,7 @@ def assemble(configs: Sequence[RunConfig], begin_at: int = 0) -> Iterator[Popula
                 [generator(member.actions) for member in random],
                 n_steps=first.a2c.n_steps,
                 n_envs=first.a2c.n_envs,
+                mine=mine,
                 clip_rewards=is_atari(first.env),
                 device=device,
             ),
@@ -70,6 +76,7 @@ def assemble(configs: Sequence[RunConfig], begin_at: int = 0) -> Iterator[Popula
             clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
             normalize_advantage=first.a2c.normalize_advantage,
             learning=torch.ones(len(configs), dtype=torch.bool, device=device),
+            peers=peers,
         )
     finally:
         engine.close()

@@ -26,7 +26,7 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Pullback]
     acted with, so that a policy is scored on what it saw; reward statistics before their use.
     """
     observe, architecture = population.observe, population.architecture
-    hyperparameters = population.objective.hyperparameters
+    hyperparameters, peers = population.objective.hyperparameters, population.peers
     *steps, n_members, n_envs = rollout.rewards.shape
     observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
     policy, values, back = architecture.evaluate(observe(observations), rollout.tape)
@@ -34,7 +34,7 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Pullback]
     by_step = values.view(n_members, *steps, n_envs).transpose(0, 1)
     advantages = flat(
         generalized_advantages(
-            population.reward_normalizer(rollout.rewards, rollout.terminated | rollout.truncated, rollout.valid),
+            _rewards(population, rollout),
             torch.cat((by_step, last_value.unsqueeze(0))),
             rollout.terminated,
             rollout.truncated,
@@ -44,15 +44,26 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Pullback]
     )
     mask = flat(rollout.valid)
     valid = mask.to(advantages.dtype)
-    weight = mean_weights(valid)
-    observe.update(observations, mask)
+    weight = mean_weights(valid, peers)
+    # Normalizers see what all peers have seen: those of users as well, who need not know that there are any.
+    *seen, seen_valid = peers.gather((*(leaf[:-1] for leaf in rollout.observations), rollout.valid), 2)
+    observe.update(tuple(flat(leaf) for leaf in seen), flat(seen_valid))
     batch = Batch(
         policy=policy,
         values=values,
         actions=flat(rollout.actions).clone(),
-        advantages=normalized(advantages, weight) if population.normalize_advantage else advantages,
+        advantages=normalized(advantages, weight, peers) if population.normalize_advantage else advantages,
         returns=advantages + values,
         valid=valid,
         weight=weight,
     )
     return batch, back
+
+
+def _rewards(population: Population, rollout: Rollout) -> Tensor:
+    """For learning, `[T, M, N]`; scaled by what all peers have seen."""
+    peers = population.peers
+    done = rollout.terminated | rollout.truncated
+    n_envs = rollout.rewards.shape[2] * peers.n
+    scaled = population.reward_normalizer(*peers.gather((rollout.rewards, done, rollout.valid), 2))
+    return scaled[:, :, peers.share(n_envs)]

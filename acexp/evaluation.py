@@ -77,17 +77,19 @@ class PeriodicEvaluation:
         policy: the population's own.
         configs: resolved, of each member.
         recorder: writes what was found, and knows how far training has come.
+        is_on: whether this process is the one that evaluates.
     """
 
-    def __init__(self, policy: Policy, configs: Sequence[RunConfig], recorder: Recorder) -> None:
+    def __init__(self, policy: Policy, configs: Sequence[RunConfig], recorder: Recorder, *, is_on: bool = True) -> None:
         self._policy, self._configs, self._recorder = policy, configs, recorder
         self._settings = configs[0].eval
         self._evaluated_at = recorder.step
+        self._is_on = is_on
 
     def evaluate_if_due(self) -> None:
         """Evaluate when an interval is over."""
         every = self._settings.every
-        if every is None or self._recorder.step // every <= self._evaluated_at // every:
+        if not self._is_on or every is None or self._recorder.step // every <= self._evaluated_at // every:
             return
         self._evaluated_at = self._recorder.step
         # The same seeds and the same noise each time: evaluations differ by what was learned. Not every engine can

@@ -39,15 +39,17 @@ class Keeper:
         self._seconds = math.inf if intervals.minutes is None else 60.0 * intervals.minutes
         self._saved_step, self._saved_at = recorder.step, time.monotonic()
 
-    def save_if_due(self) -> None:
-        """Save when an interval is over."""
-        now = self._recorder.step
-        passed = now // self._every > self._saved_step // self._every
-        if passed or time.monotonic() - self._saved_at >= self._seconds:
-            self.save()
+    @property
+    def is_due(self) -> bool:
+        """Whether an interval is over."""
+        passed = self._recorder.step // self._every > self._saved_step // self._every
+        return passed or time.monotonic() - self._saved_at >= self._seconds
 
     def save(self) -> None:
-        """Save every member but those that have diverged, which keep the checkpoint that they have."""
+        """Save every member but those that have diverged, which keep the checkpoint that they have.
+
+        Of peers, which all have to call this, the first one writes.
+        """
         step = self._recorder.step
         normalizer = {f"normalizer.{name}": x for name, x in self._population.observe.state().items()}
         policy = {**self._population.architecture.parameters.named(), **normalizer}
@@ -55,7 +57,7 @@ class Keeper:
         for m, (state, config, directory) in enumerate(members):
             if not _is_sound(state["tensors"]):
                 self._recorder.diverge(m, "a parameter or a statistic")
-            if m in self._recorder.divergences:
+            if m in self._recorder.divergences or self._population.peers.rank:
                 continue
             content = {
                 "format": 1,

@@ -13,6 +13,7 @@ from acexp.architectures import Architecture
 from acexp.clipping import Clip
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
+from acexp.core.peers import ALONE, Peers
 from acexp.normalizers import ObservationNormalizer, RewardNormalizer
 from acexp.optimizers import OptimizerGroup
 from acexp.play import Policy
@@ -26,6 +27,7 @@ class Population:
     Attributes:
         learning: bool `[M]`, changed in place: False once a member's gradient was not finite. It then stands still,
             and the others go on.
+        peers: the processes that train the same members with other environments.
     """
 
     collector: Collector
@@ -37,6 +39,7 @@ class Population:
     clip: Clip
     normalize_advantage: bool
     learning: Tensor
+    peers: Peers = ALONE
 
     @property
     def policy(self) -> Policy:
@@ -55,15 +58,20 @@ class Population:
         return {"parameters": self.architecture.parameters.flat, "learning": self.learning, **inner}
 
 
+OWN = "collector."
+"""What begins so belongs to environments, `[M, N, ...]`, of which each peer has its own."""
+
 MemberState = dict[str, Any]
 """All that one member's training depends on: `tensors` by name, its `generator`, its `environments` or None."""
 
 
 def save(population: Population) -> list[MemberState]:
-    """The state of each member, copied, as tensors and plain values."""
+    """The state of each member, copied, as tensors and plain values; with the environments of all peers."""
     tensors = population.tensors()
     generators = population.collector.generators
-    environments = population.collector.engine.save()
+    own = [name for name in tensors if name.startswith(OWN)]
+    tensors |= zip(own, population.peers.gather([tensors[name] for name in own], 1), strict=True)
+    environments = _by_member(population.peers.collect(population.collector.engine.save()), len(generators))
     n_envs = 0 if environments is None else len(environments) // len(generators)
     return [
         {
@@ -73,6 +81,19 @@ def save(population: Population) -> list[MemberState]:
         }
         for m, generator in enumerate(generators)
     ]
+
+
+def _by_member(shares: Sequence[list[Any] | None], n_members: int) -> list[Any] | None:
+    """The environments of all processes, a member's next to each other; None unless all have been saved."""
+    if any(share is None for share in shares):
+        return None
+    rows = [_parts(share, n_members) for share in shares if share is not None]
+    return [one for member in range(n_members) for row in rows for one in row[member]]
+
+
+def _parts(environments: list[Any], n_members: int) -> list[list[Any]]:
+    n = len(environments) // n_members
+    return [environments[m * n : (m + 1) * n] for m in range(n_members)]
 
 
 @torch.no_grad()
@@ -90,13 +111,17 @@ def load(population: Population, states: Sequence[MemberState]) -> None:
         )
     environments = [state["environments"] for state in states]
     is_exact = all(given is not None for given in environments)
+    mine = population.peers.share(len(environments[0]) if is_exact else 0)
     for name in population.tensors():
-        if is_exact or not name.startswith("collector."):
-            _put_back(population, name, torch.stack([state["tensors"][name] for state in states]))
+        saved = torch.stack([state["tensors"][name] for state in states])
+        if not name.startswith(OWN):
+            _put_back(population, name, saved)
+        elif is_exact:
+            _put_back(population, name, saved[:, mine])
     for generator, state in zip(population.collector.generators, states, strict=True):
         generator.set_state(state["generator"])
     if is_exact:
-        population.collector.engine.load([one for given in environments for one in given])
+        population.collector.engine.load([one for given in environments for one in given[mine]])
 
 
 def _put_back(population: Population, name: str, saved: Tensor) -> None:

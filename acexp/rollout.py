@@ -28,12 +28,13 @@ class Collector:
     """Steps M times N environments with the current policies, T steps at a time.
 
     Args:
-        engine: with M * N environments, a member's N next to each other.
+        engine: with those environments of each member that are stepped here, a member's next to each other.
         observe: raw observations to network inputs.
         architecture: the actors.
         distribution: what their output means.
         generators: one per member, for action noise.
         n_steps, n_envs: T and N.
+        mine: which of a member's N environments are stepped here; peers step the others.
         clip_rewards: whether learning sees rewards clipped to [-1, 1]; episodes are counted raw.
         device: where the networks are.
     """
@@ -48,6 +49,7 @@ class Collector:
         *,
         n_steps: int,
         n_envs: int,
+        mine: slice,
         clip_rewards: bool,
         device: torch.device,
     ) -> None:
@@ -56,7 +58,8 @@ class Collector:
         self._architecture = architecture
         self._distribution = distribution
         self._generators = tuple(generators)
-        self._n_steps, self._n_envs = n_steps, n_envs
+        self._n_steps, self._n_drawn, self._mine = n_steps, n_envs, mine
+        self._n_envs = n_envs = mine.stop - mine.start
         self._clip_rewards = clip_rewards
         self._device = device
 
@@ -135,9 +138,9 @@ class Collector:
         return self._host_actions[t]
 
     def _draw_noise(self) -> Tensor:
-        """`[T, M, N, *noise_shape]`; each member's comes from its own generator."""
-        slots = (self._n_steps, self._n_envs)
-        drawn = [self._distribution.draw(slots, generator) for generator in self._generators]
+        """`[T, M, N, *noise_shape]`; each member's comes from its own generator, peers' share of it included."""
+        slots = (self._n_steps, self._n_drawn)
+        drawn = [self._distribution.draw(slots, generator)[:, self._mine] for generator in self._generators]
         return (drawn[0].unsqueeze(1) if len(drawn) == 1 else torch.stack(drawn, 1)).to(self._device)
 
     def _store(self, row: int, observation: Any) -> None:

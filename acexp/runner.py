@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
 
-from acexp import resumption, run_directory
+from acexp import distributed, resumption, run_directory
 from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig, group, identity, require_equal_structure, settings, to_yaml
+from acexp.core.cores import available_cores
 from acexp.core.errors import UserError
 from acexp.core.memory import keep_large_blocks
 from acexp.evaluation import PeriodicEvaluation
@@ -48,7 +50,9 @@ def run(
     display = display or Silent()
     require_equal_structure(configs)
     identities = [identity(config) for config in configs]
+    cores = (cores or available_cores()) // distributed.processes_here() or 1
     configs = [resolve(config, cores) for config in configs]
+    distributed.require_even_shares(configs[0].a2c.n_envs)
     budget = Budget(total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs)
     if not resume:
         for directory in directories:
@@ -56,26 +60,34 @@ def run(
     if len(configs) > 1:
         keep_large_blocks()
     with ExitStack() as stack:
+        peers = stack.enter_context(distributed.join())
+        if peers.rank:
+            # The first one writes; what the others must write as well, they write where nobody looks.
+            own = Path(stack.enter_context(TemporaryDirectory(prefix="acexp-")))
+            directories = [own / str(m) for m in range(len(configs))]
         stack.enter_context(_torch_threads(configs[0].torch_threads or 1))
         stack.enter_context(_failed_writes_told_once())
         taken_up = None
         if resume:
-            for directory in directories:
-                stack.enter_context(held(directory))
-            taken_up = resumption.take_up(configs, directories, allow_changes=allow_changes)
-        population = stack.enter_context(assemble(configs, taken_up.new_episodes_at if taken_up else 0))
-        if taken_up is None:
+            if not peers.rank:
+                for directory in directories:
+                    stack.enter_context(held(directory))
+            taken_up = peers.first(lambda: resumption.take_up(configs, directories, allow_changes=allow_changes))
+        population = stack.enter_context(assemble(configs, taken_up.new_episodes_at if taken_up else 0, peers))
+        if taken_up is None or peers.rank:
             _begin(configs, identities, directories, stack)
         else:
-            taken_up.restore(population)
             taken_up.note(directories)
+        if taken_up is not None:
+            taken_up.restore(population)
         runs = list(zip(configs, directories, strict=True))
-        writers = [_writers(*run, taken_up.step if taken_up else None, stack) for run in runs]
+        resume_at = taken_up.step if taken_up else None
+        writers: list[list[Writer]] = [[] if peers.rank else _writers(*run, resume_at, stack) for run in runs]
         recorder = Recorder(population.objective, writers, configs[0].log.every, display)
         if taken_up is not None:
             taken_up.restore_recorder(recorder)
         keeper = Keeper(population, recorder, configs, directories)
-        periodic = PeriodicEvaluation(population.policy, configs, recorder)
+        periodic = PeriodicEvaluation(population.policy, configs, recorder, is_on=not peers.rank)
         display.start(_title(configs), budget.steps)
         try:
             ending = _train(population, budget, recorder, keeper, periodic, directories, until)
@@ -113,13 +125,17 @@ def _train(
 ) -> _Ending:
     """Train and save, and say how it ended."""
     try:
+        number = 0
         with stoppable() as request:
             try:
                 for _ in train(population, budget, recorder):
                     # First, so that what is saved has been evaluated, and is not when it is resumed.
                     periodic.evaluate_if_due()
-                    keeper.save_if_due()
-                    if request.number is not None or (until is not None and recorder.step >= until):
+                    # Peers stop and save together, whoever of them was asked to.
+                    number, is_due = population.peers.greatest((request.number or 0, keeper.is_due))
+                    if is_due:
+                        keeper.save()
+                    if number or (until is not None and recorder.step >= until):
                         break
             except (KeyboardInterrupt, AllDiverged) as end:
                 # Raised at the end of an update, by whoever shows or records it.
@@ -128,8 +144,9 @@ def _train(
                 return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
             keeper.save()
             if recorder.step < budget.steps:
-                signalled = request.number is not None
-                return _Ending(Status.INTERRUPTED if signalled else Status.PAUSED, signal=request.number)
+                return _Ending(Status.INTERRUPTED, signal=number) if number else _Ending(Status.PAUSED)
+    except distributed.PeerLostError as failure:
+        return _Ending(Status.FAILED, f"another process of this run was lost: {failure}")
     except OSError as failure:
         return _Ending(Status.FAILED, _unwritable(failure))
     except (Exception, SystemExit) as failure:

@@ -32,7 +32,7 @@ def update(
     cosine = trunk_cosine(population, batch, back) if measure_trunk else None
     groups = population.groups
     by_outputs = population.objective.output_gradients(tuple(group.loss for group in groups), batch)
-    gradients = [back(*by_outputs[group.loss], group.modules) for group in groups]
+    gradients = [population.peers.sum(back(*by_outputs[group.loss], group.modules)) for group in groups]
     norms = tuple(
         clip_and_step(group, gradient, population.clip, progress, population.learning)
         for group, gradient in zip(groups, gradients, strict=True)
@@ -50,8 +50,8 @@ def trunk_cosine(population: Population, batch: Batch, back: Pullback) -> Tensor
         return None
     by_outputs = population.objective.output_gradients(("actor", "critic"), batch)
     # The trunk's columns lie between the actor's and the critic's.
-    actor = back(*by_outputs["actor"], ("actor", "trunk"))[:, -size:]
-    critic = back(*by_outputs["critic"], ("trunk", "critic"))[:, :size]
+    actor = population.peers.sum(back(*by_outputs["actor"], ("actor", "trunk"))[:, -size:])
+    critic = population.peers.sum(back(*by_outputs["critic"], ("trunk", "critic"))[:, :size])
     lengths = torch.linalg.vector_norm(actor, dim=1) * torch.linalg.vector_norm(critic, dim=1)
     cosine: Tensor = (actor * critic).sum(1) / lengths
     return cosine

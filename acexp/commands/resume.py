@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp import checkpoint, fleet, resumption, run_directory, runner
+from acexp import checkpoint, distributed, fleet, resumption, run_directory, runner
 from acexp import search as searching
 from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
@@ -45,7 +45,7 @@ def resume(arguments: list[str]) -> int:
         "--allow-changes", action="store_true", help="go on although config.yaml was changed; noted in status.json"
     )
     options = parser.parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, quiet=distributed.rank() > 0)
     directory: Path = options.directory.resolve()
     sweep = run_directory.read_sweep(directory)
     if sweep is not None and (directory / searching.FOLDER).is_dir():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from acexp import executors, fleet, runner
+from acexp import distributed, executors, fleet, runner
 from acexp.commands.outcomes import EXIT_INTERRUPTED, conclude, print_outcome
 from acexp.commands.search import search
 from acexp.commands.sweep_runs import SweepRuns, standing_of
@@ -31,7 +32,7 @@ class _StopSweep(SystemExit):
 
 def train(arguments: list[str], *, fresh_only: bool = False) -> int:
     """Train what Hydra's command line describes, and say how it ended; with `fresh_only`, runs that had not begun."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, quiet=distributed.rank() > 0)
     outcomes: list[Outcome] = []
 
     n_unstarted = 0
@@ -78,8 +79,24 @@ def train(arguments: list[str], *, fresh_only: bool = False) -> int:
         nonlocal signal_number
         signal_number = search(console, wanted, arguments, outcomes)
 
-    if _MULTIRUN & set(arguments):
-        executors.prepare()
-    with contextlib.suppress(_StopSweep):
+    with contextlib.ExitStack() as stack:
+        if distributed.world_size() > 1:
+            arguments = _shared(arguments, stack)
+        if _MULTIRUN & set(arguments):
+            executors.prepare()
+        stack.enter_context(contextlib.suppress(_StopSweep))
         application.run(arguments, one_run, whole_sweep, whole_search)
     return conclude(console, outcomes, n_unstarted, signal_number)
+
+
+def _shared(arguments: list[str], stack: contextlib.ExitStack) -> list[str]:
+    """The command line of one of several processes that train one run: only the first has its directory."""
+    if _MULTIRUN & set(arguments):
+        raise UserError(
+            "torchrun spreads one run over processes, and a sweep has processes of its own.",
+            value="-m",
+            remedy="leave out torchrun, or train one run",
+        )
+    if not distributed.rank():
+        return arguments
+    return [*arguments, f"hydra.run.dir={stack.enter_context(TemporaryDirectory(prefix='acexp-'))}/run"]

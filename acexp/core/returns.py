@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from acexp.core.peers import ALONE, Peers
+
 
 def generalized_advantages(
     rewards: Tensor,
@@ -66,11 +68,11 @@ def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tens
     return torch.stack(sums), running
 
 
-def normalized(advantages: Tensor, weight: Tensor) -> Tensor:
+def normalized(advantages: Tensor, weight: Tensor, peers: Peers = ALONE) -> Tensor:
     """Advantages with mean 0 and deviation 1 over each member's valid slots, whose `mean_weights` these are.
 
-    `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold numbers without meaning.
+    `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold numbers without meaning. With peers, over the slots of all.
     """
-    centered = advantages - (advantages * weight).sum(-1, keepdim=True)
-    deviation = (centered.square() * weight).sum(-1, keepdim=True).sqrt()
+    centered = advantages - peers.sum((advantages * weight).sum(-1, keepdim=True))
+    deviation = peers.sum((centered.square() * weight).sum(-1, keepdim=True)).sqrt()
     return centered / (deviation + 1e-8)
