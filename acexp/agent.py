@@ -50,7 +50,8 @@ def load(directory: str | Path, *, allow_plugins: bool = False) -> Agent:
         policy = build_policy([config], engine, torch.device("cpu"))
     finally:
         engine.close()
-    return Agent(config, policy, restore([policy_file(path)], policy))
+    (step,) = restore([policy_file(path)], policy)
+    return Agent(config, policy, step)
 
 
 def _batched(observation: Any) -> Any:

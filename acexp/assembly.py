@@ -116,8 +116,13 @@ def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
         config,
         device=str(_device(config.device)),
         engine=replace(engine, threads=engine.threads or cores),
-        torch_threads=config.torch_threads or (cores if is_atari(config.env) else 1),
+        torch_threads=config.torch_threads or useful_threads(config, cores),
     )
+
+
+def useful_threads(config: RunConfig, cores: int) -> int:
+    """How many of these cores torch has a use for: convolutions do."""
+    return cores if is_atari(config.env) else 1
 
 
 def check(config: RunConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from acexp import run_directory
-from acexp.assembly import build_policy, evaluation_engine, evaluation_noise
+from acexp.assembly import build_policy, evaluation_engine, evaluation_noise, useful_threads
 from acexp.checkpoint import POLICY
 from acexp.config import RunConfig, from_yaml
+from acexp.core.cores import available_cores, torch_threads
 from acexp.core.errors import UserError
 from acexp.core.estimators import Summary, summarize
 from acexp.files import write_json
@@ -54,20 +55,32 @@ class Evaluation:
 def evaluate(directory: Path, n_episodes: int, *, deterministic: bool, allow_plugins: bool = False) -> Evaluation:
     """Play a run's saved policy, with its normalizer's statistics as they are; raises UserError where there is none."""
     config = from_yaml(directory / run_directory.CONFIG, allow_plugins=allow_plugins)
-    engine = evaluation_engine([config], min(n_episodes, MOST_ENVIRONMENTS))
+    return evaluate_together([directory], [config], n_episodes, deterministic=deterministic)[0]
+
+
+def evaluate_together(
+    directories: Sequence[Path], configs: Sequence[RunConfig], n_episodes: int, *, deterministic: bool
+) -> list[Evaluation]:
+    """`evaluate`, for runs of equal structure side by side: each plays what it would have played alone."""
+    # The threads that a run was trained with say what else its machine was doing.
+    wide = [replace(config, engine=replace(config.engine, threads=available_cores())) for config in configs]
+    engine = evaluation_engine(wide, min(n_episodes, MOST_ENVIRONMENTS))
     try:
-        policy = build_policy([config], engine, torch.device("cpu"))
-        step = restore([policy_file(directory)], policy)
-        noise = None if deterministic else evaluation_noise([config])
-        (episodes,) = play(policy, engine, n_episodes, noise)
+        policy = build_policy(configs, engine, torch.device("cpu"))
+        steps = restore([policy_file(directory) for directory in directories], policy)
+        with torch_threads(useful_threads(configs[0], available_cores())):
+            played = play(policy, engine, n_episodes, None if deterministic else evaluation_noise(configs))
     finally:
         engine.close()
-    return Evaluation(
-        step=step,
-        is_deterministic=deterministic,
-        returns=tuple(episode.episode_return for episode in episodes),
-        lengths=tuple(episode.length for episode in episodes),
-    )
+    return [
+        Evaluation(
+            step=step,
+            is_deterministic=deterministic,
+            returns=tuple(episode.episode_return for episode in episodes),
+            lengths=tuple(episode.length for episode in episodes),
+        )
+        for step, episodes in zip(steps, played, strict=True)
+    ]
 
 
 class PeriodicEvaluation:
@@ -132,17 +145,14 @@ def policy_file(directory: Path) -> Path:
     return path
 
 
-def restore(files: Sequence[Path], policy: Policy) -> int:
-    """Put saved networks and statistics into a policy's members; returns the env step that they were saved at.
+def restore(files: Sequence[Path], policy: Policy) -> list[int]:
+    """Put saved networks and statistics into a policy's members; returns the env steps that they were saved at.
 
     Raises UserError for a file that does not fit.
     """
     wanted = policy.architecture.parameters.named()
     wanted |= {f"normalizer.{name}": tensor for name, tensor in policy.observe.state().items()}
-    steps = [
-        _restore_member(path, {name: tensor[m] for name, tensor in wanted.items()}) for m, path in enumerate(files)
-    ]
-    return min(steps)
+    return [_restore_member(path, {name: tensor[m] for name, tensor in wanted.items()}) for m, path in enumerate(files)]
 
 
 def _restore_member(path: Path, wanted: dict[str, Tensor]) -> int:

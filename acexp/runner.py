@@ -10,13 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import torch
-
 from acexp import distributed, resumption, run_directory
 from acexp.a2c import Budget, train
 from acexp.assembly import assemble, resolve
 from acexp.config import RunConfig, group, identity, require_equal_structure, settings, to_yaml
-from acexp.core.cores import available_cores
+from acexp.core.cores import available_cores, torch_threads
 from acexp.core.errors import UserError
 from acexp.core.memory import keep_large_blocks
 from acexp.evaluation import PeriodicEvaluation
@@ -65,7 +63,7 @@ def run(
             # The first one writes; what the others must write as well, they write where nobody looks.
             own = Path(stack.enter_context(TemporaryDirectory(prefix="acexp-")))
             directories = [own / str(m) for m in range(len(configs))]
-        stack.enter_context(_torch_threads(configs[0].torch_threads or 1))
+        stack.enter_context(torch_threads(configs[0].torch_threads or 1))
         stack.enter_context(_failed_writes_told_once())
         taken_up = None
         if resume:
@@ -195,16 +193,6 @@ def _failed_writes_told_once() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
-
-
-@contextmanager
-def _torch_threads(n: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _writers(config: RunConfig, directory: Path, resume_at: int | None, stack: ExitStack) -> list[Writer]:

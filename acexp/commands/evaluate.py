@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -11,11 +12,15 @@ from rich.text import Text
 from acexp import evaluation, run_directory
 from acexp.commands.numbers import at_least_one
 from acexp.commands.outcomes import console_for_tables, relative
+from acexp.config import RunConfig, from_yaml
+from acexp.config.schema import structure
 from acexp.core.errors import UserError
 from acexp.files import unwritable
 from acexp.metrics import TensorBoardWriter, tags
 
 EXIT_FAILED = 1
+AT_ONCE = 16
+"""Runs that play side by side; more of them would cost memory, and hardly be faster."""
 COLUMNS = ("run", "n", "mean", "std", "median", "iqm", "min", "max", "length")
 
 
@@ -31,25 +36,54 @@ def evaluate(arguments: list[str]) -> int:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in COLUMNS:
         table.add_column(column, no_wrap=True, justify="left" if column == "run" else "right")
-    failures: list[tuple[Path, str]] = []
-    for run in run_directory.runs_in(options.directory.resolve()):
-        try:
-            found = evaluation.evaluate(
-                run, options.episodes, deterministic=not options.stochastic, allow_plugins=options.allow_plugins
-            )
-            _write(run, found)
-        except UserError as error:
-            if run == options.directory.resolve():
-                raise
-            failures.append((run, error.problem))
-            continue
-        s = found.summary
-        numbers = [f"{x:,.1f}" for x in (s.mean, s.std, s.median, s.iqm, s.min, s.max, found.length.mean)]
-        table.add_row(Text(run.name), str(s.n), *numbers)
+    runs = run_directory.runs_in(options.directory.resolve())
+    failures: dict[Path, UserError] = {}
+    found: dict[Path, evaluation.Evaluation] = {}
+    for group in _groups(runs, failures, allow_plugins=options.allow_plugins):
+        found |= _evaluated(group, options.episodes, failures, deterministic=not options.stochastic)
+    if runs == [options.directory.resolve()] and failures:
+        raise failures[runs[0]]
+    for run in runs:
+        if run in found:
+            s = found[run].summary
+            numbers = [f"{x:,.1f}" for x in (s.mean, s.std, s.median, s.iqm, s.min, s.max, found[run].length.mean)]
+            table.add_row(Text(run.name), str(s.n), *numbers)
     console.print(table)
-    for run, problem in failures:
-        console.print(f"not evaluated: {relative(run)}: {problem}", markup=False)
+    for run, error in failures.items():
+        console.print(f"not evaluated: {relative(run)}: {error.problem}", markup=False)
     return EXIT_FAILED if failures else 0
+
+
+def _groups(
+    runs: Sequence[Path], failures: dict[Path, UserError], *, allow_plugins: bool
+) -> list[list[tuple[Path, RunConfig]]]:
+    """Runs that can be evaluated side by side, a few at a time."""
+    groups: dict[str, list[tuple[Path, RunConfig]]] = {}
+    for run in runs:
+        try:
+            config = from_yaml(run / run_directory.CONFIG, allow_plugins=allow_plugins)
+            groups.setdefault(repr(structure(config)), []).append((run, config))
+        except UserError as error:
+            failures[run] = error
+    return [group[i : i + AT_ONCE] for group in groups.values() for i in range(0, len(group), AT_ONCE)]
+
+
+def _evaluated(
+    group: Sequence[tuple[Path, RunConfig]], n_episodes: int, failures: dict[Path, UserError], *, deterministic: bool
+) -> dict[Path, evaluation.Evaluation]:
+    """What the runs reached, written beside each; one that cannot be evaluated leaves the others to it."""
+    runs, configs = zip(*group, strict=True)
+    try:
+        evaluated = evaluation.evaluate_together(runs, configs, n_episodes, deterministic=deterministic)
+        for run, found in zip(runs, evaluated, strict=True):
+            _write(run, found)
+    except UserError as error:
+        if len(group) == 1:
+            failures[runs[0]] = error
+            return {}
+        apart = [_evaluated([one], n_episodes, failures, deterministic=deterministic) for one in group]
+        return {run: found for each in apart for run, found in each.items()}
+    return dict(zip(runs, evaluated, strict=True))
 
 
 def _write(run: Path, found: evaluation.Evaluation) -> None:

@@ -55,7 +55,7 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
     engine = evaluation_engine([config], N_ENVS)
     try:
         policy = build_policy([config], engine, torch.device("cpu"))
-        step = restore([saved], policy)
+        (step,) = restore([saved], policy)
         played = onnx_graph.play_some(policy, engine, N_STEPS, evaluation_noise([config]))
         action_space = engine.action_space
     finally:
