@@ -6,7 +6,7 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -231,10 +231,10 @@ def end(directory: Path, status: Status, details: Mapping[str, Any]) -> None:
     write_json(directory / STATUS, {**read_status(directory), "status": status, "ended": now(), **details})
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide what a run does, where they are installed."""
+def versions(packages: Iterable[str] = RECORDED_PACKAGES) -> dict[str, str]:
+    """Of Python and of packages, where they are installed; of those that decide what a run does, unless told which."""
     found = {"python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from acexp.__main__ import main
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.engines import EnvironmentConfig, rendering
-from acexp.engines.rendering import BACKENDS, obstacle
+from acexp.engines.environment import make
+from acexp.engines.rendering import BACKENDS, drawing, obstacle
 from acexp.outcome import Outcome
 from acexp.play import Policy
 from acexp.video import film, gif
@@ -356,3 +358,18 @@ def test_layouts_by_hand() -> None:
     assert narrowed((160, 210), 320) == Layout(320, 440, (320, 420), 13)
     assert narrowed((600, 400), 320) == Layout(320, 234, (320, 213), 13)
     assert narrowed((3, 1), 320) == Layout(318, 124, (318, 106), 12)
+
+
+def test_a_cheetah_stays_in_the_picture() -> None:
+    """Gymnasium 1.4 films it from a camera that stands still, unless told otherwise."""
+    cheetah = drawing(EnvironmentConfig(id="HalfCheetah-v5"))
+    env = make(cheetah)
+    env.reset(seed=0)
+    for position in (0.0, 30.0):
+        env.unwrapped.set_state(np.array([position, *env.unwrapped.data.qpos[1:]]), env.unwrapped.data.qvel)
+        red, _, blue = np.moveaxis(np.asarray(env.render(), np.int16), 2, 0)
+        # Nothing else is of its colour: the floor is black and green, the sky blue.
+        assert (red - blue > 15).sum() > 1000
+    env.close()
+    assert cheetah.kwargs["camera_name"] == "track"
+    assert drawing(replace(cheetah, kwargs={"camera_id": -1})).kwargs.keys() == {"camera_id", "render_mode"}

@@ -23,6 +23,9 @@ PACKAGES = (
     ("mujoco", "HalfCheetah and other MuJoCo environments", "pip install mujoco"),
     ("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),
     ("envpool", "LunarLander and CartPole faster (optional)", "pip install 'acexp[fast]'"),
+    ("ray", "sweeps on Ray (optional)", "pip install 'acexp[ray]'"),
+    ("submitit", "sweeps on Slurm (optional)", "pip install 'acexp[slurm]'"),
+    ("optuna", "searches (optional)", "pip install 'acexp[optuna]'"),
 )
 
 
@@ -30,7 +33,7 @@ def doctor(arguments: list[str]) -> int:
     """Look at everything that a run needs; the exit code is 1 if runs could not be written."""
     argparse.ArgumentParser(prog="acexp doctor", description="Check this installation.").parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
-    found = versions()
+    found = versions(("torch", *(package for package, _, _ in PACKAGES)))
     installed = [("python, torch", f"{found['python']}, {found.get('torch', 'missing')}", "")]
     installed += [
         (f"{package}: {purpose}", found.get(package, "missing"), "" if package in found else remedy)

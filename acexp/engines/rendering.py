@@ -15,6 +15,9 @@ from acexp.engines.environment import ATARI_FRAME_SKIP, EnvironmentConfig, is_at
 MODE = "rgb_array"
 """What Gymnasium calls an environment that gives its pictures away instead of showing them."""
 
+FOLLOWING = "track"
+"""What Gymnasium's MuJoCo models call the camera that goes along."""
+
 ATARI_HERTZ = 60
 USUAL_FPS = 30.0
 
@@ -55,6 +58,7 @@ def drawing(environment: EnvironmentConfig) -> EnvironmentConfig:
     env = make(environment)
     modes = env.metadata.get("render_modes") or ()
     needs_opengl = hasattr(env.unwrapped, "mujoco_renderer")
+    camera = _following_camera(env.unwrapped, environment.kwargs) if needs_opengl else {}
     env.close()
     if MODE not in modes:
         raise UserError(
@@ -66,7 +70,15 @@ def drawing(environment: EnvironmentConfig) -> EnvironmentConfig:
     if needs_opengl:
         # Gymnasium reads it when it draws for the first time, so that mujoco may have been imported before.
         os.environ[MUJOCO_GL] = _working_backend(environment)
-    return replace(environment, kwargs=environment.kwargs | {"render_mode": MODE})
+    return replace(environment, kwargs=environment.kwargs | camera | {"render_mode": MODE})
+
+
+def _following_camera(env: Any, kwargs: Mapping[str, Any]) -> dict[str, str]:
+    """Gymnasium 1.4's own camera stands still, and a cheetah is out of its sight in a second."""
+    import mujoco
+
+    known = mujoco.mj_name2id(env.model, mujoco.mjtObj.mjOBJ_CAMERA, FOLLOWING) != -1
+    return {"camera_name": FOLLOWING} if known and not {"camera_id", "camera_name"} & kwargs.keys() else {}
 
 
 def frames_per_second(environment: EnvironmentConfig, metadata: Mapping[str, Any]) -> float:
