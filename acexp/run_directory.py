@@ -24,6 +24,7 @@ SUMMARY = "summary.json"
 ERROR_LOG = "error.log"
 SWEEP = "sweep.json"
 SEARCH = "search.json"
+SEARCH_FOLDER = ".search"
 RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "envpool", "hydra-core")
 
 EXACT, APPROXIMATE = "exact", "approximate"
@@ -147,6 +148,19 @@ def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[s
     directory.mkdir(parents=True, exist_ok=True)
     runs = list(dict.fromkeys([*earlier, *identities]))
     write_json(directory / SWEEP, {"runs": runs, "arguments": list(arguments), "folder": str(Path.cwd())})
+
+
+def how_to_go_on(directory: Path, shown: str) -> str:
+    """The command that goes on with a run or a sweep; a search decides itself what to go on with, so it is its own."""
+    sweep = read_sweep(directory)
+    if sweep is not None and is_search(directory):
+        return shlex.join(["acexp", *sweep.arguments])
+    return f"acexp resume {shown}"
+
+
+def is_search(directory: Path) -> bool:
+    """Whether the sweep's runs are trials of a search."""
+    return (directory / SEARCH_FOLDER).is_dir()
 
 
 def unstarted(sweep: Sweep | None, begun: Sequence[Path]) -> int:

@@ -160,7 +160,7 @@ def test_a_search_that_is_told_to_stop_goes_on(folder: Path) -> None:
     sweep = folder / "outputs" / "sweeps" / "s"
     wait_until(lambda: any(path.stat().st_size for path in sweep.glob("*/metrics.jsonl")), process)
     process.send_signal(signal.SIGINT)
-    finish(process, 130)
+    assert "go on with:\n  acexp -m hydra/sweeper=optuna" in finish(process, 130)
     finish(start(folder, *SEARCH, "total_steps=8000", "hydra.sweeper.n_trials=6"))
     assert [trial["state"] for trial in told(folder)["trials"]] == ["complete"] * 6
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from acexp.commands.sweep_view import FAILURES
 from acexp.outcome import Outcome
-from acexp.run_directory import APPROXIMATE, ERROR_LOG, Status
+from acexp.run_directory import APPROXIMATE, ERROR_LOG, Status, how_to_go_on
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -65,7 +65,7 @@ def conclude(
             if (outcome.directory / ERROR_LOG).exists():
                 console.print(f"    traceback: {relative(outcome.directory / ERROR_LOG)}", markup=False)
     if len(outcomes) > 1 and stopped:
-        console.print(f"go on with:\n  acexp resume {relative(shown)}", markup=False)
+        console.print(f"go on with:\n  {how_to_go_on(shown, relative(shown))}", markup=False)
     console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
     return stopped or (EXIT_FAILED if failures else 0)
 

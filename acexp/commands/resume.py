@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp import checkpoint, distributed, fleet, resumption, run_directory, runner
-from acexp import search as searching
 from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
@@ -48,11 +46,11 @@ def resume(arguments: list[str]) -> int:
     console = Console(highlight=False, soft_wrap=True, quiet=distributed.rank() > 0)
     directory: Path = options.directory.resolve()
     sweep = run_directory.read_sweep(directory)
-    if sweep is not None and (directory / searching.FOLDER).is_dir():
+    if sweep is not None and run_directory.is_search(directory):
         raise UserError(
             "This is a search's directory, which decides itself what to go on with.",
             value=str(directory),
-            remedy=f"give its command again: {shlex.join(['acexp', *sweep.arguments])}",
+            remedy=f"give its command again: {run_directory.how_to_go_on(directory, str(directory))}",
         )
     found = run_directory.runs_in(directory)
     statuses = [run_directory.read_status(run).get("status") for run in found]

@@ -53,6 +53,6 @@ def status(arguments: list[str]) -> int:
     console.print(table)
     console.print(", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
     is_training = any(is_held(run) for run in runs)
-    if counts.keys() - {Status.DONE, Status.RUNNING} and not is_training:
-        console.print(f"go on with:\n  acexp resume {relative(directory)}", markup=False)
+    if counts.keys() - {Status.DONE, Status.PRUNED, Status.RUNNING} and not is_training:
+        console.print(f"go on with:\n  {run_directory.how_to_go_on(directory, relative(directory))}", markup=False)
     return 0

@@ -23,7 +23,6 @@ from acexp.lock import held, is_held
 if TYPE_CHECKING:
     import optuna
 
-FOLDER = ".search"
 DATABASE = "study.db"
 WORKER = "worker"
 STARTUP_TRIALS = 10
@@ -59,7 +58,7 @@ class Trials:
         self._optuna: Any = optuna
         self._config, self._space, self._folder = config, space, folder
         self._worker = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        (folder / FOLDER / self._worker).mkdir(parents=True)
+        (folder / run_directory.SEARCH_FOLDER / self._worker).mkdir(parents=True)
         with self._alone():
             self._study = self._load(rungs)
         self._stack = contextlib.ExitStack()
@@ -200,11 +199,11 @@ class Trials:
             return {}  # all values alike
 
     def _home(self, worker: str) -> Path:
-        return self._folder / FOLDER / worker
+        return self._folder / run_directory.SEARCH_FOLDER / worker
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other workers from counting trials at the same time."""
-        with (self._folder / FOLDER / "lock").open("a") as file:
+        with (self._folder / run_directory.SEARCH_FOLDER / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
