@@ -1,0 +1,155 @@
+"""How long a sweep takes on more cores than there are here, from what an update costs here.
+
+    python benchmarks/scale.py             measures, checks what it predicts for this machine with real sweeps
+
+An update of a population of m members takes `fixed + each * m` seconds on a core; both come from a line through
+measured sizes. A run's config is composed by one process, `composing` seconds each; a population starts in `starting`
+seconds. Populations are made as the launcher makes them, and each core takes the longest that is left. Prints tables
+and writes results/scale.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import math
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scaling import measure
+from tables import save, table
+from workload import overrides
+
+from acexp.core.cores import available_cores
+
+ENVIRONMENTS = ("cliffwalking", "lunarlander", "halfcheetah")
+SIZES = (1, 4, 16)
+MAX_MEMBERS = 16
+STEPS_PER_UPDATE = 40
+CORES = (2, 10, 100, 1_000, 10_000)
+REPEATS = 3
+CHECKED_RUNS, CHECKED_STEPS = 32, 60_000
+RUNS, STEPS = 480, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Of one environment, in seconds.
+
+    Attributes:
+        fixed, each: of an update, whatever its size and for each member.
+        composing: for each run, in the one process that hands them out.
+        starting: until a population trains.
+        engine: share of an update of sixteen members that steps environments.
+    """
+
+    fixed: float
+    each: float
+    composing: float
+    starting: float
+    engine: float
+
+    def of_population(self, n_members: int, steps: int) -> float:
+        """From its start to its end."""
+        return self.starting + math.ceil(steps / STEPS_PER_UPDATE) * (self.fixed + self.each * n_members)
+
+
+def populations(n_runs: int, cores: int) -> list[int]:
+    """How many members each has; see fleet.divide."""
+    at_most = max(1, min(MAX_MEMBERS, math.ceil(n_runs / cores)))
+    n = math.ceil(n_runs / at_most)
+    return sorted((n_runs * (k + 1) // n - n_runs * k // n for k in range(n)), reverse=True)
+
+
+def predicted(costs: Costs, n_runs: int, steps: int, cores: int) -> tuple[float, float]:
+    """Seconds until the last run is done, and the share of the cores' time that was used."""
+    free = [costs.composing * n_runs] * cores
+    work = [costs.of_population(size, steps) for size in populations(n_runs, cores)]
+    for seconds in work:
+        heapq.heapreplace(free, free[0] + seconds)
+    end = max(free)
+    return end, sum(work) / (end * cores)
+
+
+def sweep(environment: str, n_runs: int, steps: int) -> float:
+    """Seconds that a real one takes on this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "acexp", "-m", *overrides(environment), f"seed=range({n_runs})",
+             f"total_steps={steps}", "eval.every=null"],
+            cwd=folder, check=True, capture_output=True,
+        )  # fmt: skip
+        return time.perf_counter() - begun
+
+
+def costs_of(environment: str) -> Costs:
+    """Measured: sizes take turns, medians count, and every core has a process, as in a sweep: they share memory."""
+    cores = available_cores()
+    seconds: dict[int, list[float]] = {size: [] for size in SIZES}
+    engine = []
+    with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        for _ in range(REPEATS):
+            for size in SIZES:
+                found = pool.starmap(measure, [(size, (), environment)] * cores, chunksize=1)
+                seconds[size] += [STEPS_PER_UPDATE * size / rate for rate, _ in found]
+            engine += [shares["engine"] for _, shares in found]
+    each, fixed = np.polyfit(SIZES, [statistics.median(seconds[size]) for size in SIZES], 1)
+    few, many = (sweep(environment, n, STEPS_PER_UPDATE) for n in (cores, 32 * cores))
+    composing = max(0.0, (many - few) / (31 * cores))
+    return Costs(float(fixed), float(each), composing, max(0.0, few - composing * cores), statistics.median(engine))
+
+
+def report(costs: dict[str, Costs], checks: dict[str, Sequence[float]]) -> str:
+    """Tables in Markdown."""
+    cores = available_cores()
+    measured = {
+        name: [
+            f"{1e3 * c.fixed:.2f}",
+            f"{1e3 * c.each:.3f}",
+            f"{1e3 * c.composing:.0f}",
+            f"{c.starting:.1f}",
+            f"{c.engine:.0%}",
+        ]
+        for name, c in costs.items()
+    }
+    checked = {
+        name: [
+            f"{predicted(costs[name], CHECKED_RUNS, CHECKED_STEPS, cores)[0]:.0f}",
+            f"{statistics.median(found):.0f} ({min(found):.0f} to {max(found):.0f})",
+        ]
+        for name, found in checks.items()
+    }
+    planned = {
+        name: [f"{seconds / 3600:.2f} h, {used:.0%}" for seconds, used in (predicted(c, RUNS, STEPS, n) for n in CORES)]
+        for name, c in costs.items()
+    }
+    return "\n\n".join(
+        (
+            table("measured", ["update, ms", "each member, ms", "composing, ms", "starting, s", "engine"], measured),
+            table(f"{CHECKED_RUNS} runs here, s", ["predicted", "measured"], checked),
+            table(f"{RUNS} runs of {STEPS:,} steps", [f"{n:,} cores" for n in CORES], planned),
+        )
+    )
+
+
+def main() -> None:
+    """Measure, check, print the tables, keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=ENVIRONMENTS, nargs="+", default=ENVIRONMENTS)
+    names = parser.parse_args().only
+    costs = {name: costs_of(name) for name in names}
+    checks = {name: [sweep(name, CHECKED_RUNS, CHECKED_STEPS) for _ in range(REPEATS)] for name in names}
+    print(report(costs, checks))  # noqa: T201
+    save("scale", {"costs": {name: asdict(c) for name, c in costs.items()}, "checks": checks})
+
+
+if __name__ == "__main__":
+    main()
