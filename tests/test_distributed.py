@@ -31,9 +31,10 @@ LANDER = ("env=lunarlander", "arch=shared", "optim=dual", "a2c.n_envs=4", "a2c.n
 def start(folder: Path, *arguments: str, n: int = 2) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n), "--rdzv-endpoint=localhost:0",
-         "--rdzv-backend=c10d", "-m", "acexp", *arguments],
+         "--rdzv-backend=c10d", "--local-addr=localhost", "-m", "acexp", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(folder)},
+        # Not every machine that runs tests knows itself by its name.
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(folder), "GLOO_SOCKET_IFNAME": "lo"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
