@@ -1,7 +1,8 @@
 """Layer 5: checkpoints that survive a crash at any moment, a full disk and a flipped bit.
 
-The newest is `checkpoint.pt`, the one before it `checkpoint.previous.pt`. `checkpoint.json` is written last and says
-which contents are whole, by SHA-256: whatever a crash leaves behind, a file counts if its contents are named there.
+The newest is `checkpoint.pt`, the one before it `checkpoint.previous.pt`. `checkpoint.json` says which contents are
+whole, by SHA-256, and is written before a file takes its place: whatever a crash leaves behind, a file counts if its
+contents are named there.
 """
 
 from __future__ import annotations
@@ -44,11 +45,16 @@ def write(directory: Path, content: Mapping[str, Any], step: int) -> None:
     if kept is not None:
         digest = _digest(kept.read_bytes())
         entries[digest] = known[digest]
+    text = json.dumps({"sha256": entries}, indent=2) + "\n"
+    try:
+        _write_through(directory / f"{MANIFEST}.tmp", text.encode()).replace(directory / MANIFEST)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush(directory)
+    if kept is not None:
         kept.replace(previous)
     temporary.replace(newest)
-    _flush(directory)
-    text = json.dumps({"sha256": entries}, indent=2) + "\n"
-    _write_through(directory / f"{MANIFEST}.tmp", text.encode()).replace(directory / MANIFEST)
     _flush(directory)
 
 

@@ -45,18 +45,8 @@ class Crash(BaseException):
     """The machine stops here."""
 
 
-FAULTS = [(os, "fsync", "before", n) for n in range(1, 5)] + [(os, "fsync", "after", n) for n in range(1, 5)]
-FAULTS += [(Path, "replace", "before", n) for n in range(1, 4)] + [(Path, "replace", "after", n) for n in range(1, 4)]
-FAULTS += [(Path, "open", "before", n) for n in range(1, 5)]
-
-
-@pytest.mark.parametrize(("module", "name", "moment", "count"), FAULTS, ids=[f"{m} {n} {c}" for _, n, m, c in FAULTS])
-def test_a_crash_at_any_moment_leaves_a_whole_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, moment: str, count: int
-) -> None:
-    for step in (10, 20):
-        checkpoint.write(tmp_path, content(step), step)
-    real: Callable[..., Any] = getattr(module, name)
+def failing(real: Callable[..., Any], moment: str, count: int) -> Callable[..., Any]:
+    """What crashes before or after its call with this number."""
     calls = 0
 
     def faulty(*arguments: Any, **options: Any) -> Any:
@@ -69,6 +59,21 @@ def test_a_crash_at_any_moment_leaves_a_whole_one(
             raise Crash
         return result
 
+    return faulty
+
+
+FAULTS = [(os, "fsync", "before", n) for n in range(1, 5)] + [(os, "fsync", "after", n) for n in range(1, 5)]
+FAULTS += [(Path, "replace", "before", n) for n in range(1, 4)] + [(Path, "replace", "after", n) for n in range(1, 4)]
+FAULTS += [(Path, "open", "before", n) for n in range(1, 5)]
+
+
+@pytest.mark.parametrize(("module", "name", "moment", "count"), FAULTS, ids=[f"{m} {n} {c}" for _, n, m, c in FAULTS])
+def test_a_crash_at_any_moment_leaves_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, moment: str, count: int
+) -> None:
+    for step in (10, 20):
+        checkpoint.write(tmp_path, content(step), step)
+    faulty = failing(getattr(module, name), moment, count)
     with monkeypatch.context() as patched:
         patched.setattr(module, name, faulty)
         with pytest.raises(Crash):
@@ -78,6 +83,22 @@ def test_a_crash_at_any_moment_leaves_a_whole_one(
     assert read_step(tmp_path) == 40
     checkpoint.write(tmp_path, content(50), 50)
     assert read_step(tmp_path) == 50
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_crash_in_the_first_one_leaves_none_or_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, count: int
+) -> None:
+    """It used to leave one that nothing vouched for, and the run could not be resumed."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", failing(Path.replace, moment, count))
+        with pytest.raises(Crash):
+            checkpoint.write(tmp_path, content(10), 10)
+    found = checkpoint.read(tmp_path)
+    assert found is None or found["step"] == 10
+    checkpoint.write(tmp_path, content(20), 20)
+    assert read_step(tmp_path) == 20
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

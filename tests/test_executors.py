@@ -27,7 +27,7 @@ RUNS = ("-m", "env=cliffwalking", "a2c.n_envs=4", "log.every=2000", "arch=separa
 GROUPS_OF_TWO = "hydra.launcher.max_members=2"
 RAY = ("hydra.launcher.executor=ray", "hydra.launcher.processes=2")
 SLURM = ("hydra.launcher.executor=slurm", "hydra.launcher.slurm.cluster=local")
-LONG = ("total_steps=60000", "checkpoint.every=4000")
+LONG = ("total_steps=30000", "checkpoint.every=2000")
 
 
 def learned(sweep: Path) -> dict[str, tuple[list[dict[str, float]], dict[str, list[float]]]]:

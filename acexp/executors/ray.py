@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from acexp.signals import STOPPING
 from acexp.worker import Job, train_population
 
 ADDRESS = "RAY_ADDRESS"
+CONNECTING_SECONDS = 10.0
 _Result = list[Outcome] | UserError
 
 
@@ -115,9 +117,13 @@ def _end(number: int, task: ray.ObjectRef[_Result]) -> Event:
 
 def _start(address: str | None, cpus: int) -> None:
     """Raises UserError where there is no cluster."""
+    host, _, port = (address or "").rpartition(":")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     where = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
     try:
+        if host and port.isdigit() and "://" not in host:
+            # Ray would try for minutes.
+            socket.create_connection((host, int(port)), timeout=CONNECTING_SECONDS).close()
         with _our_signals():
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

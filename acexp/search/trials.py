@@ -83,9 +83,10 @@ class Trials:
             n_counted = sum(trial.state != states.FAIL for trial in known)
             n_new = min(self._config.batch - len(taken), self._config.n_trials - n_counted)
             self._study.sampler = self._sampler(len(known))
-            taken += [self._study.ask(self._distributions()) for _ in range(max(0, n_new))]
+            taken += [self._study.ask() for _ in range(max(0, n_new))]
             for trial in taken:
                 trial.set_user_attr(WORKER, self._worker)
+                self._choose(trial)
             return taken
 
     def is_behind(self, trial: optuna.Trial, value: float, step: int) -> bool:
@@ -172,19 +173,16 @@ class Trials:
             pruner = pruners.HyperbandPruner(min_resource=rungs[0], max_resource=rungs[-1], reduction_factor=3)
         return pruner
 
-    def _distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
-        made: dict[str, optuna.distributions.BaseDistribution] = {}
-        of = self._optuna.distributions
+    def _choose(self, trial: optuna.Trial) -> None:
+        """A value for every dimension; those that a worker had chosen before it was killed stay."""
         for key, dimension in self._space.dimensions.items():
             if isinstance(dimension, Choice):
-                made[key] = of.CategoricalDistribution(dimension.values)
+                trial.suggest_categorical(key, dimension.values)
             elif dimension.step is not None:
-                made[key] = of.IntDistribution(
-                    int(dimension.low), int(dimension.high), log=dimension.is_log, step=dimension.step
-                )
+                low, high = int(dimension.low), int(dimension.high)
+                trial.suggest_int(key, low, high, log=dimension.is_log, step=dimension.step)
             else:
-                made[key] = of.FloatDistribution(dimension.low, dimension.high, log=dimension.is_log)
-        return made
+                trial.suggest_float(key, dimension.low, dimension.high, log=dimension.is_log)
 
     def _importances(self, n_finite: int) -> dict[str, float]:
         """How much of the values' spread each key explains (PED-ANOVA); empty where there are too few trials."""

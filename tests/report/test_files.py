@@ -125,6 +125,9 @@ def test_the_names_of_tables_are_known(tmp_path: Path) -> None:
                     settings = {"env__id": environment, "arch__name": arch, "clip__max_norm": norm}
                     fabricate(tmp_path / name, norm, seed, **settings)
     fabricate(tmp_path / "failed", None, 3, status="failed", env__id="A-v0")
+    trial = {"number": 0, "state": "complete", "params": {"clip.max_norm": 0.1}, "value": 1.0, "rungs": {}}
+    search = {"study": "s", "sampler": "tpe", "pruner": "none", "best": 0, "importances": {"clip.max_norm": 1.0}}
+    (tmp_path / "search.json").write_text(json.dumps(search | {"trials": [trial]}))
     assert tuple(table.name for table in tables(study(tmp_path, Question()))) == NAMES
 
 
