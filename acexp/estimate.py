@@ -46,8 +46,8 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Pullback]
     valid = mask.to(advantages.dtype)
     weight = mean_weights(valid, peers)
     # Normalizers see what all peers have seen: those of users as well, who need not know that there are any.
-    *seen, seen_valid = peers.gather((*(leaf[:-1] for leaf in rollout.observations), rollout.valid), 2)
-    observe.update(tuple(flat(leaf) for leaf in seen), flat(seen_valid))
+    *seen, seen_valid = peers.gather((*observations, mask), 1)
+    observe.update(tuple(seen), seen_valid)
     batch = Batch(
         policy=policy,
         values=values,

@@ -140,7 +140,7 @@ def test_a_slurm_job_that_is_preempted_or_killed_goes_on(expected: Path, tmp_pat
 
 
 def test_without_its_package_an_executor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acexp.executors.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("acexp.core.packages.is_installed", lambda package: False)
     for name in ("ray", "slurm"):
         with pytest.raises(UserError, match=rf"pip install 'acexp\[{name}\]'"):
             executor(LauncherConfig(executor=name))
@@ -165,6 +165,7 @@ def test_slurm_where_there_is_none_is_refused_before_anything_is_made(acexp: Ace
     assert "sbatch is not to be found" in result.stderr
     assert "hydra.launcher.slurm.cluster=local" in result.stderr
     assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_ray_that_cannot_be_reached_is_refused(acexp: Acexp) -> None:

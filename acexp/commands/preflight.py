@@ -10,11 +10,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from acexp.assembly import check
+from acexp.config.launcher import launcher_in
 from acexp.config.load import load_checked
 from acexp.config.places import place_of
 from acexp.config.search import search_from
 from acexp.config.sweep import SweepComposer, SweepRun
 from acexp.core.errors import UserError
+from acexp.executors import require
 from acexp.run_directory import claim
 from acexp.search import require_optuna, rungs_of
 
@@ -53,6 +55,9 @@ class Preflight(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Every run of a sweep must load; what only its environment cannot take fails that run alone, later."""
         try:
+            launcher = launcher_in(config)
+            if launcher is not None:
+                require(launcher)
             if str(config.hydra.sweeper._target_).startswith(SEARCH):
                 require_optuna()
                 search = search_from(config, Callbacks(), lambda node: None)
@@ -61,4 +66,4 @@ class Preflight(Callback):
             self.sweep = SweepComposer(config)
             self.runs = self.sweep.runs()
         except UserError as error:
-            raise Refused(error) from None
+            raise Refused(error.at(place_of(error.key, list(config.hydra.overrides.hydra)))) from None

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from acexp.config.load import typed
-from acexp.core.errors import UserError
+from acexp.config.checks import require_choice, require_least
+from acexp.config.load import settings_of, typed
 
 KEY = "hydra.launcher"
 EXECUTORS = ("local", "ray", "slurm")
 CLUSTERS = ("slurm", "local")
+PLUGIN = "hydra_plugins.acexp_population."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,9 @@ class SlurmConfig:
     additional: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.cluster not in CLUSTERS:
-            raise UserError("There is no such cluster.", key="slurm.cluster", value=self.cluster, choices=CLUSTERS)
-        _require_least(self, 1, "slurm.", "timeout_min", "signal_delay_s")
-        _require_least(self, 0, "slurm.", "max_timeouts")
+        require_choice(self, CLUSTERS, "cluster", under="slurm.")
+        require_least(self, 1, "timeout_min", "signal_delay_s", under="slurm.")
+        require_least(self, 0, "max_timeouts", under="slurm.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,22 +87,20 @@ class LauncherConfig:
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
 
     def __post_init__(self) -> None:
-        if self.executor not in EXECUTORS:
-            raise UserError("There is no such executor.", key="executor", value=self.executor, choices=EXECUTORS)
-        _require_least(self, 1, "", "max_members", "processes", "cpus")
-        _require_least(self, 0, "", "gpus", "retries")
-
-
-def _require_least(config: SlurmConfig | LauncherConfig, least: int, prefix: str, *keys: str) -> None:
-    for key in keys:
-        value = getattr(config, key)
-        if value is not None and value < least:
-            raise UserError("That is too few.", key=f"{prefix}{key}", value=value, remedy=f"say {least} or more")
+        require_choice(self, EXECUTORS, "executor")
+        require_least(self, 1, "max_members", "processes", "cpus")
+        require_least(self, 0, "gpus", "retries")
 
 
 def launcher_from(values: object) -> LauncherConfig:
     """The typed settings of plain ones; raises UserError that names the key at fault."""
     return typed(LauncherConfig, values, KEY)
+
+
+def launcher_in(node: DictConfig) -> LauncherConfig | None:
+    """That of a multirun's config, None where it is another one of Hydra's; raises UserError."""
+    told = node.hydra.launcher
+    return launcher_from(settings_of(told)) if str(told.get("_target_", "")).startswith(PLUGIN) else None
 
 
 def launcher_of(arguments: Sequence[str]) -> LauncherConfig:

@@ -101,6 +101,15 @@ def import_plugins(plugins: object) -> None:
             ) from None
 
 
+def settings_of(node: DictConfig) -> dict[str, Any]:
+    """What a part of Hydra's own config sets, without what Hydra builds it by; for `typed`."""
+    return {
+        str(key): OmegaConf.to_container(node[key], resolve=True) if OmegaConf.is_config(node[key]) else node[key]
+        for key in node
+        if not str(key).startswith("_")
+    }
+
+
 def _container(node: DictConfig) -> dict[str, Any]:
     bare = OmegaConf.create({key: node._get_node(key) for key in node if key != "hydra"}) if "hydra" in node else node
     try:

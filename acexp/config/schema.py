@@ -9,15 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from acexp.architectures import ArchitectureConfig
 from acexp.clipping import ClipConfig
-from acexp.core.errors import UserError
+from acexp.config.checks import require
 from acexp.engines import EngineConfig, EnvironmentConfig
 from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
 from acexp.optimizers import DualConfig, LayoutConfig
-
-
-def _require(ok: bool, problem: str, key: str, value: object) -> None:
-    if not ok:
-        raise UserError(problem, key=key, value=value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +38,17 @@ class A2CConfig:
     normalize_advantage: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.n_envs >= 1, "A run has at least one environment.", "n_envs", self.n_envs)
-        _require(self.n_steps >= 1, "A rollout has at least one step.", "n_steps", self.n_steps)
-        _require(0.0 <= self.gamma <= 1.0, "A discount lies in [0, 1].", "gamma", self.gamma)
-        _require(0.0 <= self.gae_lambda <= 1.0, "Lambda lies in [0, 1].", "gae_lambda", self.gae_lambda)
-        _require(
+        require(self.n_envs >= 1, "A run has at least one environment.", "n_envs", self.n_envs)
+        require(self.n_steps >= 1, "A rollout has at least one step.", "n_steps", self.n_steps)
+        require(0.0 <= self.gamma <= 1.0, "A discount lies in [0, 1].", "gamma", self.gamma)
+        require(0.0 <= self.gae_lambda <= 1.0, "Lambda lies in [0, 1].", "gae_lambda", self.gae_lambda)
+        require(
             0.0 <= self.entropy_coef < math.inf,
             "The entropy bonus has a weight from 0 up.",
             "entropy_coef",
             self.entropy_coef,
         )
-        _require(
+        require(
             0.0 <= self.value_coef < math.inf,
             "The critic's loss has a weight from 0 up.",
             "value_coef",
@@ -68,7 +63,7 @@ class LogConfig:
     every: int = 1000
 
     def __post_init__(self) -> None:
-        _require(self.every >= 1, "The log interval is at least one env step.", "every", self.every)
+        require(self.every >= 1, "The log interval is at least one env step.", "every", self.every)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +80,7 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         for key, value in (("every", self.every), ("minutes", self.minutes)):
-            _require(value is None or value > 0, "An interval between checkpoints is positive, or null.", key, value)
+            require(value is None or value > 0, "An interval between checkpoints is positive, or null.", key, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +99,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         for key, value in (("every", self.every), ("episodes", self.episodes)):
-            _require(value is None or value > 0, "An evaluation has at least one episode and step.", key, value)
+            require(value is None or value > 0, "An evaluation has at least one episode and step.", key, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +123,9 @@ class RunSettings:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        _require(self.seed >= 0, "A seed is 0 or more.", "seed", self.seed)
-        _require(self.total_steps >= 1, "A run trains for at least one env step.", "total_steps", self.total_steps)
-        _require(
+        require(self.seed >= 0, "A seed is 0 or more.", "seed", self.seed)
+        require(self.total_steps >= 1, "A run trains for at least one env step.", "total_steps", self.total_steps)
+        require(
             self.torch_threads is None or self.torch_threads >= 1,
             "torch needs at least one thread.",
             "torch_threads",

@@ -12,10 +12,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.errors import HydraException
 from hydra.types import TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from acexp.config.launcher import LauncherConfig, launcher_from
-from acexp.config.load import typed
+from acexp.config.checks import require_choice, require_least
+from acexp.config.launcher import LauncherConfig, launcher_in
+from acexp.config.load import settings_of, typed
 from acexp.config.messages import explain
 from acexp.config.schema import RunConfig
 from acexp.config.sweep import SweepComposer, SweepJobs
@@ -52,13 +53,9 @@ class SearchConfig:
     params: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
-            value = getattr(self, key)
-            if value not in choices:
-                raise UserError(f"There is no such {key}.", key=key, value=value, choices=choices)
-        for key in ("n_trials", "batch"):
-            if getattr(self, key) < 1:
-                raise UserError("That is too few.", key=key, value=getattr(self, key), remedy="say 1 or more")
+        require_choice(self, SAMPLERS, "sampler")
+        require_choice(self, PRUNERS, "pruner")
+        require_least(self, 1, "n_trials", "batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +146,14 @@ class Search:
 
 def search_from(node: DictConfig, callbacks: Callbacks, task: TaskFunction) -> Search:
     """What a multirun's config says of its search; raises UserError."""
-    config = typed(SearchConfig, _plain(node.hydra.sweeper), KEY)
-    if not str(node.hydra.launcher.get("_target_", "")).startswith("hydra_plugins.acexp_population."):
+    config = typed(SearchConfig, settings_of(node.hydra.sweeper), KEY)
+    launcher = launcher_in(node)
+    if launcher is None:
         raise UserError("A search trains populations.", key="hydra/launcher", remedy="say hydra/launcher=population")
     return Search(
         config=config,
         space=space_of(config.params, list(node.hydra.overrides.task)),
-        launcher=launcher_from(_plain(node.hydra.launcher)),
+        launcher=launcher,
         composer=SweepComposer(node),
         callbacks=callbacks,
         task=task,
@@ -184,10 +182,6 @@ def space_of(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
             remedy="name keys and values: 'optim.learning_rate=tag(log,interval(1e-4,1e-2))' arch=separate,shared",
         )
     return space
-
-
-def _plain(node: DictConfig) -> dict[str, object]:
-    return {str(key): value for key, value in OmegaConf.to_container(node, resolve=True).items() if str(key)[0] != "_"}  # type: ignore[union-attr]
 
 
 def _seeds(override: Override | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from acexp.core.packages import is_installed
 from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
@@ -19,7 +20,6 @@ from acexp.engines.environment import (
     ATARI_STACK,
     EnvironmentConfig,
     is_atari,
-    is_installed,
     spec_of,
 )
 

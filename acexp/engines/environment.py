@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from acexp.core.errors import UserError, nearest
+from acexp.core.packages import is_installed
 
 ATARI_FRAME_SKIP = 4
 ATARI_MAX_FRAMES = 108_000
@@ -67,11 +67,6 @@ def generator_at(state: Any) -> np.random.Generator:
     generator, _ = gym.utils.seeding.np_random(0)
     generator.bit_generator.state = state
     return generator
-
-
-def is_installed(package: str) -> bool:
-    """Whether a package can be imported; it is not imported."""
-    return importlib.util.find_spec(package) is not None
 
 
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
+from acexp.core.packages import is_installed
 from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
@@ -20,7 +21,6 @@ from acexp.engines.environment import (
     ATARI_STACK,
     EnvironmentConfig,
     is_atari,
-    is_installed,
     make,
     spec_of,
 )

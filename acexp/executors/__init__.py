@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import shutil
 
 from acexp.config.launcher import KEY, LauncherConfig
 from acexp.core.errors import UserError
+from acexp.core.packages import require_package
 from acexp.executors.base import Began, Dropped, Ended, Event, Executor, Lost, Progressed
 from acexp.executors.local import prepare
 
@@ -15,10 +16,10 @@ _PACKAGES = {"ray": "ray", "slurm": "submitit"}
 
 
 def executor(launcher: LauncherConfig) -> Executor:
-    """The one that is asked for; raises UserError where its package is missing, or what it needs is not there."""
+    """The one that is asked for; raises UserError where what it needs is not there."""
+    require(launcher)
+    module = importlib.import_module(f"{__name__}.{launcher.executor}")
     try:
-        require(launcher)
-        module = importlib.import_module(f"{__name__}.{launcher.executor}")
         made: Executor = getattr(module, _CLASSES[launcher.executor])(launcher)
     except UserError as error:
         raise error.under(KEY) from None
@@ -26,14 +27,18 @@ def executor(launcher: LauncherConfig) -> Executor:
 
 
 def require(launcher: LauncherConfig) -> None:
-    """Raise UserError unless the executor's package is installed."""
+    """Raise UserError where it can be told without starting anything that the executor cannot work here."""
     package = _PACKAGES.get(launcher.executor)
-    if package is not None and importlib.util.find_spec(package) is None:
+    if package is not None:
+        require_package(
+            package, launcher.executor, "The executor needs", key=f"{KEY}.executor", value=launcher.executor
+        )
+    if launcher.executor == launcher.slurm.cluster == "slurm" and shutil.which("sbatch") is None:
         raise UserError(
-            f"The executor needs {package}, which is not installed.",
-            key="executor",
-            value=launcher.executor,
-            remedy=f"pip install 'acexp[{launcher.executor}]', or do without: executor=local",
+            "There is no Slurm here: sbatch is not to be found.",
+            key=f"{KEY}.slurm.cluster",
+            value=launcher.slurm.cluster,
+            remedy=f"start the sweep where Slurm is, or try it on this machine: {KEY}.slurm.cluster=local",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from collections.abc import Iterable
@@ -62,13 +61,6 @@ class SlurmExecutor:
     retries = 3
 
     def __init__(self, launcher: LauncherConfig) -> None:
-        if launcher.slurm.cluster == "slurm" and shutil.which("sbatch") is None:
-            raise UserError(
-                "There is no Slurm here: sbatch is not to be found.",
-                key="slurm.cluster",
-                value=launcher.slurm.cluster,
-                remedy=f"start the sweep where Slurm is, or try it on this machine: {KEY}.slurm.cluster=local",
-            )
         self.places = launcher.processes or 1
         self._launcher = launcher
         self._unsent: dict[int, Population] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acexp.core.errors import UserError
+from acexp.core.packages import require_package
 from acexp.report.cells import Cell, divide
 from acexp.report.records import NOTHING, Record, collect
 
@@ -26,7 +26,7 @@ def read(directory: str | Path) -> pd.DataFrame:
 
     Raises UserError where there is no run, or no pandas.
     """
-    _require_pandas()
+    require_package("pandas", "notebook", "Tables need")
     import pandas as pd
 
     runs = _runs(directory)
@@ -56,7 +56,7 @@ def read_metrics(directory: str | Path, *tags: str) -> pd.DataFrame:
     The other columns are `environment`, the settings that differ, `experiment`, `seed` and `step`. Where a run has no
     value at a step, there is NaN. Raises UserError as `read` does, and for a tag that no run has.
     """
-    _require_pandas()
+    require_package("pandas", "notebook", "Tables need")
     import pandas as pd
 
     runs = _runs(directory)
@@ -96,8 +96,3 @@ def _with_numbers(table: pd.DataFrame, runs: Sequence[tuple[Cell, Record]]) -> p
         except ValueError:
             continue
     return table
-
-
-def _require_pandas() -> None:
-    if find_spec("pandas") is None:
-        raise UserError("Tables need pandas, which is not installed.", remedy="pip install 'acexp[notebook]'")

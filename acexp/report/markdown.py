@@ -8,18 +8,8 @@ from acexp.report.study import Study
 from acexp.report.table import Table, Value, text
 from acexp.report.tables import commands, standing, tables
 
-IN_MARKDOWN = (
-    "results",
-    "search",
-    "importances",
-    "pooled",
-    "comparisons",
-    "effects",
-    "interactions",
-    "gradients",
-    "left_out",
-    "versions",
-)
+LEFT_TO_FILES = ("runs", "curves", "settings")
+"""Tables that are too long to be read, or said again as commands."""
 
 
 def markdown(study: Study) -> str:
@@ -27,7 +17,7 @@ def markdown(study: Study) -> str:
     parts = [f"# {study.title}", f"{len(study.runs.records)} runs: {standing(study)}."]
     if study.comparisons:
         parts.append("\n".join(f"- {comparison.sentence}" for comparison in study.comparisons))
-    parts += [_section(table.shown()) for table in tables(study) if table.name in IN_MARKDOWN]
+    parts += [_section(table.shown()) for table in tables(study) if table.name not in LEFT_TO_FILES]
     parts.append("## To repeat\n\n```\n" + "\n".join(commands(study)) + "\n```")
     return "\n\n".join(parts) + "\n"
 

@@ -16,6 +16,7 @@ from acexp.config import RunConfig
 from acexp.config.search import KEY, SearchConfig
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm
+from acexp.files import read_json
 from acexp.metrics import tags
 from acexp.outcome import Outcome
 from acexp.run_directory import Status
@@ -123,9 +124,7 @@ def _final(run: Ran) -> float:
     evaluated = _evaluated(run.directory)
     if math.isfinite(evaluated):
         return evaluated
-    if run.outcome.mean_return is not None:
-        return run.outcome.mean_return
-    told = json.loads((run.directory / run_directory.SUMMARY).read_text(encoding="utf-8")).get("mean_return_last_100")
+    told = read_json(run.directory / run_directory.SUMMARY).get("mean_return_last_100")
     return -math.inf if told is None else float(told)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import importlib.util
 import logging
 import math
 import os
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from acexp import run_directory
 from acexp.config.search import KEY, Choice, SearchConfig, Space
 from acexp.core.errors import UserError
+from acexp.core.packages import require_package
 from acexp.files import write_json
 from acexp.lock import held, is_held
 
@@ -31,13 +31,7 @@ STARTUP_TRIALS = 10
 
 def require_optuna() -> None:
     """Raise UserError unless Optuna is installed."""
-    if importlib.util.find_spec("optuna") is None:
-        raise UserError(
-            "A search needs Optuna, which is not installed.",
-            key="hydra/sweeper",
-            value="optuna",
-            remedy="pip install 'acexp[optuna]'",
-        )
+    require_package("optuna", "optuna", "A search needs", key="hydra/sweeper", value="optuna")
 
 
 class Trials:
