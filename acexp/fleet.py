@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -77,34 +76,54 @@ def divide(configs: Sequence[RunConfig], work: Work, max_members: int, places: i
     return sorted(populations, key=lambda members: -len(members) * configs[members[0]].total_steps)
 
 
-def train_all(
-    runs: Runs,
-    launcher: LauncherConfig,
-    watcher: Watcher,
-    work: Work | None = None,
-    *,
-    allow_changes: bool = False,
-    until: int | None = None,
-) -> tuple[list[Outcome | None], int | None]:
-    """Train every run, each as it would have been alone; one run's failure leaves the others running.
+class Fleet:
+    """Trains runs in the processes of one executor, which begins with the first of them; a context manager.
 
-    Those that are not in `work` stay None; without it, all begin. A signal (see `signals`) ends those that train with
-    status `interrupted`; those that had not begun stay None. Its number is returned with the outcomes, None if there
-    was none. `allow_changes`: whether resumed runs may go on with other configs than they were trained with. `until`:
-    env step at which the runs are paused; None trains them to their end.
+    Args:
+        launcher: what kind of executor, and how large populations may be.
     """
-    work = dict.fromkeys(range(len(runs.configs))) if work is None else work
-    with stoppable() as request, contextlib.ExitStack() as stack:
-        somewhere = executor(launcher)
-        stack.callback(somewhere.close)
-        crew = _Crew(runs, work, launcher, somewhere, watcher, allow_changes=allow_changes, until=until)
-        while crew.has_work:
-            if request.number is None:
-                crew.begin()
-            else:
-                crew.stop()
-            crew.attend()
-    return crew.outcomes, request.number
+
+    def __init__(self, launcher: LauncherConfig) -> None:
+        self._launcher = launcher
+        self._executor: Executor | None = None
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._executor is not None:
+            self._executor.close()
+
+    def train(
+        self,
+        runs: Runs,
+        watcher: Watcher,
+        work: Work | None = None,
+        *,
+        allow_changes: bool = False,
+        until: int | None = None,
+    ) -> tuple[list[Outcome | None], int | None]:
+        """Train every run, each as it would have been alone; one run's failure leaves the others running.
+
+        Those that are not in `work` stay None; without it, all begin. A signal (see `signals`) ends those that train
+        with status `interrupted`; those that had not begun stay None. Its number is returned with the outcomes, None if
+        there was none. `allow_changes`: whether resumed runs may go on with other configs than they were trained with.
+        `until`: env step at which the runs are paused; None trains them to their end. Raises UserError where the
+        executor cannot work.
+        """
+        work = dict.fromkeys(range(len(runs.configs))) if work is None else work
+        if not work:
+            return [None] * len(runs.configs), None
+        with stoppable() as request:
+            self._executor = self._executor or executor(self._launcher)
+            crew = _Crew(runs, work, self._launcher, self._executor, watcher, allow_changes=allow_changes, until=until)
+            while crew.has_work:
+                if request.number is None:
+                    crew.begin()
+                else:
+                    crew.stop()
+                crew.attend()
+        return crew.outcomes, request.number
 
 
 class _Crew:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp import checkpoint, distributed, fleet, resumption, run_directory, runner
+from acexp import checkpoint, distributed, resumption, run_directory, runner
 from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
 from acexp.config import RunConfig, from_yaml
 from acexp.config.launcher import KEY, LauncherConfig, launcher_of
 from acexp.core.errors import UserError
+from acexp.fleet import Fleet
 from acexp.metrics import display_for
 from acexp.outcome import Outcome
 from acexp.run_directory import Status, Sweep
@@ -124,7 +125,8 @@ def _go_on(
             resumption.refuse_changes(config, run)  # before a run is touched: it would take its whole population along
     with SweepView(console, [run.name.split(",") for run in runs], [c.total_steps for c in configs]) as view:
         work: dict[int, int | None] = {i: checkpoint.step(run) or 0 for i, run in enumerate(runs)}
-        results, number = fleet.train_all(_Runs(configs, runs), launcher, view, work, allow_changes=allow_changes)
+        with Fleet(launcher) as fleet:
+            results, number = fleet.train(_Runs(configs, runs), view, work, allow_changes=allow_changes)
     return conclude(console, [outcome for outcome in results if outcome is not None], results.count(None), number)
 
 

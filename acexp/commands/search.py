@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from acexp import fleet, run_directory
+from acexp import run_directory
 from acexp.commands.sweep_runs import SweepRuns
 from acexp.commands.sweep_view import SweepView
 from acexp.config.places import place_of
 from acexp.config.search import Search
 from acexp.core.errors import UserError
+from acexp.fleet import Fleet
 from acexp.outcome import Outcome, previous_outcome
 from acexp.search import Ran, Trials, rungs_of
 from acexp.search import search as run_search
@@ -23,6 +24,7 @@ def search(console: Console, wanted: Search, arguments: Sequence[str], outcomes:
 
     `outcomes` takes how the runs ended.
     """
+    fleet = Fleet(wanted.launcher)
     latest: dict[str, Outcome] = {}
     signal_number: int | None = None
     n_runs = 0
@@ -41,7 +43,7 @@ def search(console: Console, wanted: Search, arguments: Sequence[str], outcomes:
             console, [run.overrides for run in jobs.runs], [until or config.total_steps for config in runs.configs]
         ) as view:
             view.skipped(earlier)
-            results, signal_number = fleet.train_all(runs, wanted.launcher, view, work, until=until)
+            results, signal_number = fleet.train(runs, view, work, until=until)
         ran = [Ran(earlier.get(run, outcome), runs.directory(run)) for run, outcome in enumerate(results)]
         latest.update({str(one.directory): one.outcome for one in ran if one.outcome is not None})
         n_seeds = len(wanted.space.seeds)
@@ -52,7 +54,7 @@ def search(console: Console, wanted: Search, arguments: Sequence[str], outcomes:
         run_directory.note_sweep(folder, [], arguments)
     rungs = rungs_of(wanted.check(), wanted.config)
     try:
-        with Trials(wanted.config, wanted.space, folder, rungs) as trials:
+        with Trials(wanted.config, wanted.space, folder, rungs) as trials, fleet:
             run_search(trials, rungs, train, lambda line: console.print(line, markup=False))
     except UserError as error:
         raise error.at(place_of(error.key, arguments)) from error

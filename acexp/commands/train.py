@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from acexp import distributed, executors, fleet, runner
+from acexp import distributed, executors, runner
 from acexp.commands.outcomes import EXIT_INTERRUPTED, conclude, print_outcome
 from acexp.commands.search import search
 from acexp.commands.sweep_runs import SweepRuns, standing_of
@@ -19,6 +19,7 @@ from acexp.config.places import place_of
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
+from acexp.fleet import Fleet
 from acexp.metrics import display_for
 from acexp.outcome import Outcome, record_failure
 from acexp.run_directory import Standing, Status
@@ -68,7 +69,8 @@ def train(arguments: list[str], *, fresh_only: bool = False) -> int:
             runs.note(arguments)
             view.skipped(earlier)
             try:
-                results, signal_number = fleet.train_all(runs, launcher, view, work)
+                with Fleet(launcher) as fleet:
+                    results, signal_number = fleet.train(runs, view, work)
             except UserError as error:
                 raise error.at(place_of(error.key, arguments)) from error
         known = [earlier.get(run, outcome) for run, outcome in enumerate(results)]
