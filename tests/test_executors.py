@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,8 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 RUNS = ("-m", "env=cliffwalking", "a2c.n_envs=4", "log.every=2000", "arch=separate,shared", "seed=0,1,2,3")
 GROUPS_OF_TWO = "hydra.launcher.max_members=2"
 RAY = ("hydra.launcher.executor=ray", "hydra.launcher.processes=2")
+CLUSTER = "import ray; print(ray.init(num_cpus=2, include_dashboard=False).address_info['gcs_address']); input()"
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "of-this-cluster"}
 SLURM = ("hydra.launcher.executor=slurm", "hydra.launcher.slurm.cluster=local")
 LONG = ("total_steps=30000", "checkpoint.every=2000")
 
@@ -49,7 +51,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "acexp", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(folder)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(folder), **TOKEN},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -78,6 +80,22 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "outputs" / "sweeps" / "s"
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray that is there already."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", CLUSTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **TOKEN},
+    )
+    assert process.stdout
+    yield f"hydra.launcher.ray.address={process.stdout.readline().strip()}"
+    process.communicate("\n", timeout=60)
+
+
 def test_ray_trains_what_processes_here_train(expected: Path, acexp: Acexp, tmp_path: Path) -> None:
     result = acexp(*RUNS, *LONG, "name=s", GROUPS_OF_TWO, *RAY)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -90,8 +108,8 @@ def test_ray_trains_what_processes_here_train(expected: Path, acexp: Acexp, tmp_
     assert "8 done" in acexp("status", str(sweep)).stdout
 
 
-def test_a_ray_worker_that_is_killed_loses_nothing(expected: Path, tmp_path: Path) -> None:
-    process = start(tmp_path, *RUNS, *LONG, "name=s", GROUPS_OF_TWO, *RAY)
+def test_a_worker_of_a_cluster_that_is_killed_loses_nothing(expected: Path, cluster: str, tmp_path: Path) -> None:
+    process = start(tmp_path, *RUNS, *LONG, "name=s", GROUPS_OF_TWO, *RAY, cluster)
     sweep = tmp_path / "outputs" / "sweeps" / "s"
     os.kill(a_trainer(process, sweep), signal.SIGKILL)
     printed, _ = process.communicate(timeout=300)

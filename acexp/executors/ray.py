@@ -131,7 +131,8 @@ def _start(address: str | None, cpus: int) -> None:
             f"Ray cannot be reached: {(str(error).splitlines() or [type(error).__name__])[0]}",
             key="ray.address",
             value=address,
-            remedy="start it (`ray start --head`), or leave the address out to start it on this machine",
+            remedy="start it (`ray start --head`), give its token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN=...), or "
+            "leave the address out to start it on this machine",
         ) from error
 
 
