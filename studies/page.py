@@ -14,8 +14,8 @@ from run import DATA, read
 
 from acexp.config.application import compose
 from acexp.core.inference import Interval
+from acexp.core.markdown import grid
 from acexp.report.cells import name_of
-from acexp.report.markdown import grid
 from acexp.report.numbers import number
 from acexp.report.scores import Estimate
 from acexp.report.table import Value

@@ -8,7 +8,8 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,33 @@ def acexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+def start(
+    folder: Path, *arguments: str, runner: Sequence[str] = (), group: bool = False, **environment: str
+) -> subprocess.Popen[str]:
+    """Start `python -m acexp`, or `python -m RUNNER -m acexp`, with all that it prints in one pipe.
+
+    `group`: in a process group of its own, as a shell starts commands.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", *runner, *(("-m",) if runner else ()), "acexp", *arguments],
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder), "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder}", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=group,
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait while it runs; fails, with what it printed, if it ends before that."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate(timeout=60)[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def in_terminal(folder: Path, *arguments: str) -> str:

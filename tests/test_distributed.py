@@ -7,8 +7,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import torch
 from acexp.core.errors import UserError
 from acexp.core.peers import ALONE
 from acexp.distributed import processes_here, rank, require_even_shares, world_size
-from tests.conftest import REPOSITORY, metrics, parameters
+from tests.conftest import metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -28,17 +26,10 @@ CHEETAH = ("env=halfcheetah", "a2c.n_envs=4", "total_steps=512", "log.every=64")
 LANDER = ("env=lunarlander", "arch=shared", "optim=dual", "a2c.n_envs=4", "a2c.n_steps=16", "total_steps=2560")
 
 
-def start(folder: Path, *arguments: str, n: int = 2) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(n), "--rdzv-endpoint=localhost:0",
-         "--rdzv-backend=c10d", "--local-addr=localhost", "-m", "acexp", *arguments],
-        cwd=folder,
-        # Not every machine that runs tests knows itself by its name.
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(folder), "GLOO_SOCKET_IFNAME": "lo"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )  # fmt: skip
+def start_two(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    torchrun = ("torch.distributed.run", "--nproc-per-node=2", "--rdzv-endpoint=localhost:0", "--rdzv-backend=c10d")
+    # Not every machine that runs tests knows itself by its name.
+    return start(folder, *arguments, runner=(*torchrun, "--local-addr=localhost"), GLOO_SOCKET_IFNAME="lo")
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -65,21 +56,13 @@ def process_of(process: subprocess.Popen[str], rank: int) -> int:
     return found
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, finish(process)
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize(("settings", "tolerance"), [(CLIFF, 2e-4), (CHEETAH, 2e-4), (LANDER, 2e-3)])
 def test_two_processes_train_the_run_that_one_trains(
     settings: tuple[str, ...], tolerance: float, acexp: Acexp, tmp_path: Path
 ) -> None:
     alone = acexp(*settings, "hydra.run.dir=one")
     assert alone.returncode == 0, alone.stdout + alone.stderr
-    process = start(tmp_path, *settings, "hydra.run.dir=outputs/two")
+    process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/two")
     printed = finish(process)
     assert process.returncode == 0, printed
     assert printed.count("done: ") == 1
@@ -93,9 +76,9 @@ def test_two_processes_train_the_run_that_one_trains(
 
 def test_a_process_that_is_lost_ends_the_run_which_goes_on_from_a_good_checkpoint(acexp: Acexp, tmp_path: Path) -> None:
     settings = ("env=cliffwalking", "total_steps=40000", "log.every=4000", "checkpoint.every=2000")
-    process = start(tmp_path, *settings, "hydra.run.dir=outputs/run")
+    process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/run")
     run = tmp_path / "outputs" / "run"
-    wait_for(run / "checkpoint.json", process)
+    wait_until(run / "checkpoint.json".exists, process)
     os.kill(process_of(process, 1), signal.SIGKILL)
     printed = finish(process)
     assert process.returncode != 0
@@ -112,15 +95,15 @@ def test_a_process_that_is_lost_ends_the_run_which_goes_on_from_a_good_checkpoin
 
 def test_a_run_that_is_told_to_stop_saves_and_is_resumed_by_as_many(acexp: Acexp, tmp_path: Path) -> None:
     settings = ("env=cliffwalking", "total_steps=30000", "log.every=3000", "checkpoint.every=2000")
-    process = start(tmp_path, *settings, "hydra.run.dir=outputs/run")
+    process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/run")
     run = tmp_path / "outputs" / "run"
-    wait_for(run / "checkpoint.json", process)
+    wait_until(run / "checkpoint.json".exists, process)
     process.send_signal(signal.SIGTERM)
     printed = finish(process)
     assert process.returncode != 0
     assert "interrupted: " in printed
     assert json.loads((run / "status.json").read_text())["status"] == "interrupted"
-    process = start(tmp_path, "resume", str(run))
+    process = start_two(tmp_path, "resume", str(run))
     printed = finish(process)
     assert process.returncode == 0, printed
     assert acexp(*settings, "hydra.run.dir=one").returncode == 0
@@ -133,7 +116,7 @@ def test_what_cannot_be_shared_is_refused_once(tmp_path: Path) -> None:
         (("-m", "seed=0,1"), "torchrun spreads one run over processes"),
         (("env=clifwalking",), "did you mean: cliffwalking"),
     ):
-        process = start(tmp_path, *arguments)
+        process = start_two(tmp_path, *arguments)
         printed = finish(process)
         assert process.returncode != 0
         assert printed.count(problem) == 1, printed

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from acexp.core.errors import UserError
 from acexp.executors import executor
 from acexp.executors.mailbox import Mailbox
 from acexp.worker import Progress
-from tests.conftest import REPOSITORY, metrics, parameters
+from tests.conftest import metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -47,27 +46,19 @@ def statuses(sweep: Path) -> list[str]:
     return [json.loads(path.read_text())["status"] for path in sorted(sweep.glob("*/status.json"))]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "acexp", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(folder), **TOKEN},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def a_trainer(process: subprocess.Popen[str], sweep: Path) -> int:
     """A process that trains a run of the sweep which has been saved, and is far from its end."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    found: list[int] = []
+
+    def look() -> bool:
         for saved in sweep.glob("*/checkpoint.json"):
-            found = re.match(r"process (\d+) ", (saved.parent / ".lock").read_text())
-            if found and json.loads((saved.parent / "status.json").read_text())["status"] == "running":
-                return int(found[1])
-        time.sleep(0.02)
-    raise AssertionError(process.communicate(timeout=60)[0])
+            holder = re.match(r"process (\d+) ", (saved.parent / ".lock").read_text())
+            if holder and json.loads((saved.parent / "status.json").read_text())["status"] == "running":
+                found.append(int(holder[1]))
+        return bool(found)
+
+    wait_until(look, process)
+    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +100,7 @@ def test_ray_trains_what_processes_here_train(expected: Path, acexp: Acexp, tmp_
 
 
 def test_a_worker_of_a_cluster_that_is_killed_loses_nothing(expected: Path, cluster: str, tmp_path: Path) -> None:
-    process = start(tmp_path, *RUNS, *LONG, "name=s", GROUPS_OF_TWO, *RAY, cluster)
+    process = start(tmp_path, *RUNS, *LONG, "name=s", GROUPS_OF_TWO, *RAY, cluster, **TOKEN)
     sweep = tmp_path / "outputs" / "sweeps" / "s"
     os.kill(a_trainer(process, sweep), signal.SIGKILL)
     printed, _ = process.communicate(timeout=300)
@@ -122,7 +113,7 @@ def test_a_worker_of_a_cluster_that_is_killed_loses_nothing(expected: Path, clus
 def test_a_ray_sweep_that_is_told_to_stop_saves_its_runs_and_goes_on(
     expected: Path, acexp: Acexp, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, *RUNS, *LONG, "name=s", GROUPS_OF_TWO, *RAY)
+    process = start(tmp_path, *RUNS, *LONG, "name=s", GROUPS_OF_TWO, *RAY, **TOKEN)
     sweep = tmp_path / "outputs" / "sweeps" / "s"
     a_trainer(process, sweep)
     process.send_signal(signal.SIGTERM)

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.outcome import Outcome
 from acexp.run_directory import Status
-from tests.conftest import REPOSITORY, metrics
+from tests.conftest import metrics, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
@@ -36,23 +35,9 @@ Train = Callable[..., list[Outcome]]
 CHEETAH = ("env=halfcheetah", "arch=shared", "total_steps=30000", "log.every=700", "checkpoint.every=2000")
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "acexp", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for_lines(directory: Path, n: int) -> None:
-    deadline = time.monotonic() + 60
+def wait_for_lines(directory: Path, n: int, process: subprocess.Popen[str]) -> None:
     path = directory / "metrics.jsonl"
-    while not path.exists() or path.read_bytes().count(b"\n") < n:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: path.exists() and path.read_bytes().count(b"\n") >= n, process)
 
 
 def final(directory: Path) -> dict[str, Any]:
@@ -81,7 +66,7 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_not(acexp: Acexp,
     whole, broken = tmp_path / "whole", tmp_path / "broken"
 
     first = start(tmp_path, *CHEETAH, "hydra.run.dir=broken")
-    wait_for_lines(broken, 5)
+    wait_for_lines(broken, 5, first)
     first.send_signal(signal.SIGTERM)
     said, _ = first.communicate(timeout=60)
     assert first.returncode == 128 + signal.SIGTERM, said
@@ -92,7 +77,7 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_not(acexp: Acexp,
     for _ in range(3):
         n_lines = (broken / "metrics.jsonl").read_bytes().count(b"\n")
         again = start(tmp_path, "resume", "broken")
-        wait_for_lines(broken, n_lines + 2)
+        wait_for_lines(broken, n_lines + 2, again)
         time.sleep(rng.uniform(0.0, 0.2))
         again.kill()
         again.communicate()
@@ -113,7 +98,7 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_not(acexp: Acexp,
 def test_signals_save_and_end_with_their_own_code(tmp_path: Path, name: str) -> None:
     number = getattr(signal, name)
     process = start(tmp_path, "env=cliffwalking", "total_steps=100000000", "hydra.run.dir=run")
-    wait_for_lines(tmp_path / "run", 2)
+    wait_for_lines(tmp_path / "run", 2, process)
     process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said
@@ -135,14 +120,14 @@ def test_handlers_are_given_back(config: Config, train: Train) -> None:
 
 def test_two_processes_never_write_one_run(tmp_path: Path, acexp: Acexp) -> None:
     process = start(tmp_path, "env=cliffwalking", "total_steps=100000000", "hydra.run.dir=run")
-    wait_for_lines(tmp_path / "run", 2)
+    wait_for_lines(tmp_path / "run", 2, process)
     second = acexp("resume", "run")
     assert second.returncode == 2
     assert f"Another process writes this run: process {process.pid}" in second.stderr
     process.kill()
     process.communicate()
     third = start(tmp_path, "resume", "run")
-    wait_for_lines(tmp_path / "run", (tmp_path / "run" / "metrics.jsonl").read_bytes().count(b"\n") + 2)
+    wait_for_lines(tmp_path / "run", (tmp_path / "run" / "metrics.jsonl").read_bytes().count(b"\n") + 2, third)
     third.send_signal(signal.SIGINT)
     assert third.communicate(timeout=60) is not None
     assert third.returncode == 130, "the lock went with the process that was killed"
@@ -320,10 +305,7 @@ gym.register("Slow-v0", Slow)
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     process = start(tmp_path, "plugins=[slow]", "env=gym", "env.id=Slow-v0")
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "stepping").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until((tmp_path / "stepping").exists, process)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert process.poll() is None, "the first one waits for the update's end"

@@ -8,8 +8,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import pytest
 
 from acexp.config.search import Choice, Interval, Space
-from tests.conftest import REPOSITORY
+from tests.conftest import start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -55,18 +53,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "acexp", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder}", "HOME": str(folder)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == code, printed
@@ -77,14 +63,6 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 def told(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "outputs" / "sweeps" / "s" / "search.json").read_text())
     return content
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate(timeout=60)[0]
-        time.sleep(0.05)
 
 
 def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
@@ -136,7 +114,7 @@ def test_trials_that_fall_behind_are_pruned_at_an_evaluation(pruner: str, folder
 
 
 def test_a_search_that_is_killed_goes_on_and_loses_no_trial(folder: Path, acexp: Acexp) -> None:
-    process = start(folder, *SEARCH, N_TRIALS)
+    process = start(folder, *SEARCH, N_TRIALS, group=True)
     sweep = folder / "outputs" / "sweeps" / "s"
     wait_until((sweep / "search.json").exists, process)
     os.killpg(process.pid, signal.SIGKILL)

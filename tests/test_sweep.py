@@ -22,7 +22,7 @@ from acexp.config import RunConfig
 from acexp.config.schema import structure
 from acexp.fleet import divide
 from acexp.outcome import Outcome
-from tests.conftest import REPOSITORY, in_terminal, metrics, parameters
+from tests.conftest import REPOSITORY, in_terminal, metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
@@ -146,20 +146,15 @@ def test_a_directory_that_cannot_be_made_fails_its_run_alone(acexp: Acexp, tmp_p
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_long(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """A long sweep, once every one of its populations writes metrics."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "acexp", "-m", *arguments, "total_steps=100000000", "log.every=400"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not (found := list(folder.glob("outputs/**/metrics.jsonl"))) or not all(p.stat().st_size for p in found):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process = start(folder, "-m", *arguments, "total_steps=100000000", "log.every=400")
+
+    def all_write() -> bool:
+        found = list(folder.glob("outputs/**/metrics.jsonl"))
+        return bool(found) and all(path.stat().st_size for path in found)
+
+    wait_until(all_write, process)
     return process
 
 
@@ -175,13 +170,10 @@ def trainers(process: subprocess.Popen[str]) -> list[int]:
 
 
 def test_a_killed_process_takes_its_own_population_along_and_no_other(tmp_path: Path) -> None:
-    process = start(tmp_path, "arch=separate,shared", "name=killed", "hydra.launcher.processes=2")
+    process = start_long(tmp_path, "arch=separate,shared", "name=killed", "hydra.launcher.processes=2")
     os.kill(trainers(process)[0], signal.SIGKILL)
-    deadline = time.monotonic() + 60
     folder = tmp_path / "outputs" / "sweeps" / "killed"
-    while sorted(statuses(folder).values()) != ["failed", "running"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: sorted(statuses(folder).values()) == ["failed", "running"], process)
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -190,7 +182,7 @@ def test_a_killed_process_takes_its_own_population_along_and_no_other(tmp_path: 
 
 
 def test_a_sweep_whose_parent_is_killed_ends_by_itself(tmp_path: Path) -> None:
-    process = start(tmp_path, "seed=0,1", "name=orphans", "hydra.launcher.processes=1")
+    process = start_long(tmp_path, "seed=0,1", "name=orphans", "hydra.launcher.processes=1")
     process.kill()
     process.communicate(timeout=60)
     deadline = time.monotonic() + 60
@@ -202,7 +194,7 @@ def test_a_sweep_whose_parent_is_killed_ends_by_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2"])
 def test_a_sweep_that_is_told_to_stop_saves_its_runs(tmp_path: Path, name: str) -> None:
     number = getattr(signal, name)
-    process = start(
+    process = start_long(
         tmp_path, "seed=range(4)", "name=told", "hydra.launcher.processes=1", "hydra.launcher.max_members=2"
     )
     process.send_signal(number)

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from acexp.config import RunConfig
+from acexp.core.markdown import grid
 from acexp.core.observations import Leaf, LeafKind
 from acexp.engines import as_code
 from acexp.export.graph import BATCH, Graph, Port
@@ -103,7 +104,7 @@ def _ports(subject: Subject) -> str:
         (kind, f"`{port.name}`", port.dtype, batched(port), text)
         for (kind, text), port in zip(meanings, ports, strict=True)
     ]
-    return _table(("", "name", "dtype", "shape", "meaning"), rows)
+    return grid(("", "name", "dtype", "shape", "meaning"), rows)
 
 
 def batched(port: Port) -> str:
@@ -193,7 +194,7 @@ def _training(subject: Subject) -> str:
             for change in status.get("changes", ())
         ),
     ]
-    return _table(("", ""), [row for row in rows if row[1]]) + "\n\n`config.yaml` in the run's directory says the rest."
+    return grid(("", ""), [row for row in rows if row[1]]) + "\n\n`config.yaml` in the run's directory says the rest."
 
 
 def _optimizer(config: RunConfig) -> str:
@@ -209,7 +210,7 @@ def _network(subject: Subject) -> str:
     counts = {module: parameters.size(module) for module in parameters.modules}
     acting = sum(counts.get(module, 0) for module in ACTING)
     text = f"`{subject.config.arch.name}`, {sum(counts.values()):,} parameters, of which {acting:,} act."
-    return f"{text}\n\n{_table(('layer', 'what it is'), subject.policy.architecture.describe())}"
+    return f"{text}\n\n{grid(('layer', 'what it is'), subject.policy.architecture.describe())}"
 
 
 def _limits(subject: Subject) -> str:
@@ -236,12 +237,3 @@ def _versions(subject: Subject) -> str:
 
     trained, exported = listed(subject.status.get("versions", {})), listed(subject.versions)
     return f"Trained with {trained}.\n\nExported with {exported}; ONNX opset {subject.graph.opset}."
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *([_cell(text) for text in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
+from acexp.core.markdown import grid
 from acexp.report.study import Study
-from acexp.report.table import Table, Value, text
+from acexp.report.table import Table, text
 from acexp.report.tables import commands, standing, tables
 
 LEFT_TO_FILES = ("runs", "curves", "settings")
@@ -23,15 +22,6 @@ def markdown(study: Study) -> str:
 
 
 def _section(table: Table) -> str:
-    parts = (f"## {table.title}", table.note, grid(table.columns, table.rows))
+    rows = ([text(value) for value in row] for row in table.rows)
+    parts = (f"## {table.title}", table.note, grid(table.columns, rows))
     return "\n\n".join(part for part in parts if part)
-
-
-def grid(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
-    """A table in Markdown."""
-    lines = [columns, ["---"] * len(columns), *([_escaped(text(value)) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
