@@ -78,7 +78,7 @@ def test_a_process_that_is_lost_ends_the_run_which_goes_on_from_a_good_checkpoin
     settings = ("env=cliffwalking", "total_steps=40000", "log.every=4000", "checkpoint.every=2000")
     process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/run")
     run = tmp_path / "outputs" / "run"
-    wait_until(run / "checkpoint.json".exists, process)
+    wait_until((run / "checkpoint.json").exists, process)
     os.kill(process_of(process, 1), signal.SIGKILL)
     printed = finish(process)
     assert process.returncode != 0
@@ -97,7 +97,7 @@ def test_a_run_that_is_told_to_stop_saves_and_is_resumed_by_as_many(acexp: Acexp
     settings = ("env=cliffwalking", "total_steps=30000", "log.every=3000", "checkpoint.every=2000")
     process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/run")
     run = tmp_path / "outputs" / "run"
-    wait_until(run / "checkpoint.json".exists, process)
+    wait_until((run / "checkpoint.json").exists, process)
     process.send_signal(signal.SIGTERM)
     printed = finish(process)
     assert process.returncode != 0
