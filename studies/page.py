@@ -14,11 +14,10 @@ from run import DATA, read
 
 from acexp.config.application import compose
 from acexp.core.inference import Interval
-from acexp.core.markdown import grid
 from acexp.report.cells import name_of
 from acexp.report.numbers import number
 from acexp.report.scores import Estimate
-from acexp.report.table import Value
+from acexp.report.table import Value, to_markdown
 from acexp.report.traces import colour_of, dash_of
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -60,7 +59,7 @@ def results(study: Study) -> str:
     rows = [
         [row["experiment"], row["n"], *(estimate(row, column) for column in columns)] for _, row in found.iterrows()
     ]
-    return grid(("experiment", "n", *columns), rows)
+    return to_markdown(("experiment", "n", *columns), rows)
 
 
 def comparisons(study: Study) -> str:
@@ -77,7 +76,7 @@ def comparisons(study: Study) -> str:
         rows.append([*compared, estimate(row, "difference of means"), *numbers, needed])
     columns = ("experiment", "against", "of", "difference", "P(better)", "p, corrected", "seeds needed")
     told = f"{n_equal} comparisons of scores are left out: the runs reach the same with each seed." if n_equal else ""
-    return "\n\n".join(part for part in (grid(columns, rows) if rows else "", told) if part)
+    return "\n\n".join(part for part in (to_markdown(columns, rows) if rows else "", told) if part)
 
 
 def summary() -> str:
@@ -95,7 +94,7 @@ def summary() -> str:
         mean = estimate(found.loc[name_of(levels)], "mean")
         seeds = f"{len(runs)} seeds, {lowest} to {highest}"
         rows.append([TITLES[study.environment], preset.total_steps, mean, seeds, a2c, ppo])
-    return grid(("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "PPO"), rows)
+    return to_markdown(("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "PPO"), rows)
 
 
 def curves(question: str, studies: Sequence[Study]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from acexp.core.markdown import grid
 from acexp.report.study import Study
-from acexp.report.table import Table, text
+from acexp.report.table import Table, to_markdown
 from acexp.report.tables import commands, standing, tables
 
 LEFT_TO_FILES = ("runs", "curves", "settings")
@@ -22,6 +21,5 @@ def markdown(study: Study) -> str:
 
 
 def _section(table: Table) -> str:
-    rows = ([text(value) for value in row] for row in table.rows)
-    parts = (f"## {table.title}", table.note, grid(table.columns, rows))
+    parts = (f"## {table.title}", table.note, to_markdown(table.columns, table.rows))
     return "\n\n".join(part for part in parts if part)

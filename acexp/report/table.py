@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from acexp.core.inference import Interval
+from acexp.core.markdown import grid
 from acexp.report.numbers import NOTHING, number
 from acexp.report.scores import Estimate
 
@@ -65,6 +66,11 @@ def sort_key(value: Value) -> str | float | None:
         case Interval():
             return value.low
     return value
+
+
+def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
+    """As a reader sees it."""
+    return grid(columns, ([text(value) for value in row] for row in rows))
 
 
 def to_csv(table: Table) -> str:
