@@ -83,10 +83,10 @@ class _Processes:
         return slice(self.rank * own, (self.rank + 1) * own)
 
     def sum(self, x: Tensor) -> Tensor:
-        total = x.clone(memory_format=torch.contiguous_format)
+        total = x.to(self._device, copy=True, memory_format=torch.contiguous_format)
         with _failing_together():
             dist.all_reduce(total)
-        return total
+        return total.to(x.device)
 
     def gather(self, tensors: Sequence[Tensor], dim: int) -> tuple[Tensor, ...]:
         # As one message of bytes: what costs time is the number of messages, and what types they have is no matter.

@@ -1,4 +1,4 @@
-"""Writes the measured parts of docs/performance.md and README.md, and their pictures, from benchmarks/results."""
+"""Writes what was measured into docs/performance.md, docs/scale.md and README.md, with pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from scale import Costs
+from scale import report as scale_tables
 from tables import Measurement, checkpoint_table, load, startup_table, table, throughput_tables
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -123,6 +125,15 @@ def measured() -> str:
     )
 
 
+def beyond() -> str:
+    """What a sweep takes on more cores, in Markdown."""
+    scale = load("scale")
+    figures, machine = scale["figures"], scale["machine"]
+    costs = {name: Costs(**found) for name, found in figures["costs"].items()}
+    tables = scale_tables(costs, figures["checks"], figures["started"], machine["cores"])
+    return f"{_machine(machine)}\n\n{tables}"
+
+
 def in_short() -> str:
     """The throughput of one run and of many, in Markdown."""
     throughput = load("throughput")
@@ -141,9 +152,10 @@ def fill(path: Path, content: str) -> None:
 
 
 def main() -> None:
-    """Fill both pages."""
+    """Fill the pages."""
     mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 9})
     fill(DOCS / "performance.md", measured())
+    fill(DOCS / "scale.md", beyond())
     fill(DOCS.parent / "README.md", in_short())
 
 

@@ -3,9 +3,9 @@
     python benchmarks/scale.py             measures, checks what it predicts for this machine with real sweeps
 
 An update of a population of m members takes `fixed + each * m` seconds on a core; both come from a line through
-measured sizes. A run's config is composed by one process, `composing` seconds each; a population starts in `starting`
-seconds. Populations are made as the launcher makes them, and each core takes the longest that is left. Prints tables
-and writes results/scale.json.
+measured sizes. What the one process that hands runs out does for each of them takes `composing` seconds; a population
+trains after `starting` seconds. Populations are made as the launcher makes them, and each core takes the longest that
+is left. Prints tables and writes results/scale.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -36,7 +36,10 @@ STEPS_PER_UPDATE = 40
 CORES = (2, 10, 100, 1_000, 10_000)
 REPEATS = 3
 CHECKED_RUNS, CHECKED_STEPS = 32, 60_000
-RUNS, STEPS = 480, 1_000_000
+SWEEPS = (480, 48_000)
+"""Runs: an ablation over seeds, and more than anybody has asked for."""
+
+STEPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,13 @@ def predicted(costs: Costs, n_runs: int, steps: int, cores: int) -> tuple[float,
     return end, sum(work) / (end * cores)
 
 
-def sweep(environment: str, n_runs: int, steps: int) -> float:
+def sweep(environment: str, n_runs: int, steps: int, *launcher: str) -> float:
     """Seconds that a real one takes on this machine."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "acexp", "-m", *overrides(environment), f"seed=range({n_runs})",
-             f"total_steps={steps}", "eval.every=null"],
+             f"total_steps={steps}", *launcher],
             cwd=folder, check=True, capture_output=True,
         )  # fmt: skip
         return time.perf_counter() - begun
@@ -107,9 +110,23 @@ def costs_of(environment: str) -> Costs:
     return Costs(float(fixed), float(each), composing, max(0.0, few - composing * cores), statistics.median(engine))
 
 
-def report(costs: dict[str, Costs], checks: dict[str, Sequence[float]]) -> str:
-    """Tables in Markdown."""
-    cores = available_cores()
+def starts() -> dict[str, list[float]]:
+    """Seconds of a sweep of a run for each core that trains for one update: all but training."""
+    launchers = {"processes here": (), "Ray, started here": ("hydra.launcher.executor=ray",)}
+    found: dict[str, list[float]] = {name: [] for name in launchers}
+    for _ in range(REPEATS):
+        for name, launcher in launchers.items():
+            found[name].append(sweep("cliffwalking", available_cores(), STEPS_PER_UPDATE, *launcher))
+    return found
+
+
+def report(
+    costs: Mapping[str, Costs],
+    checks: Mapping[str, Sequence[float]],
+    started: Mapping[str, Sequence[float]],
+    cores: int,
+) -> str:
+    """Tables in Markdown; `cores`: of the machine that was measured."""
     measured = {
         name: [
             f"{1e3 * c.fixed:.2f}",
@@ -117,27 +134,38 @@ def report(costs: dict[str, Costs], checks: dict[str, Sequence[float]]) -> str:
             f"{1e3 * c.composing:.0f}",
             f"{c.starting:.1f}",
             f"{c.engine:.0%}",
+            f"{1 / c.engine:.1f}",
         ]
         for name, c in costs.items()
     }
     checked = {
-        name: [
-            f"{predicted(costs[name], CHECKED_RUNS, CHECKED_STEPS, cores)[0]:.0f}",
-            f"{statistics.median(found):.0f} ({min(found):.0f} to {max(found):.0f})",
-        ]
+        name: [f"{predicted(costs[name], CHECKED_RUNS, CHECKED_STEPS, cores)[0]:.0f}", _spread(found)]
         for name, found in checks.items()
     }
-    planned = {
-        name: [f"{seconds / 3600:.2f} h, {used:.0%}" for seconds, used in (predicted(c, RUNS, STEPS, n) for n in CORES)]
-        for name, c in costs.items()
-    }
-    return "\n\n".join(
-        (
-            table("measured", ["update, ms", "each member, ms", "composing, ms", "starting, s", "engine"], measured),
-            table(f"{CHECKED_RUNS} runs here, s", ["predicted", "measured"], checked),
-            table(f"{RUNS} runs of {STEPS:,} steps", [f"{n:,} cores" for n in CORES], planned),
-        )
-    )
+    columns = [
+        "update, ms", "each member, ms", "handing out a run, ms", "starting, s", "engine's share",
+        "at most, were all else free",
+    ]  # fmt: skip
+    tables = [
+        table("costs", columns, measured),
+        table(f"{CHECKED_RUNS} runs of {CHECKED_STEPS:,} steps here, s", ["predicted", "measured"], checked),
+        table(
+            f"{cores} runs of one update, s", ["measured"], {name: [_spread(found)] for name, found in started.items()}
+        ),
+    ]
+    for n_runs in SWEEPS:
+        planned = {name: [_planned(predicted(c, n_runs, STEPS, n)) for n in CORES] for name, c in costs.items()}
+        tables.append(table(f"{n_runs:,} runs of {STEPS:,} steps", [f"{n:,} cores" for n in CORES], planned))
+    return "\n\n".join(tables)
+
+
+def _spread(found: Sequence[float]) -> str:
+    return f"{statistics.median(found):.0f} ({min(found):.0f} to {max(found):.0f})"
+
+
+def _planned(prediction: tuple[float, float]) -> str:
+    seconds, used = prediction
+    return f"{seconds / 3600:.1f} h, {used:.0%}" if seconds >= 3600 else f"{seconds / 60:.1f} min, {used:.0%}"
 
 
 def main() -> None:
@@ -145,10 +173,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=ENVIRONMENTS, nargs="+", default=ENVIRONMENTS)
     names = parser.parse_args().only
+    started = starts()
     costs = {name: costs_of(name) for name in names}
     checks = {name: [sweep(name, CHECKED_RUNS, CHECKED_STEPS) for _ in range(REPEATS)] for name in names}
-    print(report(costs, checks))  # noqa: T201
-    save("scale", {"costs": {name: asdict(c) for name, c in costs.items()}, "checks": checks})
+    print(report(costs, checks, started, available_cores()))  # noqa: T201
+    save("scale", {"costs": {name: asdict(c) for name, c in costs.items()}, "checks": checks, "started": started})
 
 
 if __name__ == "__main__":
