@@ -101,7 +101,7 @@ STUDIES = {
                 f"a2c.n_envs=16 a2c.n_steps=64 total_steps={BUDGETS['lunarlander']} {SEEDS}",
                 f"a2c.gae_lambda=0.9,0.95,0.98 total_steps={BUDGETS['lunarlander']} {SEEDS}",
             ),
-            ("a2c.n_envs=8,a2c.n_steps=128,a2c.gae_lambda=0.98",),
+            ("a2c.n_envs=8,a2c.gae_lambda=0.98",),
         ),
         Study("pong", "preset", ("seed=0,1",), deterministic=False),
         *(study for environment, total_steps in BUDGETS.items() for study in _ablations(environment, total_steps)),
