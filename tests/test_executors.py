@@ -211,6 +211,22 @@ def test_a_launchers_settings_are_checked(said: str, told: str, acexp: Acexp) ->
         launcher_of([f"hydra.launcher.{said}"])
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("hydra.launcher.retrys=2", "hydra.launcher.retries"),
+        ("hydra.launcher.slurm.partitoin=x", "hydra.launcher.slurm.partition"),
+        ("hydra.sweeper.n_trails=2", "hydra.sweeper.n_trials"),
+    ],
+)
+def test_a_misspelt_setting_of_a_launcher_or_a_sweeper_names_the_one_that_was_meant(
+    said: str, meant: str, acexp: Acexp
+) -> None:
+    result = acexp("-m", "hydra/sweeper=optuna", "a2c.gamma=interval(0.9,1)", said)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert f"did you mean: {meant}\n" in result.stderr
+
+
 def test_a_mailbox_that_is_gone_is_noticed(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path / "box")
     mailbox.open()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 
 from acexp.config.groups import GROUPS
 from acexp.config.load import settings_beside
@@ -27,14 +29,13 @@ def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
     text = str(error)
     key = _key_in(text)
     if isinstance(error, ConfigCompositionException) and key is not None:
+        choices = _settings_of_plugins(key) or settings_beside(key)
         return UserError(
             f"There is no setting {key!r}.",
             key=key,
             place=place_of(key, arguments),
-            choices=settings_beside(key),
-            remedy=f"write +{key}=...: the YAML of this choice does not hold it"
-            if key in settings_beside(key)
-            else None,
+            choices=choices,
+            remedy=f"write +{key}=...: the YAML of this choice does not hold it" if key in choices else None,
         )
     if "requires --multirun" in text or "Ambiguous value" in text:
         return UserError(
@@ -51,6 +52,24 @@ def _key_in(text: str) -> str | None:
     if match is None:
         match = re.search(r"Key '([^']+)' is not in struct", text)
     return match.group(1) if match else None
+
+
+def _settings_of_plugins(key: str) -> tuple[str, ...]:
+    """What can be set beside `hydra.launcher.key` and the like, by any that can be chosen there; else nothing."""
+    parent = key.rpartition(".")[0]
+    top, _, rest = parent.partition(".")
+    group, *parts = rest.split(".")
+    store = ConfigStore.instance()
+    if top != "hydra" or group not in store.repo["hydra"]:
+        return ()
+    found: dict[str, None] = {}
+    for name in store.list(f"hydra/{group}"):
+        node = store.load(f"hydra/{group}/{name}").node
+        node = OmegaConf.select(node, ".".join(parts)) if parts else node
+        if isinstance(node, DictConfig):
+            settings = [str(setting) for setting in node]
+            found |= {f"{parent}.{setting}": None for setting in settings if not setting.startswith("_")}
+    return tuple(found)
 
 
 def _missing_choice(error: MissingConfigException) -> UserError:

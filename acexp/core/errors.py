@@ -53,9 +53,17 @@ class UserError(Exception):
             shown = ", ".join(self.choices[:MAX_CHOICES_SHOWN])
             more = len(self.choices) - MAX_CHOICES_SHOWN
             rows.append(("choices", shown + (f", and {more} more" if more > 0 else "")))
-            wanted = self.value if isinstance(self.value, str) else (self.key or "").rsplit(".", 1)[-1]
-            near = nearest(wanted, self.choices)
-            rows.append(("did you mean", near if near != wanted else None))
+            rows.append(("did you mean", self._meant()))
         rows.append(("remedy", self.remedy))
         lines = [f"  {label + ':':<14}{text}" for label, text in rows if text]
         return "\n".join([self.problem, *lines])
+
+    def _meant(self) -> str | None:
+        if isinstance(self.value, str):
+            near = nearest(self.value, self.choices)
+            return near if near != self.value else None
+        # Of keys the last words are compared: what stands before them is long, and the same.
+        by_word = {choice.rpartition(".")[2]: choice for choice in self.choices}
+        word = (self.key or "").rpartition(".")[2]
+        near = nearest(word, by_word)
+        return by_word[near] if near and near != word else None
