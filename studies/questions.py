@@ -103,7 +103,8 @@ STUDIES = {
             ),
             ("a2c.n_envs=8,a2c.gae_lambda=0.98",),
         ),
-        Study("pong", "preset", ("seed=0,1",), deterministic=False),
+        # Not seed 0, on which the settings were found.
+        Study("pong", "preset", ("seed=1,2",), deterministic=False),
         *(study for environment, total_steps in BUDGETS.items() for study in _ablations(environment, total_steps)),
     )
 }
