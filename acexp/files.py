@@ -42,9 +42,11 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
         raise
 
 
-def unwritable(what: str, error: OSError, place: Path, remedy: str = "free some space") -> UserError:
-    """What to tell somebody whose disk is full, or not theirs to write."""
-    return UserError(f"{what} cannot be written: {error.strerror or error}.", value=str(place), remedy=remedy)
+def unwritable(
+    what: str, error: OSError, place: Path, remedy: str = "free some space", key: str | None = None
+) -> UserError:
+    """What to tell somebody whose disk is full, or not theirs to write; the key is the one that chose the place."""
+    return UserError(f"{what} cannot be written: {error.strerror or error}.", key, str(place), remedy=remedy)
 
 
 def now() -> str:

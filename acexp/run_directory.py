@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from acexp.core.errors import UserError
-from acexp.files import now, write_json
+from acexp.files import now, unwritable, write_json
 from acexp.lock import is_held
 
 CONFIG = "config.yaml"
@@ -113,12 +113,8 @@ def begin(directory: Path, config: str, identity: str, torch_threads: int) -> No
             },
         )
     except OSError as error:
-        raise UserError(
-            f"The run directory cannot be written: {error.strerror}.",
-            key="hydra.run.dir",
-            value=str(directory),
-            remedy="free some space or choose another directory: hydra.run.dir=...",
-        ) from error
+        remedy = "free some space or choose another directory: hydra.run.dir=..."
+        raise unwritable("The run directory", error, directory, remedy, key="hydra.run.dir") from error
 
 
 def reopen(directory: Path, kind: str | None) -> None:

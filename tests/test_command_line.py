@@ -156,7 +156,11 @@ MISTAKES = {
     "plugin": (["plugins=[nope]"], ["cannot be found"]),
     "sweep without -m": (["seed=0,1"], ["add -m"]),
     "range without -m": (["seed=range(3)"], ["add -m"]),
-    "directory": (["hydra.run.dir=/proc/nowhere"], ["cannot be made"]),
+    "directory": (["hydra.run.dir=/proc/nowhere"], ["cannot be made", "command line: hydra.run.dir=/proc/nowhere"]),
+    "sweep's directory": (
+        ["-m", "seed=0,1", "hydra.sweep.dir=/proc/nowhere"],
+        ["cannot be made", "command line: hydra.sweep.dir=/proc/nowhere"],
+    ),
     "in a sweep": (["-m", "seed=0,1", "clip.max_norm=0.1,abc"], ["is a number"]),
     "nothing in a sweep": (
         ["-m", "seed=range(0)"],

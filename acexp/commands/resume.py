@@ -16,6 +16,7 @@ from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
 from acexp.config import RunConfig, from_yaml
+from acexp.config.application import MULTIRUN
 from acexp.config.launcher import KEY, LauncherConfig, launcher_of
 from acexp.core.errors import UserError
 from acexp.fleet import Fleet
@@ -27,7 +28,6 @@ SIGNALLED = 128
 """Exit codes from here on say that somebody wanted an end."""
 
 SWEEP_DIR = "hydra.sweep.dir"
-HARMLESS = ("-m", "--multirun")
 HARMLESS_KEYS = (
     SWEEP_DIR,
     *(f"{KEY}.{key}" for key in ("executor", "max_members", "processes", "cpus", "gpus", "retries")),
@@ -154,7 +154,7 @@ def _is_plain(argument: str) -> bool:
     key, equals, value = argument.lstrip("+~").partition("=")
     if "${" in argument:
         return False  # it may come to anything
-    if argument in HARMLESS or key in HARMLESS_KEYS:
+    if argument in MULTIRUN or key in HARMLESS_KEYS:
         return True
     if not equals or not re.fullmatch(r"[\w./@]+", key) or key.split(".")[0].split("/")[0] in ("hydra", "plugins"):
         return False

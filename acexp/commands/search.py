@@ -13,6 +13,7 @@ from acexp.commands.sweep_view import SweepView
 from acexp.config.places import place_of
 from acexp.config.search import Search
 from acexp.core.errors import UserError
+from acexp.files import unwritable
 from acexp.fleet import Fleet
 from acexp.outcome import Outcome, previous_outcome
 from acexp.search import Ran, Trials, rungs_of
@@ -59,9 +60,7 @@ def search(console: Console, wanted: Search, arguments: Sequence[str], outcomes:
     except UserError as error:
         raise error.at(place_of(error.key, arguments)) from error
     except OSError as error:
-        raise UserError(
-            f"The search's folder cannot be written: {error.strerror}.", key="hydra.sweep.dir", value=str(folder)
-        ) from error
+        raise unwritable("The search's folder", error, folder, key="hydra.sweep.dir") from error
     finally:
         outcomes.extend(latest.values())
     return signal_number

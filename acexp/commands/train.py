@@ -24,8 +24,6 @@ from acexp.metrics import display_for
 from acexp.outcome import Outcome, record_failure
 from acexp.run_directory import Standing, Status
 
-_MULTIRUN = {"-m", "--multirun"}
-
 
 class _StopSweep(SystemExit):
     """Ends a sweep: Hydra takes any other exception as one job's failure."""
@@ -84,7 +82,7 @@ def train(arguments: list[str], *, fresh_only: bool = False) -> int:
     with contextlib.ExitStack() as stack:
         if distributed.world_size() > 1:
             arguments = _shared(arguments, stack)
-        if _MULTIRUN & set(arguments):
+        if application.MULTIRUN & set(arguments):
             executors.prepare()
         stack.enter_context(contextlib.suppress(_StopSweep))
         application.run(arguments, one_run, whole_sweep, whole_search)
@@ -93,7 +91,7 @@ def train(arguments: list[str], *, fresh_only: bool = False) -> int:
 
 def _shared(arguments: list[str], stack: contextlib.ExitStack) -> list[str]:
     """The command line of one of several processes that train one run: only the first has its directory."""
-    if _MULTIRUN & set(arguments):
+    if application.MULTIRUN & set(arguments):
         raise UserError(
             "torchrun spreads one run over processes, and a sweep has processes of its own.",
             value="-m",

@@ -31,6 +31,7 @@ from acexp.core.errors import UserError
 
 CONFIG_NAME = "config"
 LONGEST_NAME = 180
+MULTIRUN = frozenset({"-m", "--multirun"})
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -141,12 +142,14 @@ def run(
     except OSError as error:
         if started or error.filename is None:
             raise
+        what = "sweep" if MULTIRUN & set(arguments) else "run"
+        key = f"hydra.{what}.dir"
         raise UserError(
-            f"The run directory cannot be made: {error.strerror}.",
-            key="hydra.run.dir",
+            f"The {what}'s directory cannot be made: {error.strerror}.",
+            key=key,
             value=error.filename,
-            place=place_of("hydra.run.dir", arguments),
-            remedy="choose another one: hydra.run.dir=...",
+            place=place_of(key, arguments),
+            remedy=f"choose another one: {key}=...",
         ) from None
     finally:
         sys.argv = before

@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from acexp.core.errors import UserError
 from acexp.executors.base import Began, Event, Progressed
 from acexp.executors.mailbox import FOLDER, Mailbox
+from acexp.files import unwritable
 from acexp.worker import Job, Progress
 
 
@@ -35,11 +35,7 @@ class Post:
         try:
             mailbox.open()
         except OSError as error:
-            raise UserError(
-                f"The sweep's folder cannot be written: {error.strerror}.",
-                key="hydra.sweep.dir",
-                value=str(mailbox.folder.parent),
-            ) from error
+            raise unwritable("The sweep's folder", error, mailbox.folder.parent, key="hydra.sweep.dir") from error
         self._boxes[number] = _Box(mailbox)
         return mailbox
 
