@@ -28,13 +28,13 @@ LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 LOWEST_SHOWN = {"cliffwalking": -200.0, "lunarlander": -400.0}
 """Where a random policy's falls would flatten everything else."""
 
-# From rl-baselines3-zoo's benchmark page (one run each), SLM-Lab v3 (4 runs), tianshou's MuJoCo benchmark (v3, 10
-# runs) and, for Pong, Schulman et al. (2017).
+# From rl-baselines3-zoo's benchmark page (one run each), SLM-Lab v3 (4 runs), tianshou's MuJoCo benchmark (v3, 10 runs,
+# the best of each) and, for Pong, Schulman et al. (2017); docs/results.md says so too.
 PUBLISHED = {
-    "cliffwalking": ("none found", "-13 is the optimum"),
-    "lunarlander": ("156 (200k, 1 run), 27 (300k, 4 runs)", "242 at 1M"),
-    "halfcheetah": ("3,041 (1M, 1 run), 1,830 (1M, 10 runs)", "5,784 at 1M"),
-    "pong": ("17.3 and 19.7 (10M)", "21.0 at 10M"),
+    "cliffwalking": ("none found; -13 is the optimum", "none found"),
+    "lunarlander": ("156 (200k, 1 run), 27 (300k, 4 runs)", "242 (1M, 1 run)"),
+    "halfcheetah": ("3,041 (1M, 1 run), 1,830 (1M, 10 runs)", "5,784 (1M, 10 runs)"),
+    "pong": ("17.3 and 19.7 (10M)", "21.0 (10M)"),
 }
 """A2C, PPO."""
 
@@ -54,12 +54,20 @@ def estimate(row: pd.Series, column: str) -> Value:
 
 def results(study: Study) -> str:
     """What every cell reached."""
-    found = load(study, "results")
+    runs = load(study, "runs")
+    training = runs.groupby(experiments(runs))["training"].mean()
     columns = ("mean", "median", "IQM", "area under the curve")
-    rows = [
-        [row["experiment"], row["n"], *(estimate(row, column) for column in columns)] for _, row in found.iterrows()
+    rows: list[list[Value]] = [
+        [row["experiment"], row["n"], *(estimate(row, column) for column in columns), training[row["experiment"]]]
+        for _, row in load(study, "results").iterrows()
     ]
-    return to_markdown(("experiment", "n", *columns), rows)
+    return to_markdown(("experiment", "n", *columns, "training"), rows)
+
+
+def experiments(runs: pd.DataFrame) -> list[str]:
+    """The experiment that each run belongs to."""
+    factors = list(runs.columns[1 : runs.columns.get_loc("seed")])
+    return [name_of({factor: str(row[factor]) for factor in factors}) for _, row in runs.iterrows()]
 
 
 def comparisons(study: Study) -> str:

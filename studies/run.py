@@ -43,7 +43,7 @@ def keep(study: Study) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
         tables = [
-            read(path).drop(columns=LEFT_OUT, errors="ignore").assign(of="area" if "area" in options else "score")
+            read(path).drop(columns=LEFT_OUT, errors="ignore").assign(of=options.partition("--metric ")[2] or "score")
             for options, place in study.reports.items()
             if (path := ROOT / place / "report" / f"{name}.csv").exists()
         ]
