@@ -69,7 +69,7 @@ def assemble(configs: Sequence[RunConfig], begin_at: int = 0, peers: Peers = ALO
                 len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
             ),
             architecture=policy.architecture,
-            objective=Objective(policy.distribution, hyperparameters),
+            objective=Objective(policy.distribution, hyperparameters, first.a2c.entropy_anneal),
             groups=OPTIMIZERS[first.optim.name].build(
                 [config.optim for config in configs], policy.architecture.parameters
             ),

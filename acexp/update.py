@@ -9,6 +9,7 @@ from torch import Tensor
 
 from acexp.architectures import Pullback
 from acexp.clipping import Clip, module_norms
+from acexp.core.losses import Objective
 from acexp.core.types import Batch, GroupNorms, UpdateStatistics
 from acexp.optimizers import OptimizerGroup
 from acexp.population import Population
@@ -29,18 +30,19 @@ def update(
         progress: share of the budget spent before this rollout, for annealing.
         measure_trunk: whether to spend what it takes to compare the losses' gradients on a shared trunk.
     """
-    cosine = trunk_cosine(population, batch, back) if measure_trunk else None
+    objective = population.objective.at(progress)
+    cosine = trunk_cosine(population, objective, batch, back) if measure_trunk else None
     groups = population.groups
-    by_outputs = population.objective.output_gradients(tuple(group.loss for group in groups), batch)
+    by_outputs = objective.output_gradients(tuple(group.loss for group in groups), batch)
     gradients = [population.peers.sum(back(*by_outputs[group.loss], group.modules)) for group in groups]
     norms = tuple(
         clip_and_step(group, gradient, population.clip, progress, population.learning)
         for group, gradient in zip(groups, gradients, strict=True)
     )
-    return UpdateStatistics(batch=batch, norms=norms, learning=population.learning.clone(), trunk_cosine=cosine)
+    return UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine)
 
 
-def trunk_cosine(population: Population, batch: Batch, back: Pullback) -> Tensor | None:
+def trunk_cosine(population: Population, objective: Objective, batch: Batch, back: Pullback) -> Tensor | None:
     """The cosine between the actor loss's and the critic loss's gradient on the trunk, `[M]`; None without a trunk.
 
     NaN where one of them is zero. It is that of the losses, whoever steps the trunk.
@@ -48,7 +50,7 @@ def trunk_cosine(population: Population, batch: Batch, back: Pullback) -> Tensor
     size = population.architecture.parameters.size("trunk")
     if not size:
         return None
-    by_outputs = population.objective.output_gradients(("actor", "critic"), batch)
+    by_outputs = objective.output_gradients(("actor", "critic"), batch)
     # The trunk's columns lie between the actor's and the critic's.
     actor = population.peers.sum(back(*by_outputs["actor"], ("actor", "trunk"))[:, -size:])
     critic = population.peers.sum(back(*by_outputs["critic"], ("trunk", "critic"))[:, :size])

@@ -107,8 +107,8 @@ STUDIES = {
             ),
             ("a2c.n_envs=8,a2c.gae_lambda=0.98",),
         ),
-        # Not seed 0, on which the settings were found.
-        Study("pong", "preset", ("seed=1,2",), deterministic=False),
+        # Not seeds 0 to 2: the first settings were found on 0, and 1 and 2 showed that entropy has to be annealed.
+        Study("pong", "preset", ("seed=3,4",), deterministic=False),
         *(study for environment, total_steps in BUDGETS.items() for study in _ablations(environment, total_steps)),
     )
 }

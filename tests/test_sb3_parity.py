@@ -132,8 +132,8 @@ class _Pixels(gym.Env[Any, Any]):
 PUBLISHED_PONG = (
     "env=pong", "arch=shared", "normalizer=bounds", "arch.cnn.channels=[32,64,64]", "arch.cnn.kernel_sizes=[8,4,3]",
     "arch.cnn.strides=[4,2,1]", "arch.cnn.features=512", "optim.algorithm=rmsprop_tf", "optim.learning_rate=7e-4",
-    "optim.anneal=none", "a2c.n_steps=5", "a2c.gae_lambda=1", "a2c.entropy_coef=0.01", "a2c.value_coef=0.25",
-    "a2c.normalize_advantage=false",
+    "optim.anneal=none", "a2c.n_steps=5", "a2c.gae_lambda=1", "a2c.entropy_coef=0.01", "a2c.entropy_anneal=none",
+    "a2c.value_coef=0.25", "a2c.normalize_advantage=false",
 )  # fmt: skip
 
 

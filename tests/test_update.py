@@ -187,6 +187,15 @@ def test_annealing_shrinks_the_steps(config: Config) -> None:
     assert rates == [1.0, 0.5, 0.25]
 
 
+def test_what_is_logged_anneals_the_entropy_bonus_as_the_update_did(config: Config) -> None:
+    settings = ("a2c.entropy_coef=0.1", "a2c.entropy_anneal=linear")
+    with assemble([resolve(config(*LUNAR, *settings))]) as population:
+        updates = [advance(population, 1, progress)[0] for progress in (0.0, 0.75)]
+        logged = tags.per_update(population.objective, updates)
+    shares = logged["losses/entropy"] / -logged["policy/entropy"]
+    assert shares.flatten().tolist() == pytest.approx([0.1, 0.025])
+
+
 @pytest.mark.parametrize("layout", ["single", "dual"])
 def test_the_cosine_on_the_trunk_is_autograds(config: Config, layout: str) -> None:
     """Between the gradients of the plain losses, by torch's own autograd and distributions, for each member."""

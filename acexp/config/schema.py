@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from acexp.architectures import ArchitectureConfig
 from acexp.clipping import ClipConfig
 from acexp.config.checks import require
+from acexp.core.annealing import require_annealing
 from acexp.engines import EngineConfig, EnvironmentConfig
 from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
 from acexp.optimizers import DualConfig, LayoutConfig
@@ -24,7 +25,8 @@ class A2CConfig:
         n_steps: T, steps per rollout.
         gamma: discount.
         gae_lambda: 1 gives n-step returns, less leans on the critic.
-        entropy_coef: weight of the entropy bonus.
+        entropy_coef: weight of the entropy bonus, in the first update.
+        entropy_anneal: `none`, or `linear` to zero over the run's budget.
         value_coef: weight of the critic's loss in a joint loss.
         normalize_advantage: to mean 0 and deviation 1 within each rollout.
     """
@@ -34,6 +36,7 @@ class A2CConfig:
     gamma: float = 0.99
     gae_lambda: float = 1.0
     entropy_coef: float = 0.0
+    entropy_anneal: str = "none"
     value_coef: float = 0.5
     normalize_advantage: bool = False
 
@@ -48,6 +51,7 @@ class A2CConfig:
             "entropy_coef",
             self.entropy_coef,
         )
+        require_annealing(self.entropy_anneal, "entropy_anneal")
         require(
             0.0 <= self.value_coef < math.inf,
             "The critic's loss has a weight from 0 up.",

@@ -7,11 +7,12 @@ and are computed when somebody does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
 
+from acexp.core.annealing import annealed
 from acexp.core.distributions import Distribution
 from acexp.core.types import Batch, Hyperparameters
 
@@ -51,10 +52,17 @@ class Objective:
     Attributes:
         distribution: what the policy's parameters mean.
         hyperparameters: the members' coefficients.
+        entropy_anneal: one of ANNEALINGS.
     """
 
     distribution: Distribution
     hyperparameters: Hyperparameters
+    entropy_anneal: str = "none"
+
+    def at(self, progress: float | Tensor) -> Objective:
+        """The objective at a share of the budget, or at each of many: `[U, 1]`, for batches that were stacked."""
+        entropy_coef = annealed(self.hyperparameters.entropy_coef, self.entropy_anneal, progress)
+        return replace(self, hyperparameters=self.hyperparameters._replace(entropy_coef=entropy_coef))
 
     def losses(self, batch: Batch) -> Losses:
         """Of a batch, or of many that were stacked: `[..., M, B]` -> `[..., M]`."""

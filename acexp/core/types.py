@@ -99,12 +99,14 @@ class UpdateStatistics(NamedTuple):
 
     Attributes:
         batch: what it learned from.
+        progress: share of the budget spent before it.
         norms: one per optimizer group.
         learning: bool `[M]`; False for a member that stands still since one of its gradients was not finite.
         trunk_cosine: between the actor's and the critic's gradient on the trunk, `[M]`; None where it was not measured.
     """
 
     batch: Batch
+    progress: float
     norms: tuple[GroupNorms, ...]
     learning: Tensor
     trunk_cosine: Tensor | None = None

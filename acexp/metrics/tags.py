@@ -49,7 +49,8 @@ def evaluation(returns: Summary, lengths: Summary) -> dict[str, float]:
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
     """Every tag's value at each of U updates, `[U, M]`."""
     batches = Batch(*(torch.stack(parts) for parts in zip(*(s.batch for s in statistics), strict=True)))
-    losses = objective.losses(batches)
+    progress = torch.tensor([s.progress for s in statistics], device=batches.values.device).unsqueeze(1)
+    losses = objective.at(progress).losses(batches)
     followed = [objective.total(group.group, losses) for group in statistics[0].norms]
     scalars = {
         "losses/actor": losses.actor,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from acexp.core.annealing import require_annealing
 from acexp.core.errors import UserError
-
-ANNEALINGS = ("none", "linear")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +31,7 @@ class OptimizerConfig:
     momentum: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.anneal not in ANNEALINGS:
-            raise UserError(
-                f"There is no annealing called {self.anneal!r}.", key="anneal", value=self.anneal, choices=ANNEALINGS
-            )
+        require_annealing(self.anneal, "anneal")
         if not 0.0 <= self.learning_rate < float("inf"):
             raise UserError(
                 "A learning rate is a number from 0 up.",

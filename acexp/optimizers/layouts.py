@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from acexp.core.annealing import annealed
 from acexp.core.errors import UserError
 from acexp.core.parameters import Parameters
 from acexp.core.registry import Registry
@@ -75,12 +76,12 @@ class OptimizerGroup:
         self.modules = tuple(module for module in parameters.modules if module in modules)
         columns, self.segments = parameters.columns(self.modules)
         self._base_rate = torch.tensor([[config.learning_rate] for config in configs], device=columns.device)
-        self._anneals = configs[0].anneal == "linear"
+        self._anneal = configs[0].anneal
         self._algorithm: Algorithm = ALGORITHMS[configs[0].algorithm].build(columns, configs[0])
 
     def learning_rate(self, progress: float) -> Tensor:
         """`[M, 1]`, at a progress from 0 (nothing done) to 1 (budget spent)."""
-        return self._base_rate * (1.0 - progress) if self._anneals else self._base_rate
+        return annealed(self._base_rate, self._anneal, progress)
 
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
         """Step the parameters in place: `[M, P']`, `[M, 1]`."""

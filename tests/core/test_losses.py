@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -56,6 +57,23 @@ def test_the_entropy_loss_weighs_each_member_by_its_own_coefficient() -> None:
     losses = COINS.losses(batch(torch.zeros(2, 3, 2)))
     assert losses.mean_entropy.tolist() == pytest.approx([np.log(2)] * 2)
     assert losses.entropy.tolist() == pytest.approx([-0.5 * np.log(2), -0.01 * np.log(2)])
+
+
+def test_the_entropy_bonus_anneals_linearly_to_zero() -> None:
+    """In the gradient of an update, and in the losses of many that were stacked; actor and critic stay."""
+    annealing = replace(COINS, entropy_anneal="linear")
+    torch.manual_seed(0)
+    one = batch(torch.randn(2, 3, 2), advantages=torch.randn(2, 3))
+    without = replace(COINS, hyperparameters=COINS.hyperparameters._replace(entropy_coef=torch.zeros(2)))
+    for share, expected in ((0.0, COINS), (1.0, without)):
+        gradient = annealing.at(share).output_gradients(("joint",), one)["joint"]
+        for found, wanted in zip(gradient, expected.output_gradients(("joint",), one)["joint"], strict=True):
+            assert torch.equal(found, wanted)
+    many = Batch(*(torch.stack([part, part]) for part in one))
+    losses = annealing.at(torch.tensor([[0.0], [0.75]])).losses(many)
+    assert losses.entropy[1].tolist() == pytest.approx((losses.entropy[0] / 4).tolist())
+    assert torch.equal(losses.actor[0], losses.actor[1])
+    assert COINS.at(0.75).losses(one).entropy.tolist() == losses.entropy[0].tolist()
 
 
 def test_a_member_without_valid_slots_has_loss_zero() -> None:

@@ -1,0 +1,21 @@
+"""How a learning rate or a coefficient changes over a run."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from acexp.core.errors import UserError
+
+ANNEALINGS = ("none", "linear")
+"""`none`, or `linear` to zero over the run's budget."""
+
+
+def require_annealing(name: str, key: str) -> None:
+    """Raise UserError for what is none of ANNEALINGS."""
+    if name not in ANNEALINGS:
+        raise UserError(f"There is no annealing called {name!r}.", key=key, value=name, choices=ANNEALINGS)
+
+
+def annealed(first: Tensor, name: str, progress: float | Tensor) -> Tensor:
+    """What `first` has become at a progress from 0 (nothing done) to 1 (budget spent)."""
+    return first * (1.0 - progress) if name == "linear" else first
