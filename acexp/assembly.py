@@ -141,7 +141,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # there are devices that hold no data
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
             f"torch cannot use the device {name!r}: {str(error).splitlines()[0]}",

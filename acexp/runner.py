@@ -24,7 +24,7 @@ from acexp.metrics import AllDiverged, Display, Experiment, JsonlWriter, Recorde
 from acexp.outcome import Outcome, in_words, record_failure, write_traceback
 from acexp.population import Population
 from acexp.run_directory import Status
-from acexp.signals import stoppable
+from acexp.signals import StopRequest, stoppable
 
 
 def run(
@@ -57,7 +57,7 @@ def run(
             run_directory.claim(directory)
     if len(configs) > 1:
         keep_large_blocks()
-    with ExitStack() as stack:
+    with ExitStack() as told, ExitStack() as stack:
         peers = stack.enter_context(distributed.join())
         if peers.rank:
             # The first one writes; what the others must write as well, they write where nobody looks.
@@ -87,8 +87,10 @@ def run(
         keeper = Keeper(population, recorder, configs, directories)
         periodic = PeriodicEvaluation(population.policy, configs, recorder, is_on=not peers.rank)
         display.start(_title(configs), budget.steps)
+        # Until everything is written and closed: a signal that comes late must not end what is about to end well.
+        request = told.enter_context(stoppable())
         try:
-            ending = _train(population, budget, recorder, keeper, periodic, directories, until)
+            ending = _train(population, budget, recorder, keeper, periodic, directories, until, request)
         finally:
             display.close()
         outcomes = [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
@@ -120,30 +122,31 @@ def _train(
     periodic: PeriodicEvaluation,
     directories: Sequence[Path],
     until: int | None,
+    request: StopRequest,
 ) -> _Ending:
     """Train and save, and say how it ended."""
     try:
         number = 0
-        with stoppable() as request:
-            try:
-                for _ in train(population, budget, recorder):
-                    # First, so that what is saved has been evaluated, and is not when it is resumed.
-                    periodic.evaluate_if_due()
-                    # Peers stop and save together, whoever of them was asked to.
-                    number, is_due = population.peers.greatest((request.number or 0, keeper.is_due))
-                    if is_due:
-                        keeper.save()
-                    if number or (until is not None and recorder.step >= until):
-                        break
-            except (KeyboardInterrupt, AllDiverged) as end:
-                # Raised at the end of an update, by whoever shows or records it.
+        try:
+            for _ in train(population, budget, recorder):
+                # First, so that what is saved has been evaluated, and is not when it is resumed.
                 periodic.evaluate_if_due()
-                keeper.save()
-                return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
+                # Peers stop and save together, whoever of them was asked to.
+                number, is_due = population.peers.greatest((request.number or 0, keeper.is_due))
+                if is_due:
+                    keeper.save()
+                if number or (until is not None and recorder.step >= until):
+                    break
+        except (KeyboardInterrupt, AllDiverged) as end:
+            # Raised at the end of an update, by whoever shows or records it.
+            periodic.evaluate_if_due()
             keeper.save()
-            if recorder.step < budget.steps:
-                return _Ending(Status.INTERRUPTED, signal=number) if number else _Ending(Status.PAUSED)
+            return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
+        keeper.save()
+        if recorder.step < budget.steps:
+            return _Ending(Status.INTERRUPTED, signal=number) if number else _Ending(Status.PAUSED)
     except distributed.PeerLostError as failure:
+        request.close()  # torchrun ends the processes that are left, and this one has to say why it ends
         return _Ending(Status.FAILED, f"another process of this run was lost: {failure}")
     except OSError as failure:
         return _Ending(Status.FAILED, _unwritable(failure))

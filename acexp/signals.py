@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,10 +17,19 @@ class StopRequest:
 
     Attributes:
         number: of the signal; None while nobody has.
+        is_closed: whether signals are ignored from now on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Sequence[int] = ()) -> None:
         self.number: int | None = None
+        self._taken = taken
+        self.is_closed = False
+
+    def close(self) -> None:
+        """Ignore signals for good: the process is ending by itself, and whoever wants its end need not ask."""
+        self.is_closed = True
+        for number in self._taken:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -29,12 +38,12 @@ def stoppable() -> Iterator[StopRequest]:
 
     Signals that are ignored stay ignored. Outside the main thread, where Python handles no signals, nothing is taken.
     """
-    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield request
+        yield StopRequest()
         return
     before = {number: signal.getsignal(number) for number in STOPPING}
     taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    request = StopRequest(taken)
 
     def restore() -> None:
         for number in taken:
@@ -42,12 +51,14 @@ def stoppable() -> Iterator[StopRequest]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         request.number = number
-        for each in taken:
-            signal.signal(each, signal.SIG_DFL)
+        if not request.is_closed:
+            for each in taken:
+                signal.signal(each, signal.SIG_DFL)
 
     for number in taken:
         signal.signal(number, ask)
     try:
         yield request
     finally:
-        restore()
+        if not request.is_closed:
+            restore()

@@ -153,6 +153,7 @@ MISTAKES = {
     "algorithm": (["optim.algorithm=adan"], ["did you mean: adam"]),
     "activation": (["arch.activation=rely"], ["did you mean: relu"]),
     "device": (["device=warp"], ["cannot use the device"]),
+    "device without data": (["device=meta"], ["cannot use the device 'meta'", "cuda"]),
     "plugin": (["plugins=[nope]"], ["cannot be found"]),
     "sweep without -m": (["seed=0,1"], ["add -m"]),
     "range without -m": (["seed=range(3)"], ["add -m"]),

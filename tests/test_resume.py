@@ -24,8 +24,10 @@ from acexp.architectures.separate import Separate
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
+from acexp.metrics import Silent
 from acexp.outcome import Outcome
 from acexp.run_directory import Status
+from acexp.signals import STOPPING, stoppable
 from tests.conftest import metrics, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -116,6 +118,38 @@ def test_handlers_are_given_back(config: Config, train: Train) -> None:
         assert signal.getsignal(signal.SIGTERM) is mine
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_at_the_end_does_not_end_what_is_about_to_end(config: Config, tmp_path: Path) -> None:
+    """Training is over, but its results are not written yet."""
+
+    class Late(Silent):
+        def close(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    taken: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: taken.append(number))
+    try:
+        (outcome,) = runner.run([config("total_steps=64")], [tmp_path / "run"], Late())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (outcome.status, taken) == (Status.DONE, [])
+
+
+@pytest.mark.parametrize("is_asked_first", [True, False])
+def test_a_closed_request_ignores_signals_for_good(is_asked_first: bool) -> None:
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    try:
+        with stoppable() as request:
+            if is_asked_first:
+                os.kill(os.getpid(), signal.SIGTERM)
+            request.close()
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert request.number == (signal.SIGTERM if is_asked_first else None)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_two_processes_never_write_one_run(tmp_path: Path, acexp: Acexp) -> None:
