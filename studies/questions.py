@@ -111,6 +111,8 @@ STUDIES = {
         Study("pong", "preset", ("seed=3,4",), deterministic=False),
         # One seed and a third of the budget: whether the other layouts learn at all.
         Study("pong", "layouts", (f"{_LAYOUTS} total_steps=1000000 seed=5",), deterministic=False),
+        # Two optimizers were far ahead after a million steps; this asks whether they end higher, on the preset's seeds.
+        Study("pong", "optimizers", ("optim=dual total_steps=2000000 seed=3,4",), deterministic=False),
         *(study for environment, total_steps in BUDGETS.items() for study in _ablations(environment, total_steps)),
     )
 }
