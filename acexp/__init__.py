@@ -6,14 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from acexp.agent import Agent, load
     from acexp.report.frame import read, read_metrics
+    from acexp.runs.agent import Agent, load
 
 __all__ = ["Agent", "load", "read", "read_metrics"]
 
 _HOMES = {
-    "Agent": "acexp.agent",
-    "load": "acexp.agent",
+    "Agent": "acexp.runs.agent",
+    "load": "acexp.runs.agent",
     "read": "acexp.report.frame",
     "read_metrics": "acexp.report.frame",
 }

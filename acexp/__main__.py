@@ -42,10 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console
 
-    from acexp import distributed
     from acexp.commands import COMMANDS, train
     from acexp.commands.preflight import Refused
     from acexp.core.errors import UserError
+    from acexp.system import distributed
 
     try:
         if arguments and arguments[0] in COMMANDS:

@@ -17,7 +17,7 @@ from tables import checkpoint_table, save
 from workload import Training
 
 from acexp.config import CheckpointConfig
-from acexp.keeper import Keeper
+from acexp.runs.checkpointer import Keeper
 
 SAVES = 10
 WORK = {

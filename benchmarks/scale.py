@@ -27,7 +27,7 @@ from scaling import measure
 from tables import save, table
 from workload import overrides
 
-from acexp.core.cores import available_cores
+from acexp.system.cores import available_cores
 
 ENVIRONMENTS = ("cliffwalking", "lunarlander", "halfcheetah")
 SIZES = (1, 4, 16)

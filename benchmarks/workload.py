@@ -41,7 +41,7 @@ def overrides(environment: str) -> list[str]:
 
 def engine_work(environment: str, n_envs: int, cores: int) -> Callable[[], int]:
     """Step the engine that `auto` takes with random actions."""
-    from acexp.assembly import resolve
+    from acexp.algorithm.assembly import resolve
     from acexp.config.application import compose
     from acexp.engines import open_engine
 
@@ -66,10 +66,10 @@ class Training:
     """
 
     def __init__(self, environment: str, n_members: int, cores: int, changes: Sequence[str] = ()) -> None:
-        from acexp.assembly import assemble, resolve
+        from acexp.algorithm.assembly import assemble, resolve
         from acexp.config.application import compose
-        from acexp.core.memory import keep_large_blocks
         from acexp.metrics import Recorder, Silent
+        from acexp.system.memory import keep_large_blocks
 
         if n_members > 1:
             keep_large_blocks()
@@ -95,8 +95,8 @@ class Training:
 
     def __call__(self) -> int:
         """One update; returns how many slots it took."""
-        from acexp.estimate import estimate
-        from acexp.update import update
+        from acexp.algorithm.estimate import estimate
+        from acexp.algorithm.update import update
 
         marks, in_engine = [time.perf_counter()], self.seconds["engine"]
         rollout = self.population.collector.collect()

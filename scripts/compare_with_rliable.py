@@ -6,7 +6,7 @@ import numpy as np
 from rliable import library, metrics
 
 from acexp.core.estimators import iqm
-from acexp.core.inference import mean, probability_of_improvement, profile
+from acexp.report.inference import mean, probability_of_improvement, profile
 
 N_RUNS, N_ENVIRONMENTS = 11, 4
 

@@ -13,8 +13,8 @@ from questions import STUDIES, TITLES, Study
 from run import DATA, read
 
 from acexp.config.application import compose
-from acexp.core.inference import Interval
 from acexp.report.cells import name_of
+from acexp.report.inference import Interval
 from acexp.report.numbers import number
 from acexp.report.scores import Estimate
 from acexp.report.table import Value, to_markdown

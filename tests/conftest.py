@@ -17,14 +17,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from acexp import runner
+from acexp.algorithm.estimate import estimate
+from acexp.algorithm.population import Population
+from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.config.application import compose
 from acexp.core.types import UpdateStatistics
-from acexp.estimate import estimate
-from acexp.outcome import Outcome
-from acexp.population import Population
-from acexp.update import update
+from acexp.runs import runner
+from acexp.runs.outcome import Outcome
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

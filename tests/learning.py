@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from acexp.a2c import Budget, train
-from acexp.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.loop import Budget, train
+from acexp.algorithm.population import Population
 from acexp.config import RunConfig
 from acexp.core.observations import pick
 from acexp.engines import open_engine
 from acexp.metrics import Recorder, Silent
-from acexp.population import Population
 
 
 def train_in_memory(configs: Sequence[RunConfig]) -> tuple[list[float | None], list[float]]:

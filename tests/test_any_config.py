@@ -11,10 +11,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from acexp import runner
 from acexp.config.application import compose
 from acexp.core.errors import UserError
-from acexp.run_directory import Status
+from acexp.runs import runner
+from acexp.runs.run_directory import Status
 
 ODD = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),

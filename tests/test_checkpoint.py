@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from acexp import checkpoint
 from acexp.core.errors import UserError
+from acexp.runs import checkpoint
 
 
 def content(step: int) -> dict[str, Any]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from acexp.clipping import CLIPS, ClipConfig, module_norms
 from acexp.core.parameters import Segment
+from acexp.optimizers.clipping import CLIPS, ClipConfig, module_norms
 
 SEGMENTS = (Segment("actor", 0, 2), Segment("critic", 2, 3))
 CPU = torch.device("cpu")

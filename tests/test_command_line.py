@@ -17,8 +17,8 @@ import pytest
 
 from acexp.config import RunConfig
 from acexp.metrics import JsonlWriter
-from acexp.outcome import Outcome
-from acexp.run_directory import Status
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
 from tests.conftest import REPOSITORY, in_terminal, metrics
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from acexp.assembly import resolve
+from acexp.algorithm.assembly import resolve
 from acexp.config import RunConfig, load, to_yaml
 from acexp.config.application import compose, slug, sweep_name
 from acexp.config.places import place_of

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from acexp.core.errors import UserError
-from acexp.core.peers import ALONE
-from acexp.distributed import processes_here, rank, require_even_shares, world_size
+from acexp.core.process_group import ALONE
+from acexp.system.distributed import processes_here, rank, require_even_shares, world_size
 from tests.conftest import metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]

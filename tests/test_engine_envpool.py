@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.core.packages import is_installed
 from acexp.engines import EngineConfig, EnvironmentConfig, Step, choose_engine, open_engine
 from acexp.engines import base as engines_base
+from acexp.system.packages import is_installed
 
 pytestmark = pytest.mark.skipif(not is_installed("envpool"), reason="envpool is an extra")
 

@@ -144,7 +144,7 @@ class Talking(gym.Env[str, int]):
 
 
 def test_a_space_that_is_not_supported_is_refused() -> None:
-    from acexp.assembly import check
+    from acexp.algorithm.assembly import check
     from acexp.config.application import compose
 
     gym.register("Talking-v0", Talking)

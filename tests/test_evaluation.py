@@ -15,14 +15,15 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from acexp import evaluation, load
-from acexp.assembly import build_policy, evaluation_engine, resolve
+from acexp import load
+from acexp.algorithm.assembly import build_policy, evaluation_engine, resolve
+from acexp.algorithm.policy import play
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm, summarize
 from acexp.core.seeding import environment_seeds, streams
-from acexp.outcome import Outcome
-from acexp.play import play
+from acexp.runs import evaluation
+from acexp.runs.outcome import Outcome
 from tests.conftest import metrics
 from tests.test_resume import final, same
 

@@ -15,9 +15,9 @@ import pytest
 
 from acexp.config.launcher import LauncherConfig, launcher_of
 from acexp.core.errors import UserError
-from acexp.executors import executor
-from acexp.executors.mailbox import Mailbox
-from acexp.worker import Progress
+from acexp.sweeps.executors import executor
+from acexp.sweeps.executors.mailbox import Mailbox
+from acexp.sweeps.worker import Progress
 from tests.conftest import metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -149,7 +149,7 @@ def test_a_slurm_job_that_is_preempted_or_killed_goes_on(expected: Path, tmp_pat
 
 
 def test_without_its_package_an_executor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acexp.core.packages.is_installed", lambda package: False)
+    monkeypatch.setattr("acexp.system.packages.is_installed", lambda package: False)
     for name in ("ray", "slurm"):
         with pytest.raises(UserError, match=rf"pip install 'acexp\[{name}\]'"):
             executor(LauncherConfig(executor=name))

@@ -21,7 +21,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from acexp import evaluation, load
+from acexp import load
 from acexp.architectures import ArchitectureConfig, Interface, register_module
 from acexp.commands import COMMANDS
 from acexp.config import RunConfig
@@ -31,9 +31,10 @@ from acexp.core.observations import Leaf, leaves_of, pick
 from acexp.engines import EnvironmentConfig, as_code
 from acexp.engines.environment import make
 from acexp.export import Exported, export
-from acexp.files import replace_files
 from acexp.normalizers import NORMALIZERS, NormalizerConfig
-from acexp.outcome import Outcome
+from acexp.runs import evaluation
+from acexp.runs.outcome import Outcome
+from acexp.system.files import replace_files
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]

@@ -10,14 +10,14 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
-from acexp.assembly import check
+from acexp.algorithm.assembly import check
 from acexp.config import GROUPS, RunConfig, choices
 from acexp.config.application import config_directory
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.optimizers import ALGORITHMS
-from acexp.outcome import Outcome
-from acexp.run_directory import Status
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
 from tests.conftest import metrics
 
 Config = Callable[..., RunConfig]

@@ -25,8 +25,8 @@ from acexp.core.distributions import Categorical
 from acexp.core.losses import Objective
 from acexp.core.types import Hyperparameters
 from acexp.metrics import Recorder, Silent
-from acexp.outcome import Outcome
-from acexp.run_directory import Status
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
 from tests.conftest import REPOSITORY, metrics
 
 Config = Callable[..., RunConfig]
@@ -36,8 +36,8 @@ Train = Callable[..., list[Outcome]]
 @pytest.fixture(scope="module")
 def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a shared network with two optimizers, which has every kind of tag."""
-    from acexp import runner
     from acexp.config.application import compose
+    from acexp.runs import runner
 
     folder = tmp_path_factory.mktemp("logdir")
     settings = [

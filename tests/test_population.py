@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from acexp.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve
 from acexp.config import RunConfig
-from acexp.outcome import Outcome
-from acexp.run_directory import Status
-from acexp.runner import run
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
+from acexp.runs.runner import run
 from tests.conftest import REPOSITORY, advance, metrics, parameters, snapshot
 
 Config = Callable[..., RunConfig]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from acexp.config import RunConfig
-from acexp.outcome import Outcome
+from acexp.runs.outcome import Outcome
 from tests.conftest import REPOSITORY
 
 Config = Callable[..., RunConfig]

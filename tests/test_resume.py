@@ -19,15 +19,15 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from acexp import runner
 from acexp.architectures.separate import Separate
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.metrics import Silent
-from acexp.outcome import Outcome
-from acexp.run_directory import Status
-from acexp.signals import STOPPING, stoppable
+from acexp.runs import runner
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
+from acexp.system.signals import STOPPING, stoppable
 from tests.conftest import metrics, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,11 +9,11 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from acexp.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.estimate import estimate
+from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.types import Rollout
-from acexp.estimate import estimate
-from acexp.update import update
 from tests.conftest import snapshot
 
 

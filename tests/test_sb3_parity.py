@@ -13,12 +13,12 @@ from stable_baselines3 import A2C
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
-from acexp.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.estimate import estimate
+from acexp.algorithm.population import Population
+from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.types import Rollout
-from acexp.estimate import estimate
-from acexp.population import Population
-from acexp.update import update
 
 N_STEPS, N_ENVS, GAMMA, LAMBDA = 6, 3, 0.97, 0.9
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from acexp.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.population import load, save
 from acexp.config import RunConfig
 from acexp.core.seeding import environment_seeds, streams
-from acexp.population import load, save
 from tests.conftest import advance
 
 Config = Callable[..., RunConfig]

@@ -20,8 +20,8 @@ import yaml
 from acexp.commands.sweep_view import label
 from acexp.config import RunConfig
 from acexp.config.schema import structure
-from acexp.fleet import divide
-from acexp.outcome import Outcome
+from acexp.runs.outcome import Outcome
+from acexp.sweeps.fleet import divide
 from tests.conftest import REPOSITORY, in_terminal, metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -269,7 +269,7 @@ def test_whatever_ends_one_run_leaves_the_others(acexp: Acexp, tmp_path: Path) -
 
 def test_a_users_own_component_reaches_the_processes(acexp: Acexp, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from acexp.clipping import CLIPS, ClipNorm\n@CLIPS.register('mine')\nclass Mine(ClipNorm):\n    'My own.'\n"
+        "from acexp.optimizers.clipping import CLIPS, ClipNorm\n@CLIPS.register('mine')\nclass Mine(ClipNorm):\n    'My own.'\n"
     )
     result = acexp("-m", "plugins=[mine]", "clip.name=mine", "seed=0,1", "total_steps=128", "name=own")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from acexp.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.estimate import estimate
+from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.types import UpdateStatistics
-from acexp.estimate import estimate
 from acexp.metrics import tags
-from acexp.runner import run
-from acexp.update import update
+from acexp.runs.runner import run
 from tests.conftest import advance, metrics, snapshot
 
 Config = Callable[..., RunConfig]

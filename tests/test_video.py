@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acexp import evaluation
 from acexp.__main__ import main
+from acexp.algorithm.policy import Policy
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.engines import EnvironmentConfig, rendering
 from acexp.engines.environment import make
 from acexp.engines.rendering import BACKENDS, drawing, obstacle
-from acexp.outcome import Outcome
-from acexp.play import Policy
+from acexp.runs import evaluation
+from acexp.runs.outcome import Outcome
 from acexp.video import film, gif
 from acexp.video.moment import Layout, Moment, enlarged, narrowed
 

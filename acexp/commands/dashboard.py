@@ -14,8 +14,8 @@ from tensorboard import program
 
 from acexp.commands.outcomes import relative
 from acexp.core.errors import UserError
-from acexp.files import unwritable
 from acexp.report.aggregates import FOLDER, aggregate
+from acexp.system.files import unwritable
 
 LOOPBACK = "127.0.0.1"
 

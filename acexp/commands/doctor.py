@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from acexp.core.cores import available_cores
 from acexp.engines.rendering import BACKENDS, obstacle
-from acexp.run_directory import versions
+from acexp.runs.run_directory import versions
+from acexp.system.cores import available_cores
 
 Row = tuple[str, str, str]
 """What was looked at, what was found, and what to do about it."""

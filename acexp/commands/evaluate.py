@@ -9,14 +9,14 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from acexp import evaluation, run_directory
 from acexp.commands.numbers import at_least_one
 from acexp.commands.outcomes import console_for_tables, relative
 from acexp.config import RunConfig, from_yaml
 from acexp.config.schema import structure
 from acexp.core.errors import UserError
-from acexp.files import unwritable
 from acexp.metrics import TensorBoardWriter, tags
+from acexp.runs import evaluation, run_directory
+from acexp.system.files import unwritable
 
 EXIT_FAILED = 1
 AT_ONCE = 16

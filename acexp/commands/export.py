@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from acexp import run_directory
 from acexp.commands.outcomes import console_for_tables, relative
 from acexp.export import batched
 from acexp.export import export as export_run
+from acexp.runs import run_directory
 
 
 def export(arguments: list[str]) -> int:

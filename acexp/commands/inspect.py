@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from acexp.config import application
-from acexp.examine import ArrayFacts, Examination, examine
 from acexp.metrics import tags
+from acexp.runs.inspection import ArrayFacts, Examination, examine
 
 LONGEST_LINE = 110
 NUMBERS_SHOWN = 8

@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp.commands.sweep_view import FAILURES
-from acexp.outcome import Outcome
-from acexp.run_directory import APPROXIMATE, ERROR_LOG, Status, how_to_go_on
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import APPROXIMATE, ERROR_LOG, Status, how_to_go_on
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT

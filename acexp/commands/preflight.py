@@ -9,16 +9,17 @@ from hydra._internal.callbacks import Callbacks
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from acexp.assembly import check
+from acexp.algorithm.assembly import check
 from acexp.config.launcher import launcher_in
 from acexp.config.load import load_checked
 from acexp.config.places import place_of
 from acexp.config.search import search_from
 from acexp.config.sweep import SweepComposer, SweepRun
 from acexp.core.errors import UserError
-from acexp.executors import require
-from acexp.run_directory import claim
-from acexp.search import require_optuna, rungs_of
+from acexp.runs.run_directory import claim
+from acexp.sweeps.executors import require
+from acexp.sweeps.search import rungs_of
+from acexp.sweeps.trials import require_optuna
 
 SEARCH = "hydra_plugins.acexp_optuna."
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from acexp import report as reports
 from acexp.commands.outcomes import console_for_tables, relative
-from acexp.files import ELSEWHERE, unwritable
 from acexp.report import Question
+from acexp.system.files import ELSEWHERE, unwritable
 
 
 def report(arguments: list[str]) -> int:

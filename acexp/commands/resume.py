@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp import checkpoint, distributed, resumption, run_directory, runner
 from acexp.commands.outcomes import conclude, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
@@ -19,10 +18,12 @@ from acexp.config import RunConfig, from_yaml
 from acexp.config.application import MULTIRUN
 from acexp.config.launcher import KEY, LauncherConfig, launcher_of
 from acexp.core.errors import UserError
-from acexp.fleet import Fleet
 from acexp.metrics import display_for
-from acexp.outcome import Outcome
-from acexp.run_directory import Status, Sweep
+from acexp.runs import checkpoint, resumption, run_directory, runner
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status, Sweep
+from acexp.sweeps.fleet import Fleet
+from acexp.system import distributed
 
 SIGNALLED = 128
 """Exit codes from here on say that somebody wanted an end."""

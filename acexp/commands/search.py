@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from acexp import run_directory
-from acexp.commands.sweep_runs import SweepRuns
 from acexp.commands.sweep_view import SweepView
 from acexp.config.places import place_of
 from acexp.config.search import Search
 from acexp.core.errors import UserError
-from acexp.files import unwritable
-from acexp.fleet import Fleet
-from acexp.outcome import Outcome, previous_outcome
-from acexp.search import Ran, Trials, rungs_of
-from acexp.search import search as run_search
+from acexp.runs import run_directory
+from acexp.runs.outcome import Outcome, previous_outcome
+from acexp.sweeps.fleet import Fleet
+from acexp.sweeps.runs import SweepRuns
+from acexp.sweeps.search import Ran, rungs_of
+from acexp.sweeps.search import search as run_search
+from acexp.sweeps.trials import Trials
+from acexp.system.files import unwritable
 
 
 def search(console: Console, wanted: Search, arguments: Sequence[str], outcomes: list[Outcome]) -> int | None:

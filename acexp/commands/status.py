@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from acexp import checkpoint, run_directory
 from acexp.commands.outcomes import console_for_tables, relative
 from acexp.core.errors import UserError
-from acexp.lock import is_held
-from acexp.run_directory import Status
+from acexp.runs import checkpoint, run_directory
+from acexp.runs.run_directory import Status
+from acexp.system.lock import is_held
 
 UNSTARTED = "not begun"
 """Part of the sweep, but without a directory."""

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from acexp.outcome import Outcome
-from acexp.run_directory import Status
-from acexp.worker import Progress
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
+from acexp.sweeps.worker import Progress
 
 PLAIN_SECONDS = 10.0
 FAILURES = (Status.FAILED, Status.DIVERGED)

@@ -7,10 +7,8 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from acexp import distributed, executors, runner
 from acexp.commands.outcomes import EXIT_INTERRUPTED, conclude, print_outcome
 from acexp.commands.search import search
-from acexp.commands.sweep_runs import SweepRuns, standing_of
 from acexp.commands.sweep_view import SweepView
 from acexp.config import application
 from acexp.config.application import Job
@@ -19,10 +17,14 @@ from acexp.config.places import place_of
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
-from acexp.fleet import Fleet
 from acexp.metrics import display_for
-from acexp.outcome import Outcome, record_failure
-from acexp.run_directory import Standing, Status
+from acexp.runs import runner
+from acexp.runs.outcome import Outcome, record_failure
+from acexp.runs.run_directory import Standing, Status
+from acexp.sweeps import executors
+from acexp.sweeps.fleet import Fleet
+from acexp.sweeps.runs import SweepRuns, standing_of
+from acexp.system import distributed
 
 
 class _StopSweep(SystemExit):

@@ -10,12 +10,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from acexp.architectures import ARCHITECTURES
-from acexp.clipping import CLIPS
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.engines import ENGINES
 from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
 from acexp.optimizers import OPTIMIZERS
+from acexp.optimizers.clipping import CLIPS
 
 GROUPS: dict[str, Registry[Any] | None] = {
     "env": None,

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from acexp.architectures import ArchitectureConfig
-from acexp.clipping import ClipConfig
 from acexp.config.checks import require
 from acexp.core.annealing import require_annealing
 from acexp.engines import EngineConfig, EnvironmentConfig
 from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
 from acexp.optimizers import DualConfig, LayoutConfig
+from acexp.optimizers.clipping import ClipConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

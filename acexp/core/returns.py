@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acexp.core.peers import ALONE, Peers
+from acexp.core.process_group import ALONE, Peers
 
 
 def generalized_advantages(

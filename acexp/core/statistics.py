@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from acexp.core.peers import ALONE, Peers
+from acexp.core.process_group import ALONE, Peers
 
 
 class RunningMoments(NamedTuple):

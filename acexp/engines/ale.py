@@ -10,7 +10,6 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from acexp.core.packages import is_installed
 from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
@@ -22,6 +21,7 @@ from acexp.engines.environment import (
     is_atari,
     spec_of,
 )
+from acexp.system.packages import is_installed
 
 if TYPE_CHECKING:
     from ale_py.vector_env import AtariVectorEnv

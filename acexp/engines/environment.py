@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from acexp.core.errors import UserError, nearest
-from acexp.core.packages import is_installed
+from acexp.system.packages import is_installed
 
 ATARI_FRAME_SKIP = 4
 ATARI_MAX_FRAMES = 108_000

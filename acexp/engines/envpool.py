@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.core.packages import is_installed
 from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
@@ -25,6 +24,7 @@ from acexp.engines.environment import (
     spec_of,
 )
 from acexp.engines.threads import worthwhile
+from acexp.system.packages import is_installed
 
 EQUAL = ("CartPole-v1", "CliffWalking-v1", "LunarLander-v3", "PongNoFrameskip-v4")
 """What tests compare with Gymnasium's; `auto` takes envpool for nothing else."""

@@ -11,12 +11,12 @@ import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from acexp.core.cores import available_cores
-from acexp.core.packages import is_installed
 from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
 from acexp.engines.mujoco_tasks import TASKS
 from acexp.engines.threads import Crew, worthwhile
+from acexp.system.cores import available_cores
+from acexp.system.packages import is_installed
 
 
 @ENGINES.register("mujoco")

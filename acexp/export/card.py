@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from acexp.algorithm.policy import Policy
 from acexp.config import RunConfig
 from acexp.core.markdown import grid
 from acexp.core.observations import Leaf, LeafKind
@@ -18,7 +19,6 @@ from acexp.engines import as_code
 from acexp.export.graph import BATCH, Graph, Port
 from acexp.normalizers import NORMALIZERS
 from acexp.optimizers import DualConfig, OptimizerConfig
-from acexp.play import Policy
 
 ACTING = ("actor", "trunk")
 """The modules that the graph holds; the critic only serves training."""

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from acexp import evaluation, run_directory
-from acexp.assembly import build_policy, evaluation_engine, evaluation_noise
+from acexp.algorithm.assembly import build_policy, evaluation_engine, evaluation_noise
 from acexp.config import RunConfig, from_yaml
 from acexp.core.errors import UserError
-from acexp.evaluation import policy_file, restore
 from acexp.export import graph as onnx_graph
 from acexp.export.card import Subject, card
 from acexp.export.graph import Graph
-from acexp.files import ELSEWHERE, read_json, replace_files, unwritable
+from acexp.runs import evaluation, run_directory
+from acexp.runs.evaluation import policy_file, restore
+from acexp.system.files import ELSEWHERE, read_json, replace_files, unwritable
 
 MODEL, CARD = "policy.onnx", "MODEL_CARD.md"
 N_ENVS, N_STEPS = 8, 40

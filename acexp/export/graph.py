@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from acexp.algorithm.policy import Policy
 from acexp.core.errors import UserError
 from acexp.core.observations import Leaf, pick
 from acexp.engines import Engine
-from acexp.play import Policy
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 ACTION, PARAMETERS = "action", "policy"

@@ -10,10 +10,10 @@ from pathlib import Path
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
-from acexp import run_directory
 from acexp.report.cells import Cell, divide
 from acexp.report.curves import curves
 from acexp.report.records import collect
+from acexp.runs import run_directory
 
 FOLDER = "aggregates"
 MEAN, LOW, HIGH = "mean", "low", "high"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from acexp.core.inference import profile
 from acexp.report.curves import profile_range
+from acexp.report.inference import profile
 from acexp.report.searches import SearchRecord
 from acexp.report.study import Study
 from acexp.report.table import text

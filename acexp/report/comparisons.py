@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acexp.core.inference import (
+from acexp.report.cells import ABSENT, Baseline, Cell, Grid, name_of
+from acexp.report.inference import (
     LEVEL,
     bootstrap_difference,
     fewest_seeds,
@@ -18,7 +19,6 @@ from acexp.core.inference import (
     probability_of_improvement,
     seeds_needed,
 )
-from acexp.report.cells import ABSENT, Baseline, Cell, Grid, name_of
 from acexp.report.numbers import number
 from acexp.report.scores import SEED, CellScores, Estimate
 

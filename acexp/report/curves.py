@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acexp.core.inference import band
 from acexp.metrics import tags
 from acexp.report.cells import Cell, Grid
+from acexp.report.inference import band
 from acexp.report.records import NOTHING, Floats, Record
 
 MOST_STRETCHES = 100

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acexp.core.inference import interval, resampled_means
 from acexp.report.cells import ABSENT, Baseline, Grid, Levels
+from acexp.report.inference import interval, resampled_means
 from acexp.report.records import Floats
 from acexp.report.scores import CellScores, Estimate
 

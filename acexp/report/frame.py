@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acexp.core.errors import UserError
-from acexp.core.packages import require_package
 from acexp.report.cells import Cell, divide
 from acexp.report.records import NOTHING, Record, collect
+from acexp.system.packages import require_package
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,10 +13,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from acexp import evaluation, run_directory
 from acexp.core.errors import UserError
-from acexp.files import read_json
-from acexp.run_directory import Status, Sweep
+from acexp.runs import evaluation, run_directory
+from acexp.runs.run_directory import Status, Sweep
+from acexp.system.files import read_json
 
 Floats = NDArray[np.float64]
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm
-from acexp.core.inference import Interval, bootstrap, mean, median
 from acexp.report.cells import Cell, Grid
 from acexp.report.curves import Curves
+from acexp.report.inference import Interval, bootstrap, mean, median
 from acexp.report.records import Floats, Record, last_value
 
 SEED = 0

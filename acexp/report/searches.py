@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from acexp import run_directory
-from acexp.files import read_json
+from acexp.runs import run_directory
+from acexp.system.files import read_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from acexp.core.inference import Interval
 from acexp.core.markdown import grid
+from acexp.report.inference import Interval
 from acexp.report.numbers import NOTHING, number
 from acexp.report.scores import Estimate
 

@@ -7,13 +7,13 @@ from collections import Counter
 
 import numpy as np
 
-from acexp.core.inference import Interval
+from acexp.report.inference import Interval
 from acexp.report.numbers import number
 from acexp.report.records import versions_used
 from acexp.report.scores import Estimate
 from acexp.report.study import Study
 from acexp.report.table import Table, Value
-from acexp.run_directory import Status
+from acexp.runs.run_directory import Status
 
 NAMES = (
     "results",

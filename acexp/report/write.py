@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from acexp.files import replace_file
 from acexp.report.markdown import markdown
 from acexp.report.page import page
 from acexp.report.study import Study
 from acexp.report.table import to_csv
 from acexp.report.tables import NAMES, tables
+from acexp.system.files import replace_file
 
 PAGE, MARKDOWN, TABLES = "report.html", "report.md", "report"
 

@@ -13,16 +13,16 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from acexp import run_directory
-from acexp.assembly import build_policy, evaluation_noise
+from acexp.algorithm.assembly import build_policy, evaluation_noise
+from acexp.algorithm.policy import LONGEST, Policy
 from acexp.config import from_yaml
 from acexp.core.errors import UserError
 from acexp.core.seeding import environment_seeds, streams
 from acexp.engines import Gymnasium
 from acexp.engines.rendering import drawing, frames_per_second
-from acexp.evaluation import policy_file, restore
-from acexp.files import ELSEWHERE, unwritable
-from acexp.play import LONGEST, Policy
+from acexp.runs import run_directory
+from acexp.runs.evaluation import policy_file, restore
+from acexp.system.files import ELSEWHERE, unwritable
 from acexp.video.gif import writing_gif
 from acexp.video.moment import Moment
 from acexp.video.mp4 import has_ffmpeg, require_ffmpeg, writing_mp4

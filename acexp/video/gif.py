@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from acexp.files import replace_file
+from acexp.system.files import replace_file
 from acexp.video.moment import Layout, Moment, frame, narrowed
 
 MOST_WIDTH = 320

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acexp.core.estimators import iqm
-from acexp.core.inference import (
+from acexp.report.inference import (
     Statistic,
     band,
     bootstrap,

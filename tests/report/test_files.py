@@ -279,7 +279,7 @@ def test_runs_as_a_table(tmp_path: Path) -> None:
 
 
 def test_tables_without_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acexp.core.packages.is_installed", lambda package: False)
+    monkeypatch.setattr("acexp.system.packages.is_installed", lambda package: False)
     with pytest.raises(UserError, match="need pandas") as error:
         acexp_api.read(tmp_path)
     assert "acexp[notebook]" in str(error.value)

@@ -1,0 +1,1 @@
+"""What learns: a population of runs, and the loop that collects, estimates, updates and logs."""

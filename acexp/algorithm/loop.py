@@ -1,0 +1,64 @@
+"""Layer 3: advantage actor-critic (Mnih et al., 2016), synchronous, for a population of members."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from acexp.algorithm.estimate import estimate
+from acexp.algorithm.population import Population
+from acexp.algorithm.update import update
+from acexp.core.process_group import Peers
+from acexp.core.types import Batch, Episode, UpdateStatistics
+from acexp.metrics import Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long to train: `total_steps` env steps of each member, rounded up to whole updates."""
+
+    total_steps: int
+    steps_per_update: int
+
+    @property
+    def n_updates(self) -> int:
+        return math.ceil(self.total_steps / self.steps_per_update)
+
+    @property
+    def steps(self) -> int:
+        """What is really trained."""
+        return self.n_updates * self.steps_per_update
+
+
+def train(population: Population, budget: Budget, recorder: Recorder) -> Iterator[int]:
+    """Train every member until the budget is spent: collect, estimate, update, log.
+
+    Begins where the recorder stands, and yields the env steps of each member after every update.
+    """
+    for n in range(recorder.step // budget.steps_per_update + 1, budget.n_updates + 1):
+        rollout = population.collector.collect()
+        batch, back = estimate(population, rollout)
+        step, last = n * budget.steps_per_update, n == budget.n_updates
+        will_log = recorder.will_log(step, last=last)
+        statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
+        recorder.record(step, *_of_all(population.peers, rollout.episodes, statistics), last=last)
+        yield recorder.step
+
+
+def _of_all(
+    peers: Peers, episodes: Sequence[Episode], statistics: UpdateStatistics
+) -> tuple[Sequence[Episode], UpdateStatistics]:
+    """What all peers have lived through and learned from, in one message; norms are of all of them already."""
+    if peers.n == 1:
+        return episodes, statistics
+    n_slots = statistics.batch.values.numel()
+    told = torch.full((1, n_slots, len(Episode._fields)), torch.nan, dtype=torch.float64)
+    if episodes:
+        told[0, : len(episodes)] = torch.tensor(episodes, dtype=torch.float64)
+    *batch, told = peers.gather((*statistics.batch, told), 1)
+    ended = told[0][~told[0, :, 0].isnan()].tolist()
+    of_all = [Episode(int(member), episode_return, int(length)) for member, episode_return, length in ended]
+    return of_all, statistics._replace(batch=Batch(*batch))
