@@ -17,7 +17,7 @@ from tables import checkpoint_table, save
 from workload import Training
 
 from acexp.config import CheckpointConfig
-from acexp.runs.checkpointer import Keeper
+from acexp.runs.checkpointer import Checkpointer
 
 SAVES = 10
 WORK = {
@@ -37,12 +37,12 @@ def seconds_of_saves(environment: str, n_members: int) -> list[float]:
         directories = [Path(folder, str(m)) for m in range(n_members)]
         for directory in directories:
             directory.mkdir()
-        keeper = Keeper(training.population, training.recorder, training.configs, directories)
+        checkpointer = Checkpointer(training.population, training.recorder, training.configs, directories)
         for _ in range(SAVES):
             for _ in range(10):
                 training()
             begun = time.perf_counter()
-            keeper.save()
+            checkpointer.save()
             found.append(time.perf_counter() - begun)
     training.close()
     return found

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from acexp.core.errors import UserError
-from acexp.core.process_group import ALONE
-from acexp.system.distributed import processes_here, rank, require_even_shares, world_size
+from acexp.core.process_group import SINGLE_PROCESS
+from acexp.system.distributed import local_world_size, rank, require_even_shards, world_size
 from tests.conftest import metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -112,7 +112,7 @@ def test_a_run_that_is_told_to_stop_saves_and_is_resumed_by_as_many(acexp: Acexp
 
 def test_what_cannot_be_shared_is_refused_once(tmp_path: Path) -> None:
     for arguments, problem in (
-        (("env=cliffwalking", "a2c.n_envs=3"), "cannot be dealt out evenly to 2 processes"),
+        (("env=cliffwalking", "a2c.n_envs=3"), "cannot be divided evenly among 2 processes"),
         (("-m", "seed=0,1"), "torchrun spreads one run over processes"),
         (("env=clifwalking",), "did you mean: cliffwalking"),
     ):
@@ -125,26 +125,26 @@ def test_what_cannot_be_shared_is_refused_once(tmp_path: Path) -> None:
 
 def test_who_is_who() -> None:
     environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "3", "LOCAL_WORLD_SIZE": "2"}
-    assert (world_size(environment), rank(environment), processes_here(environment)) == (4, 3, 2)
-    assert (world_size({}), rank({}), processes_here({})) == (1, 0, 1)
+    assert (world_size(environment), rank(environment), local_world_size(environment)) == (4, 3, 2)
+    assert (world_size({}), rank({}), local_world_size({})) == (1, 0, 1)
     # Slurm and MPI set some of these for programs that torchrun did not start.
     assert world_size({"WORLD_SIZE": "4", "RANK": "3"}) == 1
 
 
 def test_one_process_alone_hears_itself() -> None:
     x = torch.tensor([1.0, math.nan])
-    assert ALONE.sum(x) is x
-    assert ALONE.gather((x,), 0)[0] is x
-    assert ALONE.share(8) == slice(0, 8)
-    assert ALONE.greatest((3, 0)) == [3, 0]
-    assert ALONE.collect("a") == ["a"]
-    assert ALONE.first(lambda: 4) == 4
+    assert SINGLE_PROCESS.sum(x) is x
+    assert SINGLE_PROCESS.gather((x,), 0)[0] is x
+    assert SINGLE_PROCESS.share(8) == slice(0, 8)
+    assert SINGLE_PROCESS.greatest((3, 0)) == [3, 0]
+    assert SINGLE_PROCESS.collect("a") == ["a"]
+    assert SINGLE_PROCESS.first(lambda: 4) == 4
 
 
 def test_shares_must_be_even(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_even_shares(7)
+    require_even_shards(7)
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    require_even_shares(8)
+    require_even_shards(8)
     with pytest.raises(UserError, match=r"say a2c.n_envs=12"):
-        require_even_shares(9)
+        require_even_shards(9)

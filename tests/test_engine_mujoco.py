@@ -11,7 +11,7 @@ import pytest
 from acexp.core.errors import UserError
 from acexp.engines import EngineConfig, EnvironmentConfig, choose_engine, open_engine
 from acexp.engines.mujoco_tasks import TASKS
-from acexp.engines.threads import Crew
+from acexp.engines.threads import ThreadPool
 
 LOCOMOTION = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Swimmer-v5", "Ant-v5", "Humanoid-v5")
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ def test_a_crew_does_every_job_once_and_passes_errors_on() -> None:
             raise RuntimeError("no such job")
         done.append(i)
 
-    crew = Crew(3, job)
+    crew = ThreadPool(3, job)
     for _ in range(50):
         done.clear()
         crew.run(range(40))

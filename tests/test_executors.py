@@ -16,7 +16,7 @@ import pytest
 from acexp.config.launcher import LauncherConfig, launcher_of
 from acexp.core.errors import UserError
 from acexp.sweeps.executors import executor
-from acexp.sweeps.executors.mailbox import Mailbox
+from acexp.sweeps.executors.file_channel import FileChannel
 from acexp.sweeps.worker import Progress
 from tests.conftest import metrics, parameters, start, wait_until
 
@@ -228,18 +228,18 @@ def test_a_misspelt_setting_of_a_launcher_or_a_sweeper_names_the_one_that_was_me
 
 
 def test_a_mailbox_that_is_gone_is_noticed(tmp_path: Path) -> None:
-    mailbox = Mailbox(tmp_path / "box")
-    mailbox.open()
-    assert not mailbox.has_begun()
-    mailbox.begin()
-    mailbox.tell(Progress(40, 10.0, None))
-    assert mailbox.has_begun()
-    assert mailbox.progress() == Progress(40, 10.0, None)
-    assert not mailbox.wants_an_end()
-    mailbox.ask_for_an_end()
-    assert mailbox.wants_an_end()
-    (mailbox.folder / "progress.json").write_text('{"step"')
-    assert mailbox.progress() is None
-    mailbox.close()
+    channel = FileChannel(tmp_path / "box")
+    channel.open()
+    assert not channel.has_begun()
+    channel.begin()
+    channel.tell(Progress(40, 10.0, None))
+    assert channel.has_begun()
+    assert channel.progress() == Progress(40, 10.0, None)
+    assert not channel.stop_requested()
+    channel.request_stop()
+    assert channel.stop_requested()
+    (channel.folder / "progress.json").write_text('{"step"')
+    assert channel.progress() is None
+    channel.close()
     with pytest.raises(OSError, match="box"):
-        mailbox.tell(Progress(80, 10.0, None))
+        channel.tell(Progress(80, 10.0, None))

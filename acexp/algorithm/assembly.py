@@ -18,7 +18,7 @@ from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.core.observations import input_shapes, leaves_of
-from acexp.core.process_group import ALONE, Peers
+from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
 from acexp.core.types import Hyperparameters
 from acexp.engines import Engine, choose_engine, is_atari, open_engine
@@ -29,16 +29,18 @@ from acexp.system.cores import available_cores
 
 
 @contextmanager
-def assemble(configs: Sequence[RunConfig], begin_at: int = 0, peers: Peers = ALONE) -> Iterator[Population]:
+def assemble(
+    configs: Sequence[RunConfig], begin_at: int = 0, process_group: ProcessGroup = SINGLE_PROCESS
+) -> Iterator[Population]:
     """Build a population from resolved configs of equal structure; its environments are closed at the end.
 
-    `begin_at` is the env step at which new episodes begin, which decides the environments' seeds. With peers, the
+    `begin_at` is the env step at which new episodes begin, which decides the environments' seeds. With process_group, the
     population has this process's share of every member's environments.
     """
     first = configs[0]
     device = torch.device(first.device)
     random = [streams(config.seed) for config in configs]
-    mine = peers.share(first.a2c.n_envs)
+    mine = process_group.shard(first.a2c.n_envs)
     seeds = [
         seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[mine]
     ]
@@ -76,7 +78,7 @@ def assemble(configs: Sequence[RunConfig], begin_at: int = 0, peers: Peers = ALO
             clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
             normalize_advantage=first.a2c.normalize_advantage,
             learning=torch.ones(len(configs), dtype=torch.bool, device=device),
-            peers=peers,
+            process_group=process_group,
         )
     finally:
         engine.close()

@@ -11,7 +11,7 @@ import torch
 from acexp.algorithm.estimate import estimate
 from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
-from acexp.core.process_group import Peers
+from acexp.core.process_group import ProcessGroup
 from acexp.core.types import Batch, Episode, UpdateStatistics
 from acexp.metrics import Recorder
 
@@ -44,21 +44,21 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> Iterato
         step, last = n * budget.steps_per_update, n == budget.n_updates
         will_log = recorder.will_log(step, last=last)
         statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
-        recorder.record(step, *_of_all(population.peers, rollout.episodes, statistics), last=last)
+        recorder.record(step, *_of_all(population.process_group, rollout.episodes, statistics), last=last)
         yield recorder.step
 
 
 def _of_all(
-    peers: Peers, episodes: Sequence[Episode], statistics: UpdateStatistics
+    process_group: ProcessGroup, episodes: Sequence[Episode], statistics: UpdateStatistics
 ) -> tuple[Sequence[Episode], UpdateStatistics]:
-    """What all peers have lived through and learned from, in one message; norms are of all of them already."""
-    if peers.n == 1:
+    """What all process_group have lived through and learned from, in one message; norms are of all of them already."""
+    if process_group.world_size == 1:
         return episodes, statistics
     n_slots = statistics.batch.values.numel()
     told = torch.full((1, n_slots, len(Episode._fields)), torch.nan, dtype=torch.float64)
     if episodes:
         told[0, : len(episodes)] = torch.tensor(episodes, dtype=torch.float64)
-    *batch, told = peers.gather((*statistics.batch, told), 1)
+    *batch, told = process_group.gather((*statistics.batch, told), 1)
     ended = told[0][~told[0, :, 0].isnan()].tolist()
     of_all = [Episode(int(member), episode_return, int(length)) for member, episode_return, length in ended]
     return of_all, statistics._replace(batch=Batch(*batch))

@@ -14,7 +14,7 @@ from acexp.algorithm.rollout import Collector
 from acexp.architectures import Architecture
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
-from acexp.core.process_group import ALONE, Peers
+from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.normalizers import ObservationNormalizer, RewardNormalizer
 from acexp.optimizers import OptimizerGroup
 from acexp.optimizers.clipping import Clip
@@ -27,7 +27,7 @@ class Population:
     Attributes:
         learning: bool `[M]`, changed in place: False once a member's gradient was not finite. It then stands still,
             and the others go on.
-        peers: the processes that train the same members with other environments.
+        process_group: the processes that train the same members with other environments.
     """
 
     collector: Collector
@@ -39,7 +39,7 @@ class Population:
     clip: Clip
     normalize_advantage: bool
     learning: Tensor
-    peers: Peers = ALONE
+    process_group: ProcessGroup = SINGLE_PROCESS
 
     @property
     def policy(self) -> Policy:
@@ -66,12 +66,14 @@ MemberState = dict[str, Any]
 
 
 def save(population: Population) -> list[MemberState]:
-    """The state of each member, copied, as tensors and plain values; with the environments of all peers."""
+    """The state of each member, copied, as tensors and plain values; with the environments of all process_group."""
     tensors = population.tensors()
     generators = population.collector.generators
     own = [name for name in tensors if name.startswith(OWN)]
-    tensors |= zip(own, population.peers.gather([tensors[name] for name in own], 1), strict=True)
-    environments = _by_member(population.peers.collect(population.collector.engine.save()), len(generators))
+    tensors |= zip(own, population.process_group.gather([tensors[name] for name in own], 1), strict=True)
+    environments = _by_member(
+        population.process_group.gather_objects(population.collector.engine.save()), len(generators)
+    )
     n_envs = 0 if environments is None else len(environments) // len(generators)
     return [
         {
@@ -111,7 +113,7 @@ def load(population: Population, states: Sequence[MemberState]) -> None:
         )
     environments = [state["environments"] for state in states]
     is_exact = all(given is not None for given in environments)
-    mine = population.peers.share(len(environments[0]) if is_exact else 0)
+    mine = population.process_group.shard(len(environments[0]) if is_exact else 0)
     for name in population.tensors():
         saved = torch.stack([state["tensors"][name] for state in states])
         if not name.startswith(OWN):

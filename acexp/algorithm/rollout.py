@@ -34,7 +34,7 @@ class Collector:
         distribution: what their output means.
         generators: one per member, for action noise.
         n_steps, n_envs: T and N.
-        mine: which of a member's N environments are stepped here; peers step the others.
+        mine: which of a member's N environments are stepped here; process_group step the others.
         clip_rewards: whether learning sees rewards clipped to [-1, 1]; episodes are counted raw.
         device: where the networks are.
     """
@@ -138,7 +138,7 @@ class Collector:
         return self._host_actions[t]
 
     def _draw_noise(self) -> Tensor:
-        """`[T, M, N, *noise_shape]`; each member's comes from its own generator, peers' share of it included."""
+        """`[T, M, N, *noise_shape]`; each member's comes from its own generator, process_group' share of it included."""
         slots = (self._n_steps, self._n_drawn)
         drawn = [self._distribution.draw(slots, generator)[:, self._mine] for generator in self._generators]
         return (drawn[0].unsqueeze(1) if len(drawn) == 1 else torch.stack(drawn, 1)).to(self._device)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from acexp.algorithm.population import Population
-from acexp.architectures import Pullback
+from acexp.architectures import Backward
 from acexp.core.losses import Objective
 from acexp.core.types import Batch, GroupNorms, UpdateStatistics
 from acexp.optimizers import OptimizerGroup
@@ -17,7 +17,7 @@ from acexp.optimizers.clipping import Clip, module_norms
 
 @torch.inference_mode()
 def update(
-    population: Population, batch: Batch, back: Pullback, progress: float, *, measure_trunk: bool = False
+    population: Population, batch: Batch, back: Backward, progress: float, *, measure_trunk: bool = False
 ) -> UpdateStatistics:
     """Take one step with every optimizer.
 
@@ -34,7 +34,7 @@ def update(
     cosine = trunk_cosine(population, objective, batch, back) if measure_trunk else None
     groups = population.groups
     by_outputs = objective.output_gradients(tuple(group.loss for group in groups), batch)
-    gradients = [population.peers.sum(back(*by_outputs[group.loss], group.modules)) for group in groups]
+    gradients = [population.process_group.sum(back(*by_outputs[group.loss], group.modules)) for group in groups]
     norms = tuple(
         clip_and_step(group, gradient, population.clip, progress, population.learning)
         for group, gradient in zip(groups, gradients, strict=True)
@@ -42,7 +42,7 @@ def update(
     return UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine)
 
 
-def trunk_cosine(population: Population, objective: Objective, batch: Batch, back: Pullback) -> Tensor | None:
+def trunk_cosine(population: Population, objective: Objective, batch: Batch, back: Backward) -> Tensor | None:
     """The cosine between the actor loss's and the critic loss's gradient on the trunk, `[M]`; None without a trunk.
 
     NaN where one of them is zero. It is that of the losses, whoever steps the trunk.
@@ -52,8 +52,8 @@ def trunk_cosine(population: Population, objective: Objective, batch: Batch, bac
         return None
     by_outputs = objective.output_gradients(("actor", "critic"), batch)
     # The trunk's columns lie between the actor's and the critic's.
-    actor = population.peers.sum(back(*by_outputs["actor"], ("actor", "trunk"))[:, -size:])
-    critic = population.peers.sum(back(*by_outputs["critic"], ("trunk", "critic"))[:, :size])
+    actor = population.process_group.sum(back(*by_outputs["actor"], ("actor", "trunk"))[:, -size:])
+    critic = population.process_group.sum(back(*by_outputs["critic"], ("trunk", "critic"))[:, :size])
     lengths = torch.linalg.vector_norm(actor, dim=1) * torch.linalg.vector_norm(critic, dim=1)
     cosine: Tensor = (actor * critic).sum(1) / lengths
     return cosine

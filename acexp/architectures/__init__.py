@@ -4,9 +4,9 @@ from acexp.architectures.base import (
     ARCHITECTURES,
     Architecture,
     ArchitectureConfig,
+    Backward,
     ConvolutionConfig,
     Interface,
-    Pullback,
 )
 from acexp.architectures.module import ModuleArchitecture, register_module
 from acexp.architectures.separate import Separate
@@ -19,7 +19,7 @@ __all__ = [
     "ConvolutionConfig",
     "Interface",
     "ModuleArchitecture",
-    "Pullback",
+    "Backward",
     "Separate",
     "Shared",
     "register_module",

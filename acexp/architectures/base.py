@@ -122,7 +122,7 @@ class Interface:
     n_parameters: int
 
 
-class Pullback(Protocol):
+class Backward(Protocol):
     """The way back from the outputs of both networks to their parameters. It may be called more than once."""
 
     def __call__(self, policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
@@ -152,7 +152,7 @@ class Architecture(Protocol):
     def value(self, inputs: Inputs) -> Tensor:
         """The critic's output, `[M, B]`."""
 
-    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
         """Both, `[M, B, K]` and `[M, B]`, computing what they share once, and the way back from them.
 
         `tape` is what `policy` was given at each of the steps that `inputs` holds one after the other, with the same

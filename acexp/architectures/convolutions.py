@@ -81,7 +81,9 @@ class Convolutions:
                 tape.row(self._label(m, "features"), mine).copy_(mine)
         return features
 
-    def trace(self, weights: Weights, x: Tensor, tape: Tape | None = None) -> tuple[Tensor, ToParameters]:
+    def forward_with_backward(
+        self, weights: Weights, x: Tensor, tape: Tape | None = None
+    ) -> tuple[Tensor, ToParameters]:
         """The features, and the way back. With the tape of T steps, `x` holds those steps, one after the other."""
         layers = self._take(weights)
         weight, bias = next(weights), next(weights)

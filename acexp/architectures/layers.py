@@ -106,7 +106,7 @@ class Linear:
         """From the gradient by the output."""
         return gradient * weight.mT if self.n_out == 1 else torch.bmm(gradient, weight.mT)
 
-    def trace(self, weights: Weights, x: Tensor) -> tuple[Tensor, ToAll]:
+    def forward_with_backward(self, weights: Weights, x: Tensor) -> tuple[Tensor, ToAll]:
         """The output, and the way back."""
         weight, bias = next(weights), next(weights)
 
@@ -141,7 +141,9 @@ class Perceptron:
             x = activate(layer(weights, x))
         return x
 
-    def trace(self, weights: Weights, x: Tensor, tape: Tape | None = None) -> tuple[Tensor, ToParameters]:
+    def forward_with_backward(
+        self, weights: Weights, x: Tensor, tape: Tape | None = None
+    ) -> tuple[Tensor, ToParameters]:
         """The features, and the way back."""
         activate, activate_back = ACTIVATIONS[self.activation]
         passed = []

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, Interface, Pullback
+from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, Backward, Interface
 from acexp.architectures.layers import columns, constant
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
@@ -121,7 +121,7 @@ class ModuleArchitecture:
         value: Tensor = self._forward(self._weights, *inputs)[1]
         return value
 
-    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
         with torch.inference_mode(False), torch.enable_grad():
             leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._weights.items()}
             outputs = self._forward(leaves, *(x.clone() for x in inputs))

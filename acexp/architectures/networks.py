@@ -37,9 +37,11 @@ class Body:
         features = [part(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
         return features[0] if len(features) == 1 else torch.cat(features, -1)
 
-    def trace(self, weights: Weights, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, ToParameters]:
+    def forward_with_backward(
+        self, weights: Weights, inputs: Inputs, tape: Tape | None = None
+    ) -> tuple[Tensor, ToParameters]:
         """The features, and the way back. With the tape of T steps, `inputs` are those steps, one after the other."""
-        traced = [part.trace(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
+        traced = [part.forward_with_backward(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
         if len(traced) == 1:
             return traced[0]
         sizes = [part.n_out for part in self.parts]
@@ -73,9 +75,9 @@ class PolicyHead:
             return output
         return torch.cat((output, next(weights).expand(-1, output.shape[1], -1)), -1)
 
-    def trace(self, weights: Weights, features: Tensor) -> tuple[Tensor, ToAll]:
+    def forward_with_backward(self, weights: Weights, features: Tensor) -> tuple[Tensor, ToAll]:
         """The policy's parameters, and the way back."""
-        output, back_linear = self.linear.trace(weights, features)
+        output, back_linear = self.linear.forward_with_backward(weights, features)
         if not self.n_log_std:
             return output, back_linear
         log_std = next(weights).expand(-1, output.shape[1], -1)

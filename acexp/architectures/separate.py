@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface, Pullback
+from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Backward, Interface
 from acexp.architectures.layers import Gradients, columns
 from acexp.architectures.networks import body, policy_head, value_head
 from acexp.core.observations import Inputs
@@ -43,12 +43,12 @@ class Separate:
         weights = iter(self.parameters.of("critic"))
         return self._value(weights, self._body(weights, inputs)).squeeze(-1)
 
-    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
         actor, critic = iter(self.parameters.of("actor")), iter(self.parameters.of("critic"))
-        actor_features, back_actor = self._body.trace(actor, inputs, tape)
-        output, back_policy = self._policy.trace(actor, actor_features)
-        critic_features, back_critic = self._body.trace(critic, inputs)
-        value, back_value = self._value.trace(critic, critic_features)
+        actor_features, back_actor = self._body.forward_with_backward(actor, inputs, tape)
+        output, back_policy = self._policy.forward_with_backward(actor, actor_features)
+        critic_features, back_critic = self._body.forward_with_backward(critic, inputs)
+        value, back_value = self._value.forward_with_backward(critic, critic_features)
 
         def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
             gradients: Gradients = []

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Interface, Pullback
+from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Backward, Interface
 from acexp.architectures.layers import Gradients, columns
 from acexp.architectures.networks import body, policy_head, value_head
 from acexp.core.observations import Inputs
@@ -39,10 +39,10 @@ class Shared:
     def value(self, inputs: Inputs) -> Tensor:
         return self._value(iter(self.parameters.of("critic")), self._features(inputs)).squeeze(-1)
 
-    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Pullback]:
-        features, back_trunk = self._trunk.trace(iter(self.parameters.of("trunk")), inputs, tape)
-        output, back_policy = self._policy.trace(iter(self.parameters.of("actor")), features)
-        value, back_value = self._value.trace(iter(self.parameters.of("critic")), features)
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
+        features, back_trunk = self._trunk.forward_with_backward(iter(self.parameters.of("trunk")), inputs, tape)
+        output, back_policy = self._policy.forward_with_backward(iter(self.parameters.of("actor")), features)
+        value, back_value = self._value.forward_with_backward(iter(self.parameters.of("critic")), features)
 
         def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
             by_actor: Gradients = []

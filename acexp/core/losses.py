@@ -86,9 +86,9 @@ class Objective:
 
     def output_gradients(self, names: tuple[str, ...], batch: Batch) -> dict[str, OutputGradients]:
         """Those of each of the named losses. Advantages and returns are targets: nothing flows through them."""
-        by_log_prob = (batch.advantages * batch.weight).neg_()
-        by_entropy = batch.weight * -self.hyperparameters.entropy_coef.unsqueeze(-1)
-        policy = self.distribution.gradient(batch.policy, batch.actions, by_log_prob, by_entropy)
+        grad_log_prob = (batch.advantages * batch.weight).neg_()
+        grad_entropy = batch.weight * -self.hyperparameters.entropy_coef.unsqueeze(-1)
+        policy = self.distribution.gradient(batch.policy, batch.actions, grad_log_prob, grad_entropy)
         values = (batch.values - batch.returns).mul_(batch.weight).mul_(2.0)
         gradients = {}
         for name in names:

@@ -1,4 +1,4 @@
-"""The processes that train one run together, each with a share of its environments; usually there is one."""
+"""The processes that train one run together, each with a shard of its environments; usually there is only one."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-class Peers(Protocol):
-    """What they tell each other. Every method must be called by all of them, in the same order.
+class ProcessGroup(Protocol):
+    """The operations by which the processes of one run exchange data.
 
-    The environments of a member are dealt out in turn: the first process has the first `N / n`, and so on.
+    Every method is collective: all processes must call it, in the same order. The environments of a member are sharded
+    in blocks: the first process has the first `N / world_size`, and so on.
 
     Attributes:
-        rank: of this process, from 0; that one writes.
-        n: how many there are.
+        rank: Number of this process, from 0. Rank 0 writes the run's files.
+        world_size: Number of processes.
     """
 
     rank: int
-    n: int
+    world_size: int
 
-    def share(self, n_envs: int) -> slice:
-        """Which of a member's environments are this process's."""
+    def shard(self, n_envs: int) -> slice:
+        """Return the slice of a member's `n_envs` environments that this process steps."""
 
     def sum(self, x: Tensor) -> Tensor:
-        """Over all processes, of tensors of one shape; the result is the same everywhere, to the last bit."""
+        """Sum tensors of one shape over all processes; the result is bit-identical everywhere."""
 
     def gather(self, tensors: Sequence[Tensor], dim: int) -> tuple[Tensor, ...]:
-        """Each tensor with its parts from all processes, put together along a dimension in the order of ranks."""
+        """Concatenate each tensor's parts from all processes along `dim`, in the order of ranks."""
 
-    def greatest(self, numbers: Sequence[int]) -> list[int]:
-        """The greatest of what all processes say, number by number."""
+    def maximum(self, numbers: Sequence[int]) -> list[int]:
+        """Return the elementwise maximum of the numbers over all processes."""
 
-    def collect(self, value: T) -> list[T]:
-        """What each process says, in the order of ranks."""
+    def gather_objects(self, value: T) -> list[T]:
+        """Return the value of every process, in the order of ranks."""
 
-    def first(self, make: Callable[[], T]) -> T:
-        """What rank 0 makes, everywhere; what it raises, everywhere."""
+    def from_rank_zero(self, make: Callable[[], T]) -> T:
+        """Call `make` on rank 0 and return its result, or raise its exception, on every process."""
 
 
-class Alone:
-    """The one process of a run that has no others. See Peers."""
+class SingleProcess:
+    """The process group of a run that one process trains. See ProcessGroup."""
 
     rank = 0
-    n = 1
+    world_size = 1
 
-    def share(self, n_envs: int) -> slice:
+    def shard(self, n_envs: int) -> slice:
         return slice(0, n_envs)
 
     def sum(self, x: Tensor) -> Tensor:
@@ -57,14 +58,14 @@ class Alone:
     def gather(self, tensors: Sequence[Tensor], dim: int) -> tuple[Tensor, ...]:
         return tuple(tensors)
 
-    def greatest(self, numbers: Sequence[int]) -> list[int]:
+    def maximum(self, numbers: Sequence[int]) -> list[int]:
         return list(numbers)
 
-    def collect(self, value: T) -> list[T]:
+    def gather_objects(self, value: T) -> list[T]:
         return [value]
 
-    def first(self, make: Callable[[], T]) -> T:
+    def from_rank_zero(self, make: Callable[[], T]) -> T:
         return make()
 
 
-ALONE = Alone()
+SINGLE_PROCESS = SingleProcess()

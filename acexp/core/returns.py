@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from acexp.core.process_group import ALONE, Peers
+from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 
 
 def generalized_advantages(
@@ -68,11 +68,11 @@ def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tens
     return torch.stack(sums), running
 
 
-def normalized(advantages: Tensor, weight: Tensor, peers: Peers = ALONE) -> Tensor:
+def normalized(advantages: Tensor, weight: Tensor, process_group: ProcessGroup = SINGLE_PROCESS) -> Tensor:
     """Advantages with mean 0 and deviation 1 over each member's valid slots, whose `mean_weights` these are.
 
-    `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold numbers without meaning. With peers, over the slots of all.
+    `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold numbers without meaning. With process_group, over the slots of all.
     """
-    centered = advantages - peers.sum((advantages * weight).sum(-1, keepdim=True))
-    deviation = peers.sum((centered.square() * weight).sum(-1, keepdim=True)).sqrt()
+    centered = advantages - process_group.sum((advantages * weight).sum(-1, keepdim=True))
+    deviation = process_group.sum((centered.square() * weight).sum(-1, keepdim=True)).sqrt()
     return centered / (deviation + 1e-8)

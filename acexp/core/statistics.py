@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from acexp.core.process_group import ALONE, Peers
+from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 
 
 class RunningMoments(NamedTuple):
@@ -80,12 +80,12 @@ def _pixel_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tenso
     return mean, (mean_square - mean.square()).clamp_(min=0.0)
 
 
-def mean_weights(valid: Tensor, peers: Peers = ALONE) -> Tensor:
+def mean_weights(valid: Tensor, process_group: ProcessGroup = SINGLE_PROCESS) -> Tensor:
     """What makes a weighted sum the mean over a member's valid entries: `[M, B]` -> `[M, B]`; 0 if none is valid.
 
-    With peers, the mean is over the entries of all of them.
+    With process_group, the mean is over the entries of all of them.
     """
-    return valid / peers.sum(valid.sum(-1, keepdim=True)).clamp(min=1.0)
+    return valid / process_group.sum(valid.sum(-1, keepdim=True)).clamp(min=1.0)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:

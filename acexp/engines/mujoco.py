@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
 from acexp.engines.mujoco_tasks import TASKS
-from acexp.engines.threads import Crew, worthwhile
+from acexp.engines.threads import ThreadPool, worthwhile
 from acexp.system.cores import available_cores
 from acexp.system.packages import is_installed
 
@@ -49,7 +49,7 @@ class Mujoco:
         self._position = np.zeros(len(seeds))
         self._done = np.zeros(len(seeds), np.bool_)
         self._actions: NDArray[Any] = np.zeros(0)
-        self._crew = Crew(worthwhile(len(seeds), n_threads), self._advance)
+        self._crew = ThreadPool(worthwhile(len(seeds), n_threads), self._advance)
         self.observation_space: gym.Space[Any] = model.observation_space
         self.action_space: gym.Space[Any] = model.action_space
 

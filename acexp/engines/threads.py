@@ -14,7 +14,7 @@ def worthwhile(n_envs: int, limit: int) -> int:
     return max(1, min(limit, n_envs // ENVIRONMENTS_PER_THREAD))
 
 
-class Crew:
+class ThreadPool:
     """The calling thread and some helpers, which take jobs one at a time until none is left.
 
     Handing out single jobs, rather than a slice to each, keeps all of them busy when a helper wakes late or a job is

@@ -15,7 +15,7 @@ from acexp.metrics import Recorder
 from acexp.runs import checkpoint
 
 
-class Keeper:
+class Checkpointer:
     """Saves the members of a population, at intervals and when asked to.
 
     Args:
@@ -48,7 +48,7 @@ class Keeper:
     def save(self) -> None:
         """Save every member but those that have diverged, which keep the checkpoint that they have.
 
-        Of peers, which all have to call this, the first one writes.
+        Of process_group, which all have to call this, the first one writes.
         """
         step = self._recorder.step
         normalizer = {f"normalizer.{name}": x for name, x in self._population.observe.state().items()}
@@ -57,7 +57,7 @@ class Keeper:
         for m, (state, config, directory) in enumerate(members):
             if not _is_sound(state["tensors"]):
                 self._recorder.diverge(m, "a parameter or a statistic")
-            if m in self._recorder.divergences or self._population.peers.rank:
+            if m in self._recorder.divergences or self._population.process_group.rank:
                 continue
             content = {
                 "format": 1,

@@ -62,7 +62,7 @@ class Resumption:
                 run_directory.note_changes(directory, self.step, changed)
 
 
-def take_up(configs: Sequence[RunConfig], directories: Sequence[Path], *, allow_changes: bool) -> Resumption:
+def load_resumption(configs: Sequence[RunConfig], directories: Sequence[Path], *, allow_changes: bool) -> Resumption:
     """What runs with these resolved configs go on from; raises UserError where they cannot, or may not."""
     found = [checkpoint.read(directory) for directory in directories]
     steps = {None if content is None else content["step"] for content in found}

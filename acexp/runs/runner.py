@@ -17,7 +17,7 @@ from acexp.config import RunConfig, group, identity, require_equal_structure, se
 from acexp.core.errors import UserError
 from acexp.metrics import AllDiverged, Display, Experiment, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
 from acexp.runs import resumption, run_directory
-from acexp.runs.checkpointer import Keeper
+from acexp.runs.checkpointer import Checkpointer
 from acexp.runs.evaluation import PeriodicEvaluation
 from acexp.runs.outcome import Outcome, in_words, record_failure, write_traceback
 from acexp.runs.run_directory import Status
@@ -49,9 +49,9 @@ def run(
     display = display or Silent()
     require_equal_structure(configs)
     identities = [identity(config) for config in configs]
-    cores = (cores or available_cores()) // distributed.processes_here() or 1
+    cores = (cores or available_cores()) // distributed.local_world_size() or 1
     configs = [resolve(config, cores) for config in configs]
-    distributed.require_even_shares(configs[0].a2c.n_envs)
+    distributed.require_even_shards(configs[0].a2c.n_envs)
     budget = Budget(total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs)
     if not resume:
         for directory in directories:
@@ -59,8 +59,8 @@ def run(
     if len(configs) > 1:
         keep_large_blocks()
     with ExitStack() as told, ExitStack() as stack:
-        peers = stack.enter_context(distributed.join())
-        if peers.rank:
+        process_group = stack.enter_context(distributed.process_group())
+        if process_group.rank:
             # The first one writes; what the others must write as well, they write where nobody looks.
             own = Path(stack.enter_context(TemporaryDirectory(prefix="acexp-")))
             directories = [own / str(m) for m in range(len(configs))]
@@ -68,12 +68,14 @@ def run(
         stack.enter_context(_failed_writes_told_once())
         taken_up = None
         if resume:
-            if not peers.rank:
+            if not process_group.rank:
                 for directory in directories:
                     stack.enter_context(held(directory))
-            taken_up = peers.first(lambda: resumption.take_up(configs, directories, allow_changes=allow_changes))
-        population = stack.enter_context(assemble(configs, taken_up.new_episodes_at if taken_up else 0, peers))
-        if taken_up is None or peers.rank:
+            taken_up = process_group.from_rank_zero(
+                lambda: resumption.load_resumption(configs, directories, allow_changes=allow_changes)
+            )
+        population = stack.enter_context(assemble(configs, taken_up.new_episodes_at if taken_up else 0, process_group))
+        if taken_up is None or process_group.rank:
             _begin(configs, identities, directories, stack)
         else:
             taken_up.note(directories)
@@ -81,17 +83,17 @@ def run(
             taken_up.restore(population)
         runs = list(zip(configs, directories, strict=True))
         resume_at = taken_up.step if taken_up else None
-        writers: list[list[Writer]] = [[] if peers.rank else _writers(*run, resume_at, stack) for run in runs]
+        writers: list[list[Writer]] = [[] if process_group.rank else _writers(*run, resume_at, stack) for run in runs]
         recorder = Recorder(population.objective, writers, configs[0].log.every, display)
         if taken_up is not None:
             taken_up.restore_recorder(recorder)
-        keeper = Keeper(population, recorder, configs, directories)
-        periodic = PeriodicEvaluation(population.policy, configs, recorder, is_on=not peers.rank)
+        checkpointer = Checkpointer(population, recorder, configs, directories)
+        periodic = PeriodicEvaluation(population.policy, configs, recorder, is_on=not process_group.rank)
         display.start(_title(configs), budget.steps)
         # Until everything is written and closed: a signal that comes late must not end what is about to end well.
         request = told.enter_context(stoppable())
         try:
-            ending = _train(population, budget, recorder, keeper, periodic, directories, until, request)
+            ending = _train(population, budget, recorder, checkpointer, periodic, directories, until, request)
         finally:
             display.close()
         outcomes = [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
@@ -119,7 +121,7 @@ def _train(
     population: Population,
     budget: Budget,
     recorder: Recorder,
-    keeper: Keeper,
+    checkpointer: Checkpointer,
     periodic: PeriodicEvaluation,
     directories: Sequence[Path],
     until: int | None,
@@ -132,21 +134,21 @@ def _train(
             for _ in train(population, budget, recorder):
                 # First, so that what is saved has been evaluated, and is not when it is resumed.
                 periodic.evaluate_if_due()
-                # Peers stop and save together, whoever of them was asked to.
-                number, is_due = population.peers.greatest((request.number or 0, keeper.is_due))
+                # ProcessGroup stop and save together, whoever of them was asked to.
+                number, is_due = population.process_group.maximum((request.number or 0, checkpointer.is_due))
                 if is_due:
-                    keeper.save()
+                    checkpointer.save()
                 if number or (until is not None and recorder.step >= until):
                     break
         except (KeyboardInterrupt, AllDiverged) as end:
             # Raised at the end of an update, by whoever shows or records it.
             periodic.evaluate_if_due()
-            keeper.save()
+            checkpointer.save()
             return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
-        keeper.save()
+        checkpointer.save()
         if recorder.step < budget.steps:
             return _Ending(Status.INTERRUPTED, signal=number) if number else _Ending(Status.PAUSED)
-    except distributed.PeerLostError as failure:
+    except distributed.ProcessLostError as failure:
         request.close()  # torchrun ends the processes that are left, and this one has to say why it ends
         return _Ending(Status.FAILED, f"another process of this run was lost: {failure}")
     except OSError as failure:

@@ -63,7 +63,7 @@ class Parent(Protocol):
     def tell(self, progress: Progress) -> None:
         """Hear how it goes; raises OSError where nobody listens any more."""
 
-    def wants_an_end(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether the runs should be saved and left; raises OSError where nobody is there any more."""
 
 
@@ -79,7 +79,7 @@ class _Reporter:
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         """Raises KeyboardInterrupt when asked to stop, or when nobody listens any more."""
         try:
-            if self._parent.wants_an_end():
+            if self._parent.stop_requested():
                 raise KeyboardInterrupt
             self._parent.tell(Progress(step, steps_per_second, mean_return))
         except OSError:

@@ -41,7 +41,7 @@ class Distribution(Protocol):
     def entropy(self, parameters: Tensor) -> Tensor:
         """Entropy in nats: `[..., K]` -> `[...]`."""
 
-    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
         """A loss's gradient by the parameters, `[..., K]`, from that by log_prob and that by entropy, `[...]` each."""
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:

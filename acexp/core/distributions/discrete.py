@@ -32,7 +32,7 @@ def categorical_log_prob(logits: Tensor, actions: Tensor) -> Tensor:
     return F.log_softmax(logits, dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
 
-def categorical_gradient(logits: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+def categorical_gradient(logits: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
     """With p = softmax(logits) and entropy H, `[..., n]`, `[...]` x 3 -> `[..., n]`.
 
     `d log p_a / d logits = onehot(a) - p` and `dH / d logits = -p (log p + H)`.
@@ -40,9 +40,9 @@ def categorical_gradient(logits: Tensor, actions: Tensor, by_log_prob: Tensor, b
     log_p = F.log_softmax(logits, dim=-1)
     p = log_p.exp()
     entropy = -(p * log_p).sum(-1, keepdim=True)
-    by_log_prob, by_entropy = by_log_prob.unsqueeze(-1), by_entropy.unsqueeze(-1)
-    gradient = p.mul_((log_p + entropy).mul_(by_entropy).add_(by_log_prob)).neg_()
-    return gradient.scatter_add_(-1, actions.unsqueeze(-1), by_log_prob)
+    grad_log_prob, grad_entropy = grad_log_prob.unsqueeze(-1), grad_entropy.unsqueeze(-1)
+    gradient = p.mul_((log_p + entropy).mul_(grad_entropy).add_(grad_log_prob)).neg_()
+    return gradient.scatter_add_(-1, actions.unsqueeze(-1), grad_log_prob)
 
 
 class Categorical:
@@ -72,8 +72,8 @@ class Categorical:
     def entropy(self, parameters: Tensor) -> Tensor:
         return categorical_entropy(parameters)
 
-    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
-        return categorical_gradient(parameters, actions, by_log_prob, by_entropy)
+    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+        return categorical_gradient(parameters, actions, grad_log_prob, grad_entropy)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return None
@@ -120,9 +120,9 @@ class MultiCategorical:
     def entropy(self, parameters: Tensor) -> Tensor:
         return torch.stack([categorical_entropy(part) for part in torch.split(parameters, self._sizes, -1)], -1).sum(-1)
 
-    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
         parts = zip(torch.split(parameters, self._sizes, -1), actions.unbind(-1), strict=True)
-        return torch.cat([categorical_gradient(*part, by_log_prob, by_entropy) for part in parts], -1)
+        return torch.cat([categorical_gradient(*part, grad_log_prob, grad_entropy) for part in parts], -1)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return None
@@ -169,11 +169,11 @@ class Bernoulli:
         """`softplus(l) - l sigmoid(l)` for each coin, which is `-p log p - (1-p) log(1-p)`."""
         return (F.softplus(parameters) - parameters * torch.sigmoid(parameters)).sum(-1)
 
-    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
         """With p = sigmoid(logit): `d log prob / d logit = a - p`, `dH / d logit = -logit p (1 - p)`."""
         p = torch.sigmoid(parameters)
-        by_logit = (actions - p) * by_log_prob.unsqueeze(-1)
-        return by_logit - parameters * p * (1.0 - p) * by_entropy.unsqueeze(-1)
+        by_logit = (actions - p) * grad_log_prob.unsqueeze(-1)
+        return by_logit - parameters * p * (1.0 - p) * grad_entropy.unsqueeze(-1)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return None

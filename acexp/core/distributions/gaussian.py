@@ -60,14 +60,14 @@ class DiagonalGaussian:
         """`log std + log sqrt(2 pi) + 1/2`, summed over the dimensions."""
         return parameters.chunk(2, -1)[1].sum(-1) + self.n_outputs * (LOG_SQRT_2PI + 0.5)
 
-    def gradient(self, parameters: Tensor, actions: Tensor, by_log_prob: Tensor, by_entropy: Tensor) -> Tensor:
+    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
         """With `z = (a - mean) / std`: log prob gives `z / std` by the mean and `z^2 - 1` by log std; the entropy 1."""
         mean, log_std = parameters.chunk(2, -1)
         precision = torch.exp(-log_std)
         z = (actions - mean).mul_(precision)
-        by_log_prob = by_log_prob.unsqueeze(-1)
-        by_log_std = z.square().sub_(1.0).mul_(by_log_prob).add_(by_entropy.unsqueeze(-1))
-        return torch.cat((z.mul_(precision).mul_(by_log_prob), by_log_std), -1)
+        grad_log_prob = grad_log_prob.unsqueeze(-1)
+        by_log_std = z.square().sub_(1.0).mul_(grad_log_prob).add_(grad_entropy.unsqueeze(-1))
+        return torch.cat((z.mul_(precision).mul_(grad_log_prob), by_log_std), -1)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return parameters.chunk(2, -1)[1].exp().mean(-1)

@@ -100,7 +100,7 @@ class LocalExecutor:
             try:
                 message = worker.connection.recv()
             except (EOFError, OSError):
-                yield self._bury(worker)
+                yield self._reap(worker)
                 continue
             if isinstance(message, Progress):
                 yield Progressed(worker.number, message)
@@ -121,7 +121,7 @@ class LocalExecutor:
             worker.process.kill()
             worker.process.join()
 
-    def _bury(self, worker: _Worker) -> Ended | Lost:
+    def _reap(self, worker: _Worker) -> Ended | Lost:
         """A process has ended; one that could not say what came of its runs was killed."""
         worker.process.join()
         worker.connection.close()
@@ -150,7 +150,7 @@ class _Pipe:
     def tell(self, progress: Progress) -> None:
         self._connection.send(progress)
 
-    def wants_an_end(self) -> bool:
+    def stop_requested(self) -> bool:
         return self._connection.poll()
 
 

@@ -17,8 +17,8 @@ from acexp.config.launcher import LauncherConfig
 from acexp.core.errors import UserError
 from acexp.runs.outcome import Outcome
 from acexp.sweeps.executors.base import POLL_SECONDS, Dropped, Ended, Event, Lost
-from acexp.sweeps.executors.mailbox import Mailbox
-from acexp.sweeps.executors.post import Post
+from acexp.sweeps.executors.file_channel import FileChannel
+from acexp.sweeps.executors.file_channels import FileChannels
 from acexp.sweeps.worker import Job, train_population
 from acexp.system.cores import available_cores
 from acexp.system.signals import STOPPING
@@ -63,7 +63,7 @@ class RayExecutor:
         # A process for each task: what one leaves behind in torch or in an engine must not reach the next.
         self._task = ray.remote(num_cpus=cpus, num_gpus=launcher.gpus, max_retries=0, max_calls=1)(_train)
         self._tasks: dict[int, ray.ObjectRef[_Result]] = {}
-        self._post = Post()
+        self._channels = FileChannels()
 
     def cores(self, n_populations: int) -> int:
         """As many as are asked of Ray."""
@@ -71,23 +71,23 @@ class RayExecutor:
 
     def begin(self, number: int, job: Job) -> None:
         """Hand the population to Ray, which gives it a place when there is one."""
-        mailbox = self._post.open(number, job)
-        self._tasks[number] = self._task.remote(job, str(mailbox.folder))
+        channel = self._channels.open(number, job)
+        self._tasks[number] = self._task.remote(job, str(channel.folder))
 
     def attend(self) -> Iterable[Event]:
         """Ask Ray what is over, and the mailboxes how the others are."""
         over: list[ray.ObjectRef[_Result]] = []
         if self._tasks:
             over, _ = ray.wait(list(self._tasks.values()), timeout=POLL_SECONDS)
-        yield from self._post.news()
+        yield from self._channels.news()
         for number in [number for number, task in self._tasks.items() if task in over]:
             event = _end(number, self._tasks.pop(number))
-            self._post.close(number)
+            self._channels.close(number)
             yield event
 
     def stop(self) -> None:
         """Leave word for those that train; take those that wait out of Ray's queue."""
-        for number in self._post.ask_for_an_end():
+        for number in self._channels.request_stop():
             ray.cancel(self._tasks[number])
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class RayExecutor:
 
 
 def _train(job: Job, folder: str) -> _Result:
-    return train_population(job, Mailbox(Path(folder)))
+    return train_population(job, FileChannel(Path(folder)))
 
 
 def _end(number: int, task: ray.ObjectRef[_Result]) -> Event:

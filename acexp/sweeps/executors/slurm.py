@@ -16,8 +16,8 @@ from acexp.config.launcher import KEY, LauncherConfig
 from acexp.core.errors import UserError
 from acexp.runs.outcome import Outcome
 from acexp.sweeps.executors.base import POLL_SECONDS, Dropped, Ended, Event, Lost
-from acexp.sweeps.executors.mailbox import Mailbox
-from acexp.sweeps.executors.post import Post
+from acexp.sweeps.executors.file_channel import FileChannel
+from acexp.sweeps.executors.file_channels import FileChannels
 from acexp.sweeps.worker import Job, train_population
 
 FOLDER = ".slurm"
@@ -30,16 +30,16 @@ class Population:
 
     Attributes:
         job: what is to be trained.
-        mailbox: who wants to hear of it.
+        channel: who wants to hear of it.
     """
 
     job: Job
-    mailbox: Mailbox
+    channel: FileChannel
 
     def __call__(self) -> list[Outcome] | UserError:
         """Train; when told to make room, save, and have the job queued again, which ends this process."""
         requeue = signal.getsignal(PREEMPTION)
-        result = train_population(self.job, self.mailbox)
+        result = train_population(self.job, self.channel)
         is_preempted = isinstance(result, list) and any(outcome.signal == PREEMPTION for outcome in result)
         if is_preempted and callable(requeue):
             requeue(PREEMPTION, None)
@@ -47,7 +47,7 @@ class Population:
 
     def checkpoint(self) -> DelayedSubmission:
         """What the job does when its turn comes again; asked for by submitit."""
-        return DelayedSubmission(Population(replace(self.job, again=True), self.mailbox))
+        return DelayedSubmission(Population(replace(self.job, again=True), self.channel))
 
 
 class SlurmExecutor:
@@ -65,7 +65,7 @@ class SlurmExecutor:
         self._launcher = launcher
         self._unsent: dict[int, Population] = {}
         self._jobs: dict[int, submitit.Job[object]] = {}
-        self._post = Post()
+        self._channels = FileChannels()
         self._executor: submitit.AutoExecutor | None = None
 
     def cores(self, n_populations: int) -> int:
@@ -75,7 +75,7 @@ class SlurmExecutor:
     def begin(self, number: int, job: Job) -> None:
         """Keep the population for the array that is sent when all are known."""
         self._executor = self._executor or _executor(self._launcher, job.directories[0].parent / FOLDER)
-        self._unsent[number] = Population(job, self._post.open(number, job))
+        self._unsent[number] = Population(job, self._channels.open(number, job))
 
     def attend(self) -> Iterable[Event]:
         """Send what is to be sent; see what is over, and what the mailboxes hold of the others."""
@@ -83,17 +83,17 @@ class SlurmExecutor:
         over = [number for number, job in self._jobs.items() if _is_over(job)]
         if not over:
             time.sleep(POLL_SECONDS)
-        yield from self._post.news()
+        yield from self._channels.news()
         for number in over:
-            has_begun = self._post.has_begun(number)
+            has_begun = self._channels.has_begun(number)
             event = _end(number, self._jobs.pop(number), has_begun=has_begun)
-            self._post.close(number)
+            self._channels.close(number)
             yield event
 
     def stop(self) -> None:
         """Leave word for those that train; take those that wait out of the queue."""
         self._send()
-        for number in self._post.ask_for_an_end():
+        for number in self._channels.request_stop():
             self._jobs[number].cancel(check=False)
 
     def close(self) -> None:

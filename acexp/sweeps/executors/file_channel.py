@@ -17,7 +17,7 @@ STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
-class Mailbox:
+class FileChannel:
     """For one population. The worker's side is a worker.Parent.
 
     Attributes:
@@ -36,7 +36,7 @@ class Mailbox:
         """Leave word of how it goes; raises OSError where the folder is gone."""
         write_json(self.folder / PROGRESS, progress._asdict())
 
-    def wants_an_end(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether somebody asked for it."""
         return (self.folder / STOP).exists()
 
@@ -58,7 +58,7 @@ class Mailbox:
         except (OSError, json.JSONDecodeError):
             return None  # a file server may be late; it will be there next time
 
-    def ask_for_an_end(self) -> None:
+    def request_stop(self) -> None:
         """Ask the worker to save its runs and leave them."""
         (self.folder / STOP).touch()
 
