@@ -71,7 +71,7 @@ def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tens
 def normalized(advantages: Tensor, weight: Tensor, process_group: ProcessGroup = SINGLE_PROCESS) -> Tensor:
     """Advantages with mean 0 and deviation 1 over each member's valid slots, whose `mean_weights` these are.
 
-    `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold numbers without meaning. With process_group, over the slots of all.
+    `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold numbers without meaning. With several processes, over the slots of all.
     """
     centered = advantages - process_group.sum((advantages * weight).sum(-1, keepdim=True))
     deviation = process_group.sum((centered.square() * weight).sum(-1, keepdim=True)).sqrt()

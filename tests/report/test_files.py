@@ -21,7 +21,7 @@ from acexp.report import Question, study, write
 from acexp.report.aggregates import aggregate
 from acexp.report.numbers import number
 from acexp.report.tables import NAMES, tables
-from tests.conftest import REPOSITORY
+from tests.helpers import REPOSITORY
 from tests.report.fabricate import fabricate
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,0 +1,74 @@
+"""What docs/extending.md shows is run as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
+FILES = re.findall(r"^```\w+ (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line
+    for block in re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A user's folder with every file of the page."""
+    for name, text in FILES:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_page_has_what_it_promises() -> None:
+    assert [name for name, _ in FILES] == [
+        "my_lab.py",
+        "my_networks.py",
+        "my_conf/arch/wide.yaml",
+        "my_normalizer.py",
+        "my_optimizer.py",
+    ]
+    assert len(COMMANDS) == 7
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_of_the_page_work(folder: Path, command: str) -> None:
+    words = shlex.split(command)
+    assert words[:3] == ["python", "-m", "acexp"]
+    result = subprocess.run(
+        [sys.executable, *words[1:]],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    if "inspect" in words:
+        assert re.search(r"trunk\s+1,408\b", result.stdout), "8 * 128 + 128 + 2 * 128"
+    elif "list" in words:
+        assert "arch=wide" in result.stdout
+        assert "layer normalization" in result.stdout
+    else:
+        assert "done" in result.stdout
+
+
+def test_a_wrong_name_lists_the_users_own(folder: Path, acexp: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    result = acexp("arch.name=wife", "plugins=[my_networks]", cwd=folder)
+    assert result.returncode == 2
+    assert "separate, shared, wide" in result.stderr
+    assert re.search(r"did you mean:\s+wide", result.stderr)

@@ -1,0 +1,152 @@
+"""Every registered name, every combination, every environment: trains, stays finite, and writes every tag."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from acexp.algorithm.assembly import check
+from acexp.config import GROUPS, RunConfig, choices
+from acexp.config.application import config_directory
+from acexp.core.errors import UserError
+from acexp.core.registry import Registry
+from acexp.optimizers import ALGORITHMS
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
+from tests.helpers import metrics
+
+Config = Callable[..., RunConfig]
+Train = Callable[..., list[Outcome]]
+
+SMALL = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=24", "log.every=8")
+ENVIRONMENTS = {
+    "cliffwalking": ("env=cliffwalking",),
+    "lunarlander": ("env=lunarlander",),
+    "halfcheetah": ("env=halfcheetah",),
+    "pong": ("env=pong", "engine.threads=1", "arch.cnn.features=32"),
+}
+UNBOUNDED = {"halfcheetah"}
+
+
+def expected_tags(config: RunConfig, *, continuous: bool) -> set[str]:
+    parts = ["all", "actor", "critic"] + (["trunk"] if config.arch.name == "shared" else [])
+    groups = ["joint"] if config.optim.name == "single" else ["actor", "critic"]
+    tags = {f"losses/{name}" for name in ("actor", "critic", "entropy", "total")}
+    tags |= {f"grad_norm/{part}/{when}_clip" for part in parts for when in ("before", "after")}
+    tags |= {f"grad_norm/optim_{group}/{when}_clip" for group in groups for when in ("before", "after")}
+    tags |= {f"grad_norm/optim_{group}/clip_fraction" for group in groups}
+    tags |= {f"optim/learning_rate/{group}" for group in groups}
+    tags |= {"policy/entropy", "charts/valid_steps", "value/explained_variance"}
+    tags |= {"grad/trunk_cosine"} if "trunk" in parts else set()
+    return tags | ({"policy/std"} if continuous else set())
+
+
+def trains(config: RunConfig, train: Train) -> None:
+    (outcome,) = train(config)
+    assert outcome.status is Status.DONE, outcome.error
+    lines = metrics(outcome.directory)
+    assert [line["step"] for line in lines] == [8, 16, 24]
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+    continuous = "policy/std" in lines[-1]
+    # Returns that do not vary have no explained variance; Pong's first 24 frames pay nothing.
+    optional = {"value/explained_variance", "charts/episode_return", "charts/episode_length"}
+    for line in lines:
+        assert set(line) - {"step"} - optional == expected_tags(config, continuous=continuous) - optional
+
+
+GRID = list(
+    product(
+        ENVIRONMENTS,
+        ("separate", "shared"),
+        ("single", "dual"),
+        ("auto", "none", "bounds", "running"),
+        ("norm", "none", "value"),
+    )
+)
+
+
+@pytest.mark.parametrize(("env", "arch", "optim", "normalizer", "clip"), GRID, ids=["-".join(row) for row in GRID])
+def test_every_combination_trains(
+    config: Config, train: Train, env: str, arch: str, optim: str, normalizer: str, clip: str
+) -> None:
+    chosen = config(
+        *ENVIRONMENTS[env], *SMALL, f"arch={arch}", f"optim={optim}", f"normalizer={normalizer}", f"clip={clip}"
+    )
+    if normalizer == "bounds" and env in UNBOUNDED:
+        with pytest.raises(UserError, match="finite bounds"):
+            check(chosen)
+    else:
+        trains(chosen, train)
+
+
+def registered(group: str) -> list[str]:
+    """Every name that the group's YAML or its registry knows, without those that other tests have registered."""
+    registry = GROUPS[group]
+    names = [choice.name for choice in choices(group, [config_directory()])]
+    known = registry.names if isinstance(registry, Registry) else ()
+    ours = [name for name in known if registry[name].build.__module__.startswith("acexp.")]
+    return names + [name for name in ours if name not in names]
+
+
+NAMES = [(group, name) for group in GROUPS for name in registered(group)]
+
+
+@pytest.mark.parametrize(("group", "name"), NAMES, ids=["=".join(row) for row in NAMES])
+def test_every_registered_name_composes_builds_and_trains(config: Config, train: Train, group: str, name: str) -> None:
+    environment = {"ale": ("env=pong",), "mujoco": ("env=halfcheetah",)}.get(name, ()) if group == "engine" else ()
+    identity = ("env.id=CartPole-v1",) if (group, name) == ("env", "gym") else ()
+    trains(config(*environment, *SMALL, f"{group}={name}", *identity, "engine.threads=1"), train)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.names)
+@pytest.mark.parametrize("layout", ["single", "dual"])
+@pytest.mark.parametrize("anneal", ["none", "linear"])
+def test_every_algorithm_trains(config: Config, train: Train, algorithm: str, layout: str, anneal: str) -> None:
+    trains(config(*SMALL, f"optim={layout}", f"optim.algorithm={algorithm}", f"optim.anneal={anneal}"), train)
+
+
+@pytest.mark.parametrize("trunk", ["both", "actor", "critic"])
+@pytest.mark.parametrize("scope", ["optimizer", "module"])
+def test_every_owner_and_scope_trains(config: Config, train: Train, trunk: str, scope: str) -> None:
+    trains(config(*SMALL, "arch=shared", "optim=dual", f"optim.trunk={trunk}", f"clip.scope={scope}"), train)
+
+
+def test_every_group_has_a_default_and_a_line_for_each_choice() -> None:
+    for group in GROUPS:
+        for choice in choices(group, [config_directory()]):
+            assert choice.summary, f"{group}={choice.name} has no description"
+    assert [choice.name for choice in choices("arch", [config_directory()])] == ["separate", "shared"]
+
+
+def zoo() -> list[str]:
+    """Every classic-control, toy-text, box2d and MuJoCo v5 environment that Gymnasium registers, and five games."""
+    folders = ("classic_control", "toy_text", "box2d", "mujoco")
+    ids = [
+        spec.id
+        for spec in gym.registry.values()
+        if isinstance(spec.entry_point, str)
+        and any(spec.entry_point.startswith(f"gymnasium.envs.{folder}") for folder in folders)
+        and (not spec.entry_point.startswith("gymnasium.envs.mujoco") or spec.id.endswith("-v5"))
+    ]
+    games = ["ALE/Breakout-v5", "ALE/SpaceInvaders-v5", "ALE/MsPacman-v5", "ALE/Qbert-v5", "SeaquestNoFrameskip-v4"]
+    return sorted(ids) + games
+
+
+def test_the_zoo_is_as_large_as_it_should_be() -> None:
+    assert len(zoo()) >= 30
+    assert {"CarRacing-v3", "Blackjack-v1", "Taxi-v4", "Humanoid-v5", "BipedalWalker-v3", "Acrobot-v1"} <= set(zoo())
+
+
+@pytest.mark.parametrize("environment", zoo())
+def test_every_environment_builds_and_trains_two_updates(
+    config: Config, train: Train, tmp_path: Path, environment: str
+) -> None:
+    settings = ("a2c.n_envs=2", "a2c.n_steps=3", "total_steps=12", "arch.cnn.features=32", "engine.threads=1")
+    (outcome,) = train(config("env=gym", f"env.id={environment}", *settings))
+    assert outcome.status is Status.DONE, outcome.error
+    assert all(math.isfinite(value) for line in metrics(outcome.directory) for value in line.values())

@@ -1,0 +1,45 @@
+"""The studies behind docs/results.md: their commands are valid, and the pages say what their data say."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+from acexp.config import RunConfig
+from tests.helpers import REPOSITORY
+
+
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A module of the folder, whose modules find each other as scripts do."""
+    monkeypatch.syspath_prepend(REPOSITORY / "studies")
+    return importlib.import_module
+
+
+def test_every_run_of_every_study_has_a_config(
+    studies: Callable[[str], ModuleType], config: Callable[..., RunConfig]
+) -> None:
+    """With each value of a list in its turn."""
+    for study in studies("questions").STUDIES.values():
+        for command in study.commands[: len(study.sweeps)]:
+            program, multirun, *overrides = shlex.split(command)
+            assert (program, multirun) == ("acexp", "-m")
+            lists = [override.partition("=")[::2] for override in overrides if "seed=" not in override]
+            for i in range(max(len(values.split(",")) for _, values in lists)):
+                chosen = [f"{key}={values.split(',')[i % len(values.split(','))]}" for key, values in lists]
+                assert config(*chosen).name == study.name
+
+
+def test_the_pages_say_what_the_data_say(studies: Callable[[str], ModuleType]) -> None:
+    page = studies("page")
+    named = studies("questions").STUDIES
+    texts = [path.read_text(encoding="utf-8") for path in page.PAGES]
+    shown = [(name, content.strip()) for text in texts for _, name, content, _ in page.SECTION.findall(text)]
+    assert set(named) <= {name for name, _ in shown}, "a study has no section"
+    for name, content in shown:
+        if name in named or name == "summary":
+            assert content == page.section(name).strip(), name

@@ -1,0 +1,141 @@
+"""What several tests share: starting acexp as a user does, reading what it wrote, stepping a population by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.estimate import estimate
+from acexp.algorithm.loop import Budget, train
+from acexp.algorithm.population import Population
+from acexp.algorithm.update import update
+from acexp.config import RunConfig
+from acexp.core.observations import pick
+from acexp.core.types import UpdateStatistics
+from acexp.engines import open_engine
+from acexp.metrics import Recorder, Silent
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def start(
+    folder: Path, *arguments: str, runner: Sequence[str] = (), group: bool = False, **environment: str
+) -> subprocess.Popen[str]:
+    """Start `python -m acexp`, or `python -m RUNNER -m acexp`, with all that it prints in one pipe.
+
+    `group`: in a process group of its own, as a shell starts commands.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", *runner, *(("-m",) if runner else ()), "acexp", *arguments],
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder), "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder}", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=group,
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait while it runs; fails, with what it printed, if it ends before that."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate(timeout=60)[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def in_terminal(folder: Path, *arguments: str) -> str:
+    """What `python -m acexp` shows in a real pseudo-terminal, read until it ends well; without colours."""
+    main, other = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "acexp", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"},
+        stdout=other,
+        stderr=other,
+    )
+    os.close(other)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(main, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(main)
+    assert process.wait(timeout=60) == 0
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+
+
+def metrics(directory: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def parameters(directory: Path) -> dict[str, torch.Tensor]:
+    """The parameters that a run ended with."""
+    return {name: x for name, x in load_file(directory / "policy.safetensors").items() if not name.startswith("norm")}
+
+
+def snapshot(population: Population) -> dict[str, torch.Tensor]:
+    """A copy of every parameter, `[M, ...]`."""
+    return {name: tensor.detach().clone() for name, tensor in population.architecture.parameters.named().items()}
+
+
+def advance(population: Population, n_updates: int, progress: float = 0.0) -> list[UpdateStatistics]:
+    """Take some updates, as the loop does, without logging."""
+    statistics = []
+    for _ in range(n_updates):
+        batch, back = estimate(population, population.collector.collect())
+        statistics.append(update(population, batch, back, progress))
+    return statistics
+
+
+def train_in_memory(configs: Sequence[RunConfig]) -> tuple[list[float | None], list[float]]:
+    """Each member's mean return of its last 100 training episodes, and the return of one greedy episode."""
+    resolved = [resolve(config) for config in configs]
+    first = resolved[0]
+    budget = Budget(total_steps=first.total_steps, steps_per_update=first.a2c.n_steps * first.a2c.n_envs)
+    with assemble(resolved) as population:
+        recorder = Recorder(population.objective, [[] for _ in resolved], first.total_steps, Silent())
+        for _ in train(population, budget, recorder):
+            pass
+        recent = [recorder.recent_return(member) for member in range(len(resolved))]
+        return recent, greedy_returns(population, first, len(resolved))
+
+
+@torch.no_grad()
+def greedy_returns(population: Population, config: RunConfig, n_members: int) -> list[float]:
+    """The return of one episode per member under its most likely actions, in environments of its own."""
+    engine = open_engine(config.env, [10_000 + member for member in range(n_members)], config.engine)
+    returns, running = np.zeros(n_members), np.ones(n_members, bool)
+    observation = engine.reset()
+    while running.any():
+        values = tuple(
+            torch.from_numpy(np.array(pick(observation, leaf))).to(leaf.dtype).view(n_members, 1, *leaf.shape)
+            for leaf in population.observe.leaves
+        )
+        policy = population.architecture.policy(population.observe(values))
+        actions = population.objective.distribution.mode(policy)[:, 0].numpy()
+        step = engine.step(population.objective.distribution.to_environment(actions))
+        returns += np.where(running, step.reward, 0.0)
+        running &= ~(step.terminated | step.truncated)
+        observation = step.observation
+    engine.close()
+    return [float(value) for value in returns]

@@ -1,0 +1,150 @@
+"""One run over several processes, as torchrun starts them: it is the run that one process would have trained."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from acexp.core.errors import UserError
+from acexp.core.process_group import SINGLE_PROCESS
+from acexp.system.distributed import local_world_size, rank, require_even_shards, world_size
+from tests.helpers import metrics, parameters, start, wait_until
+
+Acexp = Callable[..., subprocess.CompletedProcess[str]]
+
+CLIFF = ("env=cliffwalking", "total_steps=6400", "log.every=320", "a2c.normalize_advantage=true")
+CHEETAH = ("env=halfcheetah", "a2c.n_envs=4", "total_steps=512", "log.every=64")
+LANDER = ("env=lunarlander", "arch=shared", "optim=dual", "a2c.n_envs=4", "a2c.n_steps=16", "total_steps=2560")
+
+
+def start_two(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    torchrun = ("torch.distributed.run", "--nproc-per-node=2", "--rdzv-endpoint=localhost:0", "--rdzv-backend=c10d")
+    # Not every machine that runs tests knows itself by its name.
+    return start(folder, *arguments, runner=(*torchrun, "--local-addr=localhost"), GLOO_SOCKET_IFNAME="lo")
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    printed, _ = process.communicate(timeout=300)
+    return printed
+
+
+def assert_close(one: list[dict[str, Any]], other: list[dict[str, Any]], tolerance: float) -> None:
+    """Every figure but speed."""
+    assert len(one) == len(other) > 0
+    for line, line_of_other in zip(one, other, strict=True):
+        assert line.keys() == line_of_other.keys()
+        for tag, value in line.items():
+            if "steps_per_second" not in tag:
+                expected = pytest.approx(value, rel=tolerance, abs=tolerance, nan_ok=True)
+                assert line_of_other[tag] == expected, (line["step"], tag)
+
+
+def process_of(process: subprocess.Popen[str], rank: int) -> int:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (found,) = [
+        int(pid) for pid in children if f"\0RANK={rank}\0" in Path(f"/proc/{pid}/environ").read_bytes().decode()
+    ]
+    return found
+
+
+@pytest.mark.parametrize(("settings", "tolerance"), [(CLIFF, 2e-4), (CHEETAH, 2e-4), (LANDER, 2e-3)])
+def test_two_processes_train_the_run_that_one_trains(
+    settings: tuple[str, ...], tolerance: float, acexp: Acexp, tmp_path: Path
+) -> None:
+    alone = acexp(*settings, "hydra.run.dir=one")
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/two")
+    printed = finish(process)
+    assert process.returncode == 0, printed
+    assert printed.count("done: ") == 1
+    assert_close(metrics(tmp_path / "one"), metrics(tmp_path / "outputs" / "two"), tolerance)
+    for name, x in parameters(tmp_path / "one").items():
+        torch.testing.assert_close(parameters(tmp_path / "outputs" / "two")[name], x, rtol=tolerance, atol=tolerance)
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["two"]
+    # The other process has written nothing, and left nothing behind.
+    assert len(list((tmp_path / "outputs" / "two").glob("events.*"))) == 1
+
+
+def test_a_process_that_is_lost_ends_the_run_which_goes_on_from_a_good_checkpoint(acexp: Acexp, tmp_path: Path) -> None:
+    settings = ("env=cliffwalking", "total_steps=40000", "log.every=4000", "checkpoint.every=2000")
+    process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/run")
+    run = tmp_path / "outputs" / "run"
+    wait_until((run / "checkpoint.json").exists, process)
+    os.kill(process_of(process, 1), signal.SIGKILL)
+    printed = finish(process)
+    assert process.returncode != 0
+    assert "another process of this run was lost" in printed
+    status = json.loads((run / "status.json").read_text())
+    assert status["status"] == "failed"
+    resumed = acexp("resume", str(run))
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "resume: approximate" not in resumed.stdout
+    alone = acexp(*settings, "hydra.run.dir=one")
+    assert alone.returncode == 0
+    assert_close(metrics(tmp_path / "one"), metrics(run), 2e-3)
+
+
+def test_a_run_that_is_told_to_stop_saves_and_is_resumed_by_as_many(acexp: Acexp, tmp_path: Path) -> None:
+    settings = ("env=cliffwalking", "total_steps=30000", "log.every=3000", "checkpoint.every=2000")
+    process = start_two(tmp_path, *settings, "hydra.run.dir=outputs/run")
+    run = tmp_path / "outputs" / "run"
+    wait_until((run / "checkpoint.json").exists, process)
+    process.send_signal(signal.SIGTERM)
+    printed = finish(process)
+    assert process.returncode != 0
+    assert "interrupted: " in printed
+    assert json.loads((run / "status.json").read_text())["status"] == "interrupted"
+    process = start_two(tmp_path, "resume", str(run))
+    printed = finish(process)
+    assert process.returncode == 0, printed
+    assert acexp(*settings, "hydra.run.dir=one").returncode == 0
+    assert_close(metrics(tmp_path / "one"), metrics(run), 2e-3)
+
+
+def test_what_cannot_be_shared_is_refused_once(tmp_path: Path) -> None:
+    for arguments, problem in (
+        (("env=cliffwalking", "a2c.n_envs=3"), "cannot be divided evenly among 2 processes"),
+        (("-m", "seed=0,1"), "torchrun spreads one run over processes"),
+        (("env=clifwalking",), "did you mean: cliffwalking"),
+    ):
+        process = start_two(tmp_path, *arguments)
+        printed = finish(process)
+        assert process.returncode != 0
+        assert printed.count(problem) == 1, printed
+        assert printed.count("acexp: ") == 1
+
+
+def test_who_is_who() -> None:
+    environment = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "3", "LOCAL_WORLD_SIZE": "2"}
+    assert (world_size(environment), rank(environment), local_world_size(environment)) == (4, 3, 2)
+    assert (world_size({}), rank({}), local_world_size({})) == (1, 0, 1)
+    # Slurm and MPI set some of these for programs that torchrun did not start.
+    assert world_size({"WORLD_SIZE": "4", "RANK": "3"}) == 1
+
+
+def test_one_process_alone_hears_itself() -> None:
+    x = torch.tensor([1.0, math.nan])
+    assert SINGLE_PROCESS.sum(x) is x
+    assert SINGLE_PROCESS.gather((x,), 0)[0] is x
+    assert SINGLE_PROCESS.share(8) == slice(0, 8)
+    assert SINGLE_PROCESS.greatest((3, 0)) == [3, 0]
+    assert SINGLE_PROCESS.collect("a") == ["a"]
+    assert SINGLE_PROCESS.first(lambda: 4) == 4
+
+
+def test_shares_must_be_even(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_even_shards(7)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    require_even_shards(8)
+    with pytest.raises(UserError, match=r"say a2c.n_envs=12"):
+        require_even_shards(9)
