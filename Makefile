@@ -20,12 +20,12 @@ soak: $(VENV)/installed-dev
 learn: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m floor
 
-# `make results` repeats CliffWalking's; `make results STUDIES="halfcheetah-preset lunarlander"` any others.
+# `make results` repeats the study `cliffwalking`; `make results STUDIES="halfcheetah-preset lunarlander"` repeats others.
 results: $(VENV)/installed-dev
 	$(VENV)/bin/python studies/run.py $(STUDIES)
 	$(VENV)/bin/python studies/page.py
 
-# In an environment of its own: rliable is needed for nothing else, and breaks with pandas 3.
+# rliable has a separate environment, because nothing else needs it and it does not work with pandas 3.
 rliable:
 	$(PYTHON) -m venv .venv-rliable
 	.venv-rliable/bin/python -m pip --quiet --disable-pip-version-check install rliable 'pandas<3'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from acexp.system.renamed import answer_renamed_modules
+
 if TYPE_CHECKING:
     from acexp.report.frame import read, read_metrics
     from acexp.runs.agent import Agent, load
@@ -18,9 +20,11 @@ _HOMES = {
     "read_metrics": "acexp.report.frame",
 }
 
+answer_renamed_modules()
+
 
 def __getattr__(name: str) -> Any:
-    """Imported when they are asked for: they bring torch along, which takes a second or two."""
+    """Import a public name when it is first used, because the import brings torch along, which takes seconds."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'acexp' has no attribute {name!r}")

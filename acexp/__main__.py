@@ -1,4 +1,4 @@
-"""Layer 6: `python -m acexp` and the `acexp` command."""
+"""`python -m acexp`, and the `acexp` command."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ INTERRUPTED = "acexp: interrupted"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command that the first argument names, or train. Returns the exit code."""
+    """Run the command that the first argument names, or train; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     if "" not in sys.path:
-        sys.path.insert(0, "")  # components of the user's own lie in the current folder
-    with _ends_at_once():
-        # It takes a second or two, in which somebody may press Ctrl-C already.
+        sys.path.insert(0, "")  # the user's own components lie in the current folder
+    with _immediate_interrupt():
+        # The import takes a second or two, during which the user may press Ctrl-C.
         from acexp import commands  # noqa: F401
     try:
         return _run(arguments)
     except BrokenPipeError:
-        # Whoever read the output, `head` for instance, has seen enough; nothing more can be written to it.
+        # The reader of the output, `head` for instance, has closed it, so nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
@@ -43,7 +43,6 @@ def _run(arguments: list[str]) -> int:
     from rich.console import Console
 
     from acexp.commands import COMMANDS, train
-    from acexp.commands.preflight import Refused
     from acexp.core.errors import UserError
     from acexp.system import distributed
 
@@ -51,17 +50,15 @@ def _run(arguments: list[str]) -> int:
         if arguments and arguments[0] in COMMANDS:
             return COMMANDS[arguments[0]](arguments[1:])
         return train(arguments)
-    except (UserError, Refused) as refusal:
-        error = refusal.error if isinstance(refusal, Refused) else refusal
-        if distributed.rank():
-            return EXIT_REFUSED  # the first of the processes says it
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"acexp: {error}", markup=False)
+    except UserError as error:
+        if not distributed.rank():  # the other processes of the run were refused for the same reason
+            Console(stderr=True, highlight=False, soft_wrap=True).print(f"acexp: {error}", markup=False)
         return EXIT_REFUSED
 
 
 @contextmanager
-def _ends_at_once() -> Iterator[None]:
-    """Ctrl-C ends the process then and there: packages that are being imported may swallow a KeyboardInterrupt."""
+def _immediate_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end the process immediately: packages that are being imported may swallow a KeyboardInterrupt."""
 
     def end(number: int, frame: FrameType | None) -> None:
         os.write(sys.stderr.fileno(), f"{INTERRUPTED}\n".encode())

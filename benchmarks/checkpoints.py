@@ -1,8 +1,8 @@
-"""What saving costs a run.
+"""Measure what saving checkpoints costs a run.
 
     python benchmarks/checkpoints.py
 
-Trains a little, saves ten times in between, and sets the time of a save against the default interval, for one run and
+Trains a little, saves ten times in between, and compares the time of a save with the default interval, for one run and
 for a population. Writes results/checkpoints.json.
 """
 
@@ -30,7 +30,7 @@ WORK = {
 
 
 def seconds_of_saves(environment: str, n_members: int) -> list[float]:
-    """Of each of ten saves, with training between them."""
+    """Return the seconds of each of ten saves, with training between them."""
     training = Training(environment, n_members, 1)
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +49,7 @@ def seconds_of_saves(environment: str, n_members: int) -> list[float]:
 
 
 def main() -> None:
-    """Measure, print, keep the figures."""
+    """Measure the saves, print the table and save the figures."""
     warnings.simplefilter("ignore")
     minutes = CheckpointConfig().minutes
     assert minutes is not None

@@ -1,4 +1,4 @@
-"""Convolutions of M members: one after the other, or as one grouped convolution.
+"""Compare the convolutions of M members one after the other with one grouped convolution.
 
     python benchmarks/convolutions.py
 
@@ -20,12 +20,12 @@ CASES = ((1, 16), (4, 80), (8, 16))
 
 
 def looped(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Member by member, stacked."""
+    """Apply both layers to one member after the other and stack the results."""
     return torch.stack([F.conv2d(F.conv2d(x[m], first[m], None, 4).relu(), second[m], None, 2) for m in range(len(x))])
 
 
 def grouped(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """All members as the groups of one convolution."""
+    """Apply both layers to all members at once, as the groups of one convolution."""
     members = len(x)
     channels = x.transpose(0, 1).flatten(1, 2)
     h = F.conv2d(channels, first.flatten(0, 1), None, 4, groups=members).relu()
@@ -35,14 +35,14 @@ def grouped(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
 def milliseconds(
     network: Callable[[Tensor, Tensor, Tensor], Tensor], x: Tensor, weights: tuple[Tensor, Tensor]
 ) -> float:
-    """One forward and backward pass."""
+    """Return the milliseconds of one forward and backward pass."""
     start = time.perf_counter()
     torch.autograd.grad(network(x, *weights).sum(), weights)
     return (time.perf_counter() - start) * 1e3
 
 
 def main() -> None:
-    """Measure both ways, taking turns."""
+    """Measure both ways in alternation and print their medians."""
     torch.set_num_threads(1)
     for members, images in CASES:
         x = torch.rand(members, images, 4, 84, 84)

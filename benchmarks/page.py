@@ -1,4 +1,4 @@
-"""Writes what was measured into docs/performance.md, docs/scale.md and README.md, with pictures."""
+"""Write the measured figures into docs/performance.md, docs/scale.md and README.md, with charts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = ("engine", "acting", "estimate", "update", "record")
 
 
 def bars(results: Mapping[str, Mapping[str, Measurement]], cores: int) -> None:
-    """Each environment's throughputs side by side, smallest to largest repeat as a line."""
+    """Draw the throughputs of each environment side by side, with a line from the smallest to the largest repeat."""
     kinds = ["SB3, one run", "acexp, one run", f"SB3, {cores} processes", "acexp, 8 runs", "acexp, 16 runs"]
     colors = ["#b0b0b0", "#4c78a8", "#808080", "#72a5d8", "#2b4f77"]
     figure, axes = plt.subplots(1, len(results), figsize=(11, 3.2), layout="constrained")
@@ -40,7 +40,7 @@ def bars(results: Mapping[str, Mapping[str, Measurement]], cores: int) -> None:
 
 
 def lines(rates: Mapping[str, Mapping[str, float]]) -> None:
-    """Throughput over the number of members, environments and units."""
+    """Draw the throughput over the number of members, environments and units."""
     figure, axes = plt.subplots(1, len(rates), figsize=(11, 3), layout="constrained")
     for axis, (name, by) in zip(axes, rates.items(), strict=True):
         axis.plot([int(size) for size in by], [rate / 1e3 for rate in by.values()], "o-", color="#4c78a8")
@@ -55,7 +55,7 @@ def lines(rates: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def stacks(shares: Mapping[str, Mapping[str, float]]) -> None:
-    """Where one step's time goes."""
+    """Draw the share of each part of the loop in the time of a step."""
     figure, axis = plt.subplots(figsize=(11, 2.8), layout="constrained")
     colors = ["#9ecae9", "#4c78a8", "#f2b15a", "#d9792b", "#bbbbbb"]
     names = list(shares)
@@ -91,8 +91,8 @@ def _growth(rates: Mapping[str, Mapping[str, float]]) -> str:
     return "\n\n".join(table(*row) for row in rows)
 
 
-def measured() -> str:
-    """The tables and pictures, in Markdown."""
+def performance_section() -> str:
+    """Return the tables and charts of docs/performance.md, in Markdown."""
     throughput, scaling, startup = load("throughput"), load("scaling"), load("startup")
     cores = throughput["machine"]["cores"]
     results = {
@@ -110,11 +110,11 @@ def measured() -> str:
             "## Throughput",
             "![throughput](performance/throughput.svg)",
             throughput_tables(results, cores),
-            "## How the cost grows",
+            "## Throughput by number of members, environments and network width",
             "HalfCheetah, one process, one thread, 8 environments x 5 steps unless the axis says otherwise.",
             "![scaling](performance/scaling.svg)",
             _growth(rates),
-            "## Where the time goes",
+            "## Share of each part in the training time",
             "![shares](performance/shares.svg)",
             table("share of the time", PARTS, parts),
             "## Start-up",
@@ -125,8 +125,8 @@ def measured() -> str:
     )
 
 
-def beyond() -> str:
-    """What a sweep takes on more cores, in Markdown."""
+def scale_section() -> str:
+    """Return the tables of docs/scale.md, the time of a sweep on more cores, in Markdown."""
     scale = load("scale")
     figures, machine = scale["figures"], scale["machine"]
     costs = {name: Costs(**found) for name, found in figures["costs"].items()}
@@ -134,8 +134,8 @@ def beyond() -> str:
     return f"{_machine(machine)}\n\n{tables}"
 
 
-def in_short() -> str:
-    """The throughput of one run and of many, in Markdown."""
+def readme_section() -> str:
+    """Return the table of README.md, the throughput of one run and of many, in Markdown."""
     throughput = load("throughput")
     cores = throughput["machine"]["cores"]
     kinds = ("SB3, one run", "acexp, one run", f"SB3, {cores} processes", "acexp, 16 runs")
@@ -145,18 +145,18 @@ def in_short() -> str:
 
 
 def fill(path: Path, content: str) -> None:
-    """Put what was measured between a page's marks."""
+    """Replace the text between the marks of a page with `content`."""
     page = path.read_text(encoding="utf-8")
     head, tail = page[: page.index(BEGIN) + len(BEGIN)], page[page.index(END) :]
     path.write_text(f"{head}\n\n{content}\n\n{tail}", encoding="utf-8")
 
 
 def main() -> None:
-    """Fill the pages."""
+    """Fill all pages with the measured figures."""
     mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 9})
-    fill(DOCS / "performance.md", measured())
-    fill(DOCS / "scale.md", beyond())
-    fill(DOCS.parent / "README.md", in_short())
+    fill(DOCS / "performance.md", performance_section())
+    fill(DOCS / "scale.md", scale_section())
+    fill(DOCS.parent / "README.md", readme_section())
 
 
 if __name__ == "__main__":

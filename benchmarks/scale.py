@@ -1,11 +1,11 @@
-"""How long a sweep takes on more cores than there are here, from what an update costs here.
+"""Predict how long a sweep takes on more cores than this machine has, from the cost of an update on this machine.
 
-    python benchmarks/scale.py             measures, checks what it predicts for this machine with real sweeps
+    python benchmarks/scale.py             measures, and checks the predictions for this machine with real sweeps
 
 An update of a population of m members takes `fixed + each * m` seconds on a core; both come from a line through
-measured sizes. What the one process that hands runs out does for each of them takes `composing` seconds; a population
-trains after `starting` seconds. Populations are made as the launcher makes them, and each core takes the longest that
-is left. Prints tables and writes results/scale.json.
+measured sizes. The one process that hands out runs needs `composing` seconds for each of them; a population begins to
+train after `starting` seconds. Populations are divided as the launcher divides them, and each core takes the longest
+that is left. Prints tables and writes results/scale.json.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ CORES = (2, 10, 100, 1_000, 10_000)
 REPEATS = 3
 CHECKED_RUNS, CHECKED_STEPS = 32, 60_000
 SWEEPS = (480, 48_000)
-"""Runs: an ablation over seeds, and more than anybody has asked for."""
+"""The numbers of runs in predicted sweeps: an ablation over seeds, and a sweep of an extreme size."""
 
 STEPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Of one environment, in seconds.
+    """The costs of one environment, in seconds.
 
     Attributes:
-        fixed, each: of an update, whatever its size and for each member.
-        composing: for each run, in the one process that hands them out.
-        starting: until a population trains.
-        engine: share of an update of sixteen members that steps environments.
+        fixed, each: the time of an update, the part that does not depend on its size and the part of each member.
+        composing: the time for each run in the one process that hands them out.
+        starting: the time until a population begins to train.
+        engine: the share of an update of sixteen members that steps environments.
     """
 
     fixed: float
@@ -60,19 +60,19 @@ class Costs:
     engine: float
 
     def of_population(self, n_members: int, steps: int) -> float:
-        """From its start to its end."""
+        """Return the seconds of a population from its start to its end."""
         return self.starting + math.ceil(steps / STEPS_PER_UPDATE) * (self.fixed + self.each * n_members)
 
 
 def populations(n_runs: int, cores: int) -> list[int]:
-    """How many members each has; see fleet.divide."""
+    """Return the number of members of each population, as `fleet.divide` makes them."""
     at_most = max(1, min(MAX_MEMBERS, math.ceil(n_runs / cores)))
     n = math.ceil(n_runs / at_most)
     return sorted((n_runs * (k + 1) // n - n_runs * k // n for k in range(n)), reverse=True)
 
 
 def predicted(costs: Costs, n_runs: int, steps: int, cores: int) -> tuple[float, float]:
-    """Seconds until the last run is done, and the share of the cores' time that was used."""
+    """Return the seconds until the last run is done, and the share of the cores' time that is used."""
     free = [costs.composing * n_runs] * cores
     work = [costs.of_population(size, steps) for size in populations(n_runs, cores)]
     for seconds in work:
@@ -82,7 +82,7 @@ def predicted(costs: Costs, n_runs: int, steps: int, cores: int) -> tuple[float,
 
 
 def sweep(environment: str, n_runs: int, steps: int, *launcher: str) -> float:
-    """Seconds that a real one takes on this machine."""
+    """Return the seconds that a real sweep takes on this machine."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         subprocess.run(
@@ -94,7 +94,10 @@ def sweep(environment: str, n_runs: int, steps: int, *launcher: str) -> float:
 
 
 def costs_of(environment: str) -> Costs:
-    """Measured: sizes take turns, medians count, and every core has a process, as in a sweep: they share memory."""
+    """Measure the costs of an environment.
+
+    Sizes alternate and medians are taken. Every core runs a process, as in a sweep, because processes share memory.
+    """
     cores = available_cores()
     seconds: dict[int, list[float]] = {size: [] for size in SIZES}
     engine = []
@@ -111,7 +114,7 @@ def costs_of(environment: str) -> Costs:
 
 
 def starts() -> dict[str, list[float]]:
-    """Seconds of a sweep of a run for each core that trains for one update: all but training."""
+    """Return the seconds of sweeps with one run per core that train for one update: everything but training."""
     launchers = {"processes here": (), "Ray, started here": ("hydra.launcher.executor=ray",)}
     found: dict[str, list[float]] = {name: [] for name in launchers}
     for _ in range(REPEATS):
@@ -126,7 +129,7 @@ def report(
     started: Mapping[str, Sequence[float]],
     cores: int,
 ) -> str:
-    """Tables in Markdown; `cores`: of the machine that was measured."""
+    """Return the tables in Markdown; `cores`: the number of cores of the machine that was measured."""
     measured = {
         name: [
             f"{1e3 * c.fixed:.2f}",
@@ -144,7 +147,7 @@ def report(
     }
     columns = [
         "update, ms", "each member, ms", "handing out a run, ms", "starting, s", "engine's share",
-        "at most, were all else free",
+        "largest speed-up if only the engine took time",
     ]  # fmt: skip
     tables = [
         table("costs", columns, measured),
@@ -169,7 +172,7 @@ def _planned(prediction: tuple[float, float]) -> str:
 
 
 def main() -> None:
-    """Measure, check, print the tables, keep the figures."""
+    """Measure, check the predictions, print the tables and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=ENVIRONMENTS, nargs="+", default=ENVIRONMENTS)
     names = parser.parse_args().only

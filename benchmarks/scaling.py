@@ -1,9 +1,9 @@
-"""How the cost of training grows with members, environments and width, and where one step's time goes.
+"""Measure how the cost of training grows with members, environments and width, and the share of each part of a step.
 
     python benchmarks/scaling.py
 
-HalfCheetah in one process with one thread, 5 steps a rollout, otherwise as in throughput.py. Sizes take turns; medians.
-Prints tables and writes results/scaling.json.
+HalfCheetah in one process with one thread, 5 steps a rollout, otherwise as in throughput.py. Sizes alternate, and
+results are medians. Prints tables and writes results/scaling.json.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AXES = {
 
 
 def measure(n_members: int, changes: Sequence[str], environment: str = "halfcheetah") -> tuple[float, dict[str, float]]:
-    """Env steps per second, and each part's share of the time."""
+    """Return the env steps per second, and the share of each part in the time."""
     training = Training(environment, n_members, 1, changes)
     for _ in range(10):
         training()
@@ -39,7 +39,7 @@ def measure(n_members: int, changes: Sequence[str], environment: str = "halfchee
 
 
 def growth() -> dict[str, dict[int, float]]:
-    """Median steps per second for each size on each axis."""
+    """Return the median env steps per second for each size on each axis."""
     rates: dict[str, dict[int, list[float]]] = {axis: {size: [] for size in sizes} for axis, (sizes, _) in AXES.items()}
     for _ in range(REPEATS):
         for axis, (sizes, settings) in AXES.items():
@@ -49,7 +49,7 @@ def growth() -> dict[str, dict[int, float]]:
 
 
 def shares() -> dict[str, dict[str, float]]:
-    """Where the time goes, on every environment, for one run and for sixteen."""
+    """Return the share of each part in the time, on every environment, for one run and for sixteen."""
     found = {}
     for environment in ENVIRONMENTS:
         for n_members in (1, 16) if environment != "pong" else (1,):
@@ -59,7 +59,7 @@ def shares() -> dict[str, dict[str, float]]:
 
 
 def report(rates: dict[str, dict[int, float]], parts: dict[str, dict[str, float]]) -> str:
-    """Tables in Markdown."""
+    """Return the tables in Markdown."""
     sizes = [
         table(axis, [str(size) for size in by], {"env steps per second": [f"{rate:,.0f}" for rate in by.values()]})
         for axis, by in rates.items()
@@ -70,7 +70,7 @@ def report(rates: dict[str, dict[int, float]], parts: dict[str, dict[str, float]
 
 
 def main() -> None:
-    """Measure, print the tables, keep the figures."""
+    """Measure, print the tables and save the figures."""
     rates, parts = growth(), shares()
     print(report(rates, parts))  # noqa: T201
     save("scaling", {"rates": rates, "shares": parts})

@@ -1,9 +1,9 @@
-"""How long it takes until training begins.
+"""Measure the time until training begins.
 
     python benchmarks/startup.py
 
-A command that trains for one update, from its start to its end; and a sweep of 480 runs, from its start until the first
-run has written metrics. Medians; prints a table and writes results/startup.json.
+Measures a command that trains for one update, from its start to its end, and a sweep of 480 runs, from its start until
+the first run has written metrics. Prints a table of medians and writes results/startup.json.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SWEEP = (
 
 
 def command(folder: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Acexp in a folder of its own, in a process group of its own."""
+    """Start acexp in `folder`, in its own process group."""
     return subprocess.Popen(
         [sys.executable, "-m", "acexp", *arguments],
         cwd=folder,
@@ -39,7 +39,7 @@ def command(folder: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def one_update(environment: str) -> float:
-    """Seconds of a whole command."""
+    """Return the seconds of a command that trains for one update, from its start to its end."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         assert command(folder, f"env={environment}", *ONE_UPDATE).wait() == 0
@@ -47,7 +47,7 @@ def one_update(environment: str) -> float:
 
 
 def sweep() -> float:
-    """Seconds until the first metrics of 480 runs; then it is killed."""
+    """Return the seconds until the first of 480 runs has metrics; then the sweep is killed."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         process = command(folder, *SWEEP)
@@ -61,7 +61,7 @@ def sweep() -> float:
 
 
 def main() -> None:
-    """Measure, taking turns; print, and keep the figures."""
+    """Measure all commands in alternation, print the table and save the figures."""
     found: dict[str, list[float]] = {}
     for _ in range(REPEATS):
         for environment in ENVIRONMENTS:

@@ -1,4 +1,4 @@
-"""What was measured, as files that the next step reads and as tables in Markdown."""
+"""Measured figures, as files in results/ and as tables in Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "envpool", "ale-py", "stable-baselines3")
 
 Throughput = Mapping[str, Mapping[str, "Measurement"]]
-"""By environment and kind of work."""
+"""Measurements by environment and kind of work."""
 
 
 class Measurement(NamedTuple):
@@ -27,6 +27,7 @@ class Measurement(NamedTuple):
 
     @property
     def median(self) -> float:
+        """The median of the rates."""
         return statistics.median(self.rates)
 
     def __str__(self) -> str:
@@ -34,7 +35,7 @@ class Measurement(NamedTuple):
 
 
 def machine() -> dict[str, Any]:
-    """What the figures belong to."""
+    """Return the processor and the package versions that figures are measured with."""
     info = Path("/proc/cpuinfo")
     models = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return {
@@ -46,7 +47,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, figures: Mapping[str, Any]) -> None:
-    """Write results/NAME.json; figures of this machine that were not taken again stay."""
+    """Write results/NAME.json; older figures of the same machine stay unless they were measured again."""
     RESULTS.mkdir(exist_ok=True)
     content = {"machine": machine(), "figures": dict(figures)}
     if (RESULTS / f"{name}.json").exists() and (before := load(name))["machine"] == content["machine"]:
@@ -55,20 +56,20 @@ def save(name: str, figures: Mapping[str, Any]) -> None:
 
 
 def load(name: str) -> dict[str, Any]:
-    """What `save` wrote."""
+    """Return the machine and the figures in results/NAME.json."""
     content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return content
 
 
 def table(first: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """A Markdown table; the first column names the rows."""
+    """Return a Markdown table; the first column names the rows."""
     lines = [f"| {first} | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
     lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
     return "\n".join(lines)
 
 
 def throughput_tables(results: Throughput, cores: int) -> str:
-    """Steps per second, and the ratios that matter."""
+    """Return a table of env steps per second and one of their ratios."""
     names = list(dict.fromkeys(name for found in results.values() for name in found))
     rates = {name: [str(found[name]) for found in results.values()] for name in names}
     pairs = {
@@ -88,13 +89,13 @@ def throughput_tables(results: Throughput, cores: int) -> str:
 
 
 def startup_table(found: Mapping[str, Sequence[float]]) -> str:
-    """Seconds until training begins."""
+    """Return a table of the seconds until training begins."""
     rows = {name: [f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})"] for name, s in found.items()}
     return table("start-up", ["seconds"], rows)
 
 
 def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """The time of a save, and its share of the time between two at the default interval."""
+    """Return a table of the time of a save, and of its share of the time between two at the default interval."""
     rows = {}
     for name, by in found.items():
         seconds = by["seconds"]

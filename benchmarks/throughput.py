@@ -1,12 +1,12 @@
-"""Training throughput against Stable-Baselines3's A2C, at the same work, taking turns.
+"""Compare training throughput with that of Stable-Baselines3's A2C, for the same work, in alternation.
 
     python benchmarks/throughput.py                       all of it, about half an hour; writes results/throughput.json
     python benchmarks/throughput.py --only halfcheetah                leaves the other environments' figures as they are
 
 Same work: 8 environments x 5 steps (Pong: 16 x 5), two tanh layers of 64 units for actor and critic apart (Pong: the
-Nature CNN with one trunk), RMSprop, one gradient step per rollout, constant rates. Each figure is taken in processes of
-its own, which train for some seconds after a start that is not counted; the kinds take turns, and medians with the
-smallest and the largest are printed.
+Nature CNN with one trunk), RMSprop, one gradient step per rollout, constant rates. Each figure is measured in new
+processes, which train for some seconds after a start that is not counted. The kinds of work alternate, and medians with
+the smallest and the largest figure are printed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORKER = Path(__file__).with_name("workload.py")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is measured: arguments for the worker, and how many of them run at once."""
+    """A kind of work that is measured: the arguments of the worker, and the number of workers that run at once."""
 
     name: str
     arguments: tuple[str, ...]
@@ -35,7 +35,7 @@ class Kind:
 
 
 def kinds(environment: str, cores: int) -> Iterator[Kind]:
-    """What is compared on one environment."""
+    """Yield the kinds of work that are compared on one environment."""
     n_envs = 16 if environment == "pong" else 8
     yield Kind("raw engine", ("engine", environment, str(n_envs), str(cores)))
     yield Kind("acexp, one run", ("acexp", environment, "1", str(cores)))
@@ -48,7 +48,7 @@ def kinds(environment: str, cores: int) -> Iterator[Kind]:
 
 
 def measure(kind: Kind, seconds: float) -> tuple[float, float]:
-    """Run a kind's processes side by side: steps per second together, and the largest one's memory."""
+    """Run a kind's processes side by side; return their env steps per second and the memory of the largest in MB."""
     command = [sys.executable, str(WORKER), *kind.arguments, "--seconds", str(seconds)]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -66,7 +66,7 @@ def measure(kind: Kind, seconds: float) -> tuple[float, float]:
 
 
 def benchmark(environment: str, seconds: float, repeats: int, cores: int) -> dict[str, Measurement]:
-    """Every kind, taking turns."""
+    """Measure every kind of work on one environment, in alternation."""
     found: dict[str, list[tuple[float, float]]] = {}
     chosen = list(kinds(environment, cores))
     for _ in range(repeats):
@@ -79,10 +79,10 @@ def benchmark(environment: str, seconds: float, repeats: int, cores: int) -> dic
 
 
 def main() -> None:
-    """Measure, print the tables, keep the figures."""
+    """Measure, print the tables and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=ENVIRONMENTS, help="may be given again")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=8.0, help="seconds of each measurement")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""One process of `throughput.py`: builds its work, says "ready", waits for "go", measures, prints a line of JSON."""
+"""One process of `throughput.py`: builds its work, prints "ready", waits for "go", measures, prints JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IDS = {
 
 
 def overrides(environment: str) -> list[str]:
-    """The same work as Stable-Baselines3's defaults."""
+    """Return overrides for the same work as that of Stable-Baselines3's defaults."""
     return [
         f"env={environment}",
         *SAME_WORK,
@@ -40,7 +40,7 @@ def overrides(environment: str) -> list[str]:
 
 
 def engine_work(environment: str, n_envs: int, cores: int) -> Callable[[], int]:
-    """Step the engine that `auto` takes with random actions."""
+    """Return a function that steps the engine that `auto` selects, with random actions."""
     from acexp.algorithm.assembly import resolve
     from acexp.config.application import compose
     from acexp.engines import open_engine
@@ -58,11 +58,11 @@ def engine_work(environment: str, n_envs: int, cores: int) -> Callable[[], int]:
 
 
 class Training:
-    """A population in training, as the loop trains it, with the time that each part took.
+    """A population that is trained as in the training loop, with the time that each part took.
 
     Attributes:
-        population, recorder, configs: what trains.
-        seconds: spent in the engine, in acting around it, in estimating, in updating and in recording.
+        population, recorder, configs: the population, its recorder and the config of each member.
+        seconds: the time spent in the engine, in acting around it, in estimating, in updating and in recording.
     """
 
     def __init__(self, environment: str, n_members: int, cores: int, changes: Sequence[str] = ()) -> None:
@@ -94,16 +94,16 @@ class Training:
         return step
 
     def __call__(self) -> int:
-        """One update; returns how many slots it took."""
+        """Make one update and return the number of slots of all members in it."""
         from acexp.algorithm.estimate import estimate
         from acexp.algorithm.update import update
 
         marks, in_engine = [time.perf_counter()], self.seconds["engine"]
         rollout = self.population.collector.collect()
         marks.append(time.perf_counter())
-        batch, back = estimate(self.population, rollout)
+        batch, backward = estimate(self.population, rollout)
         marks.append(time.perf_counter())
-        statistics = update(self.population, batch, back, 0.0)
+        statistics = update(self.population, batch, backward, 0.0)
         marks.append(time.perf_counter())
         self._done += self._slots
         self.recorder.record(self._done, rollout.episodes, statistics, last=False)
@@ -119,7 +119,7 @@ class Training:
 
 
 def sb3_work(environment: str, n_members: int, cores: int) -> Callable[[], int]:
-    """Train Stable-Baselines3's A2C; its `learn` is called for 20 rollouts at a time."""
+    """Return a function that trains Stable-Baselines3's A2C, with a call of `learn` for 20 rollouts."""
     import ale_py
     import gymnasium as gym
     from stable_baselines3 import A2C
@@ -157,7 +157,7 @@ WORK: dict[str, Callable[[str, int, int], Callable[[], int]]] = {
 
 
 def main() -> None:
-    """Build, wait, measure, report."""
+    """Build the work, wait for "go", measure and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=WORK)
     parser.add_argument("environment", choices=IDS)

@@ -1,4 +1,4 @@
-"""The report's point values against rliable's (Agarwal et al., 2021), on random scores; `make rliable` runs it."""
+"""Compare the report's point values with rliable's (Agarwal et al., 2021) on random scores, in `make rliable`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ N_RUNS, N_ENVIRONMENTS = 11, 4
 
 
 def main() -> None:
-    """Raise AssertionError where they differ."""
+    """Raise AssertionError if a value differs."""
     rng = np.random.default_rng(0)
     for _ in range(100):
         x, y = rng.normal(size=(2, N_RUNS, N_ENVIRONMENTS)).round(1)  # rounded, so that there are ties

@@ -1,4 +1,4 @@
-"""Writes the measured parts of docs/results.md and README.md, and their pictures, from studies/data."""
+"""Write the measured parts of docs/results.md and README.md, and their charts, from studies/data."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ PICTURES = DOCS / "results"
 SECTION = re.compile(r"(<!-- measured: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 LOWEST_SHOWN = {"cliffwalking": -200.0, "lunarlander": -400.0}
-"""Where a random policy's falls would flatten everything else."""
+"""The lower end of the vertical axis, on environments where a random policy's returns would flatten all curves."""
 
 # From rl-baselines3-zoo's benchmark page (one run each), SLM-Lab v3 (4 runs), tianshou's MuJoCo benchmark (v3, 10 runs,
-# the best of each) and, for Pong, Schulman et al. (2017); docs/results.md says so too.
+# the best of each) and, for Pong, Schulman et al. (2017); docs/results.md lists the same sources.
 PUBLISHED = {
     "cliffwalking": ("none found; -13 is the optimum", "none found"),
     "lunarlander": ("156 (200k, 1 run), 27 (300k, 4 runs)", "242 (1M, 1 run)"),
     "halfcheetah": ("3,041 (1M, 1 run), 1,830 (1M, 10 runs)", "5,784 (1M, 10 runs)"),
     "pong": ("17.3 and 19.7 (10M)", "21.0 (10M)"),
 }
-"""A2C, PPO."""
+"""The published results of A2C and of PPO."""
 
 
 def load(study: Study, table: str) -> pd.DataFrame:
-    """One of the tables that a study left."""
+    """Return a table of a study."""
     return read(DATA / study.name / f"{table}.csv")
 
 
 def estimate(row: pd.Series, column: str) -> Value:
-    """A number and its interval, where there is one."""
+    """Return a number with its interval if it has one, or None if there is no number."""
     value, low, high = (row[name] for name in (column, f"{column} low", f"{column} high"))
     if pd.isna(value):
         return None
@@ -53,7 +53,7 @@ def estimate(row: pd.Series, column: str) -> Value:
 
 
 def results(study: Study) -> str:
-    """What every cell reached."""
+    """Return a table of the results of every cell."""
     runs = load(study, "runs")
     training = runs.groupby(experiments(runs))["training"].mean()
     columns = ("mean", "median", "IQM", "area under the curve")
@@ -65,13 +65,13 @@ def results(study: Study) -> str:
 
 
 def experiments(runs: pd.DataFrame) -> list[str]:
-    """The experiment that each run belongs to."""
+    """Return the name of the experiment that each run belongs to."""
     factors = list(runs.columns[1 : runs.columns.get_loc("seed")])
     return [name_of({factor: str(row[factor]) for factor in factors}) for _, row in runs.iterrows()]
 
 
 def comparisons(study: Study) -> str:
-    """How far the cells are from their baselines; those that are equal seed by seed are only counted."""
+    """Return a table of comparisons with the baselines; those that are equal seed by seed are only counted."""
     rows: list[list[Value]] = []
     n_equal = 0
     for _, row in load(study, "comparisons").iterrows():
@@ -83,12 +83,12 @@ def comparisons(study: Study) -> str:
         compared = (row["experiment"], row["baseline"], row["of"])
         rows.append([*compared, estimate(row, "difference of means"), *numbers, needed])
     columns = ("experiment", "against", "of", "difference", "P(better)", "p, corrected", "seeds needed")
-    told = f"{n_equal} comparisons of scores are left out: the runs reach the same with each seed." if n_equal else ""
-    return "\n\n".join(part for part in (to_markdown(columns, rows) if rows else "", told) if part)
+    note = f"{n_equal} comparisons of scores are left out: the runs reach the same with each seed." if n_equal else ""
+    return "\n\n".join(part for part in (to_markdown(columns, rows) if rows else "", note) if part)
 
 
 def summary() -> str:
-    """Each preset as it is, beside what was published."""
+    """Return a table of the result of each preset, beside published results."""
     rows: list[list[Value]] = []
     for study in with_data("preset"):
         preset = compose([f"experiment={study.environment}"])
@@ -106,7 +106,7 @@ def summary() -> str:
 
 
 def curves(question: str, studies: Sequence[Study]) -> str:
-    """A picture with a panel for each environment; returns its place."""
+    """Draw learning curves with a panel for each environment, and return the path of the picture."""
     width = max(4.2 * len(studies), 5.0)
     figure, panels = plt.subplots(1, len(studies), figsize=(width, 3.6), layout="constrained", squeeze=False)
     for axis, study in zip(panels[0], studies, strict=True):
@@ -130,12 +130,12 @@ def curves(question: str, studies: Sequence[Study]) -> str:
 
 
 def with_data(question: str) -> list[Study]:
-    """The studies of a question that were run."""
+    """Return the studies of a question that have been run."""
     return [s for s in STUDIES.values() if s.question == question and (DATA / s.name / "results.csv").exists()]
 
 
 def section(name: str) -> str:
-    """What stands in a section: a study's name, a question's for its picture, or `summary`."""
+    """Return the content of a section; `name`: a study's, a question's for its picture, or `summary`."""
     if name == "summary":
         return summary()
     if name in STUDIES:
@@ -151,7 +151,7 @@ def section(name: str) -> str:
 
 
 def main() -> None:
-    """Fill every section of the pages."""
+    """Fill every section of both pages."""
     mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 8})
     for path in PAGES:
         page = path.read_text(encoding="utf-8")

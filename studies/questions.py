@@ -1,4 +1,4 @@
-"""What is asked, and the commands that answer it."""
+"""The studies behind docs/results.md: their questions, and the commands that answer them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 SEEDS = "seed='range(10)'"
 
 BUDGETS = {"cliffwalking": 100_000, "lunarlander": 1_000_000, "halfcheetah": 500_000}
-"""Env steps of a run in the ablations."""
+"""The env steps of a run in the ablations, by environment."""
 
 BESIDE_SCORES = {"cliffwalking": "area", "lunarlander": "training", "halfcheetah": "area"}
-"""What runs are also compared by: most of CliffWalking's end at its optimum, LunarLander's policies may do better with
-their noise than without it, and HalfCheetah's bounds change how fast it learns."""
+"""A second metric for comparisons: most runs on CliffWalking end at its optimum, policies on LunarLander may do better
+with their noise than without it, and on HalfCheetah bounds change the speed of learning."""
 
 _LAYOUTS = "arch=separate,shared optim=single,dual"
 
@@ -20,14 +20,14 @@ TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfche
 
 @dataclass(frozen=True)
 class Study:
-    """Some sweeps into one directory, and what their runs are compared with.
+    """Sweeps into one directory, and the baselines that their runs are compared with.
 
     Attributes:
-        environment: a preset's name.
-        question: a word for it.
-        sweeps: overrides, a command each.
-        baselines: levels that the others are compared with, each in a report of its own.
-        deterministic: how the final policies are evaluated.
+        environment: the name of a preset.
+        question: a short name for the question.
+        sweeps: the overrides of each sweep, which is one command.
+        baselines: the levels that the others are compared with, each in its own report.
+        deterministic: whether the final policies are evaluated with their most likely actions.
     """
 
     environment: str
@@ -38,12 +38,12 @@ class Study:
 
     @property
     def name(self) -> str:
-        """Of its directory."""
+        """The name of the study and of its directory."""
         return f"{self.environment}-{self.question}"
 
     @property
     def commands(self) -> list[str]:
-        """What trains, evaluates and compares the runs."""
+        """The commands that train, evaluate and compare the runs."""
         here = f"outputs/sweeps/{self.name}"
         trained = [f"acexp -m experiment={self.environment} {sweep} name={self.name}" for sweep in self.sweeps]
         evaluated = f"acexp eval {here}" + ("" if self.deterministic else " --stochastic")
@@ -54,7 +54,7 @@ class Study:
 
     @property
     def reports(self) -> dict[str, str]:
-        """Options and folder of each."""
+        """The folder of each report, by its options."""
         place = f"outputs/reports/{self.name}"
         by_score = {f"--baseline {baseline}": f"{place}/{baseline}" for baseline in self.baselines} or {"": place}
         metric = BESIDE_SCORES.get(self.environment)
@@ -111,9 +111,9 @@ STUDIES = {
         Study("pong", "preset", ("seed=3,4",), deterministic=False),
         # One seed and a third of the budget: whether the other layouts learn at all.
         Study("pong", "layouts", (f"{_LAYOUTS} total_steps=1000000 seed=5",), deterministic=False),
-        # Two optimizers were far ahead after a million steps; this asks whether they end higher, on the preset's seeds.
+        # Two optimizers were far ahead after a million steps; do they end higher, on the preset's seeds?
         Study("pong", "optimizers", ("optim=dual total_steps=2000000 seed=3,4",), deterministic=False),
         *(study for environment, total_steps in BUDGETS.items() for study in _ablations(environment, total_steps)),
     )
 }
-"""By name."""
+"""All studies, by name."""

@@ -1,6 +1,6 @@
-"""Trains, evaluates and compares the runs of studies, and keeps what the page shows: `run.py NAME ...`.
+"""Train, evaluate and compare the runs of studies, and save the tables that the page shows: `run.py NAME ...`.
 
-A name is a study's (`halfcheetah-clipping`), an environment's or a question's. Runs that are done already stay.
+NAME is a study (`halfcheetah-clipping`), an environment or a question. Runs that are done are not trained again.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from questions import STUDIES, Study
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).with_name("data")
-KEPT = ("results", "comparisons", "runs", "curves", "gradients")
+SAVED = ("results", "comparisons", "runs", "curves", "gradients")
 SOME_FAILED = 1
-"""The exit code of a sweep that has trained all that could be trained."""
-LEFT_OUT = ["directory", "steps/s"]
+"""The exit code of a sweep in which some runs failed and the others are done."""
+OMITTED = ["directory", "steps/s"]
 """Columns that say nothing about what was learned."""
 
 
 def run(study: Study) -> None:
-    """All of a study's commands, from the repository's folder. What is stopped or refused ends it."""
+    """Run all commands of a study in the repository's folder; exit if one of them is stopped or refused."""
     for command in study.commands:
         sys.stdout.write(f"$ {command}\n")
         sys.stdout.flush()
@@ -32,33 +32,36 @@ def run(study: Study) -> None:
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            code = process.wait()  # Ctrl-C reached it as well, and it saves its runs
+            code = process.wait()  # Ctrl-C reached the process as well, which saves its runs
         if code not in (0, SOME_FAILED):
             sys.exit(code)
 
 
-def keep(study: Study) -> None:
-    """Copy the reports' tables, small enough for the repository; those of the same runs differ in comparisons alone."""
+def save_tables(study: Study) -> None:
+    """Save the tables of a study's reports, small enough for the repository.
+
+    Only `comparisons` has the rows of all reports, because the other tables are equal for the same runs.
+    """
     target = DATA / study.name
     target.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
+    for name in SAVED:
         tables = [
-            read(path).drop(columns=LEFT_OUT, errors="ignore").assign(of=options.partition("--metric ")[2] or "score")
+            read(path).drop(columns=OMITTED, errors="ignore").assign(of=options.partition("--metric ")[2] or "score")
             for options, place in study.reports.items()
             if (path := ROOT / place / "report" / f"{name}.csv").exists()
         ]
         if tables:
-            kept = pd.concat(tables) if name == "comparisons" else tables[0].drop(columns="of")
-            kept.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+            saved = pd.concat(tables) if name == "comparisons" else tables[0].drop(columns="of")
+            saved.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A table, whose words (`none`) stay words."""
+    """Read a CSV file, in which words such as `none` stay words."""
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def main() -> None:
-    """Run what is named."""
+    """Run the studies that are named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+")
     names = parser.parse_args().names
@@ -68,7 +71,7 @@ def main() -> None:
             parser.error(f"there is no study {name!r}: {', '.join(STUDIES)}")
         for study in chosen:
             run(study)
-            keep(study)
+            save_tables(study)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from acexp.config import RunConfig
 from acexp.config.application import compose
 from acexp.runs import runner
 from acexp.runs.outcome import Outcome
+from acexp.runs.run import Run
+from acexp.system.packages import is_installed
 from tests.helpers import REPOSITORY
 
 
@@ -30,7 +32,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def without_envpool(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is for most users: envpool is an extra."""
-    monkeypatch.setattr("acexp.engines.envpool.is_installed", lambda package: False)
+    monkeypatch.setattr("acexp.engines.base.is_installed", lambda module: module != "envpool" and is_installed(module))
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def train(tmp_path: Path) -> Callable[..., list[Outcome]]:
     """Train configs as one population, each into its own folder under tmp_path."""
 
     def run(*configs: RunConfig, name: str = "run") -> list[Outcome]:
-        return runner.run(configs, [tmp_path / f"{name}{i}" for i in range(len(configs))])
+        return runner.train([Run(config, tmp_path / f"{name}{i}") for i, config in enumerate(configs)])
 
     return run
 

@@ -102,8 +102,8 @@ def advance(population: Population, n_updates: int, progress: float = 0.0) -> li
     """Take some updates, as the loop does, without logging."""
     statistics = []
     for _ in range(n_updates):
-        batch, back = estimate(population, population.collector.collect())
-        statistics.append(update(population, batch, back, progress))
+        batch, backward = estimate(population, population.collector.collect())
+        statistics.append(update(population, batch, backward, progress))
     return statistics
 
 

@@ -1,1 +1,1 @@
-"""What learns: a population of runs, and the loop that collects, estimates, updates and logs."""
+"""The learning algorithm: a population of runs, and the loop that collects, estimates, updates and logs."""

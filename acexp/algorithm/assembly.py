@@ -1,4 +1,4 @@
-"""Layer 5: the only assembler. Builds a population out of the registries, from the configs of its members."""
+"""Builds a population from the configs of its members: the only place that builds from registries."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from acexp.algorithm.policy import Policy
 from acexp.algorithm.population import Population
-from acexp.algorithm.rollout import Collector
+from acexp.algorithm.rollout import Collector, RolloutShape
 from acexp.architectures import ARCHITECTURES, Interface
 from acexp.config import RunConfig
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
+from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
 from acexp.core.observations import input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
-from acexp.core.types import Hyperparameters
 from acexp.engines import Engine, choose_engine, is_atari, open_engine
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
@@ -34,37 +33,27 @@ def assemble(
 ) -> Iterator[Population]:
     """Build a population from resolved configs of equal structure; its environments are closed at the end.
 
-    `begin_at` is the env step at which new episodes begin, which decides the environments' seeds. With process_group, the
-    population has this process's share of every member's environments.
+    `begin_at` is the env step at which new episodes begin, which decides the environments' seeds. Of several processes,
+    each builds the population with its own shard of every member's environments.
     """
     first = configs[0]
     device = torch.device(first.device)
     random = [streams(config.seed) for config in configs]
-    mine = process_group.shard(first.a2c.n_envs)
+    shard = process_group.shard(first.a2c.n_envs)
     seeds = [
-        seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[mine]
+        seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[shard]
     ]
     engine = open_engine(first.env, seeds, first.engine)
     try:
         policy = build_policy(configs, engine, device)
-        hyperparameters = Hyperparameters(
-            gamma=_per_member([config.a2c.gamma for config in configs], device),
-            gae_lambda=_per_member([config.a2c.gae_lambda for config in configs], device),
-            entropy_coef=_per_member([config.a2c.entropy_coef for config in configs], device),
-            value_coef=_per_member([config.a2c.value_coef for config in configs], device),
-        )
+        hyperparameters = Hyperparameters.of([config.a2c for config in configs], device)
         yield Population(
             collector=Collector(
                 engine,
-                policy.observe,
-                policy.architecture,
-                policy.distribution,
+                policy,
                 [generator(member.actions) for member in random],
-                n_steps=first.a2c.n_steps,
-                n_envs=first.a2c.n_envs,
-                mine=mine,
+                RolloutShape(first.a2c.n_steps, first.a2c.n_envs, shard),
                 clip_rewards=is_atari(first.env),
-                device=device,
             ),
             observe=policy.observe,
             reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
@@ -85,7 +74,7 @@ def assemble(
 
 
 def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.device) -> Policy:
-    """The members' networks and normalizers as they begin, for what the engine's spaces ask."""
+    """Build the members' initial networks and normalizers, for the engine's spaces."""
     first = configs[0]
     leaves = leaves_of(engine.observation_space)
     distribution = distribution_for(engine.action_space)
@@ -97,20 +86,20 @@ def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.dev
 
 
 def evaluation_engine(configs: Sequence[RunConfig], n_envs: int) -> Engine:
-    """Environments for each member that no training has seen, by their seeds; the caller closes them."""
+    """Open environments for each member with seeds that no training uses; the caller closes them."""
     seeds = [seed for config in configs for seed in environment_seeds(streams(config.seed).evaluation, n_envs)]
     return open_engine(configs[0].env, seeds, configs[0].engine)
 
 
 def evaluation_noise(configs: Sequence[RunConfig]) -> list[torch.Generator]:
-    """What each member samples its actions with when it is evaluated: the same numbers each time, and no others'."""
+    """Return the generators of action noise for evaluation, one per member; they give the same numbers each time."""
     return [generator(streams(config.seed).evaluation.spawn(1)[0]) for config in configs]
 
 
 def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
-    """The config with every `auto` that depends on this machine decided: device, engine, threads.
+    """Return the config with every `auto` that depends on this machine resolved: device, engine, threads.
 
-    `cores` is how many of them this run may use; None for all.
+    `cores` is the number of cores that this run may use; None for all.
     """
     cores = cores or available_cores()
     engine = choose_engine(config.env, config.engine)
@@ -123,19 +112,15 @@ def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
 
 
 def useful_threads(config: RunConfig, cores: int) -> int:
-    """How many of these cores torch has a use for: convolutions do."""
+    """Return how many of these cores torch can use well: all for convolutions, else one."""
     return cores if is_atari(config.env) else 1
 
 
 def check(config: RunConfig) -> None:
-    """Build everything once, small, without writing anything; raises UserError for what cannot be built."""
+    """Build a small version of the run without writing anything; raises UserError for what cannot be built."""
     small = replace(config, a2c=replace(config.a2c, n_envs=1, n_steps=1))
     with assemble([resolve(small)]):
         pass
-
-
-def _per_member(values: Sequence[float], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def _device(name: str) -> torch.device:
@@ -143,7 +128,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # there are devices that hold no data
+        torch.zeros(1, device=device).item()  # some devices hold no data
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
             f"torch cannot use the device {name!r}: {str(error).splitlines()[0]}",

@@ -1,4 +1,4 @@
-"""Layer 2: from a rollout to a batch that can be learned from: evaluated by the networks, with targets."""
+"""The evaluation of a rollout by the networks, which makes it a batch with targets to learn from."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from acexp.core.types import Batch, Rollout
 
 
 def flat(x: Tensor) -> Tensor:
-    """`[T, M, N, ...]` -> `[M, T * N, ...]`: a row for each member, whose sums do not depend on the others."""
+    """Flatten `[T, M, N, ...]` to `[M, T * N, ...]`: one row per member, whose sums do not depend on the others."""
     return x.transpose(0, 1).flatten(1, 2)
 
 
 @torch.inference_mode()
 def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Backward]:
-    """Evaluate the rollout once, compute its advantages and returns, and keep the way back to the parameters.
+    """Evaluate the rollout once; return its batch, with advantages and returns, and the backward pass.
 
-    The normalizers learn from the rollout here: observation statistics after it was evaluated with those that it was
-    acted with, so that a policy is scored on what it saw; reward statistics before their use.
+    The normalizers learn from the rollout here. Observation statistics are updated after the evaluation, which must use
+    the same statistics as acting did; reward statistics are updated before they are used.
     """
     observe, architecture = population.observe, population.architecture
     hyperparameters, process_group = population.objective.hyperparameters, population.process_group
     *steps, n_members, n_envs = rollout.rewards.shape
     observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
-    policy, values, back = architecture.evaluate(observe(observations), rollout.tape)
+    policy, values, backward = architecture.evaluate(observe(observations), rollout.tape)
     last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
-    by_step = values.view(n_members, *steps, n_envs).transpose(0, 1)
+    step_values = values.view(n_members, *steps, n_envs).transpose(0, 1)
     advantages = flat(
         generalized_advantages(
             _rewards(population, rollout),
-            torch.cat((by_step, last_value.unsqueeze(0))),
+            torch.cat((step_values, last_value.unsqueeze(0))),
             rollout.terminated,
             rollout.truncated,
             hyperparameters.gamma,
@@ -45,9 +45,9 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Backward]
     mask = flat(rollout.valid)
     valid = mask.to(advantages.dtype)
     weight = mean_weights(valid, process_group)
-    # Normalizers see what all process_group have seen: those of users as well, who need not know that there are any.
-    *seen, seen_valid = process_group.gather((*observations, mask), 1)
-    observe.update(tuple(seen), seen_valid)
+    # Normalizers, also those of users, receive the observations of all processes, so they need no process group.
+    *gathered, gathered_valid = process_group.gather((*observations, mask), 1)
+    observe.update(tuple(gathered), gathered_valid)
     batch = Batch(
         policy=policy,
         values=values,
@@ -57,11 +57,11 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Backward]
         valid=valid,
         weight=weight,
     )
-    return batch, back
+    return batch, backward
 
 
 def _rewards(population: Population, rollout: Rollout) -> Tensor:
-    """For learning, `[T, M, N]`; scaled by what all process_group have seen."""
+    """Return the rewards for learning, `[T, M, N]`, scaled by the statistics of all processes."""
     process_group = population.process_group
     done = rollout.terminated | rollout.truncated
     n_envs = rollout.rewards.shape[2] * process_group.world_size

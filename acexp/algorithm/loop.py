@@ -1,4 +1,4 @@
-"""Layer 3: advantage actor-critic (Mnih et al., 2016), synchronous, for a population of members."""
+"""The training loop of synchronous advantage actor-critic (Mnih et al., 2016) for a population of members."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from acexp.metrics import Recorder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How long to train: `total_steps` env steps of each member, rounded up to whole updates."""
+    """The length of training: `total_steps` env steps of each member, rounded up to whole updates."""
 
     total_steps: int
     steps_per_update: int
@@ -29,36 +29,36 @@ class Budget:
 
     @property
     def steps(self) -> int:
-        """What is really trained."""
+        """The env steps for which each member is really trained."""
         return self.n_updates * self.steps_per_update
 
 
 def train(population: Population, budget: Budget, recorder: Recorder) -> Iterator[int]:
     """Train every member until the budget is spent: collect, estimate, update, log.
 
-    Begins where the recorder stands, and yields the env steps of each member after every update.
+    Training begins after the recorder's last env step. Yields the env steps of each member after every update.
     """
     for n in range(recorder.step // budget.steps_per_update + 1, budget.n_updates + 1):
         rollout = population.collector.collect()
-        batch, back = estimate(population, rollout)
+        batch, backward = estimate(population, rollout)
         step, last = n * budget.steps_per_update, n == budget.n_updates
         will_log = recorder.will_log(step, last=last)
-        statistics = update(population, batch, back, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
-        recorder.record(step, *_of_all(population.process_group, rollout.episodes, statistics), last=last)
+        statistics = update(population, batch, backward, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
+        recorder.record(step, *_gather(population.process_group, rollout.episodes, statistics), last=last)
         yield recorder.step
 
 
-def _of_all(
+def _gather(
     process_group: ProcessGroup, episodes: Sequence[Episode], statistics: UpdateStatistics
 ) -> tuple[Sequence[Episode], UpdateStatistics]:
-    """What all process_group have lived through and learned from, in one message; norms are of all of them already."""
+    """Gather the episodes and batches of all processes in one message; norms cover all processes already."""
     if process_group.world_size == 1:
         return episodes, statistics
     n_slots = statistics.batch.values.numel()
-    told = torch.full((1, n_slots, len(Episode._fields)), torch.nan, dtype=torch.float64)
+    padded = torch.full((1, n_slots, len(Episode._fields)), torch.nan, dtype=torch.float64)
     if episodes:
-        told[0, : len(episodes)] = torch.tensor(episodes, dtype=torch.float64)
-    *batch, told = process_group.gather((*statistics.batch, told), 1)
-    ended = told[0][~told[0, :, 0].isnan()].tolist()
-    of_all = [Episode(int(member), episode_return, int(length)) for member, episode_return, length in ended]
-    return of_all, statistics._replace(batch=Batch(*batch))
+        padded[0, : len(episodes)] = torch.tensor(episodes, dtype=torch.float64)
+    *batch, padded = process_group.gather((*statistics.batch, padded), 1)
+    rows = padded[0][~padded[0, :, 0].isnan()].tolist()
+    gathered = [Episode(int(member), episode_return, int(length)) for member, episode_return, length in rows]
+    return gathered, statistics._replace(batch=Batch(*batch))

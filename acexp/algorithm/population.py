@@ -1,4 +1,4 @@
-"""Layer 2: the parts of a population, put side by side."""
+"""The parts of a population, and how its members' states are saved and loaded."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from acexp.optimizers.clipping import Clip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Population:
-    """M members that train together, as the parts that the loop moves. A single run is a population of one.
+    """M members that train together, as the parts that the training loop uses. A single run is a population of one.
 
     Attributes:
-        learning: bool `[M]`, changed in place: False once a member's gradient was not finite. It then stands still,
-            and the others go on.
-        process_group: the processes that train the same members with other environments.
+        learning: Bool `[M]`, changed in place: False once a member's gradient was not finite. That member is no longer
+            updated; the others continue.
+        process_group: The processes that train the same members, each with other environments.
     """
 
     collector: Collector
@@ -43,11 +43,11 @@ class Population:
 
     @property
     def policy(self) -> Policy:
-        """What acts, without what learns."""
+        """The members' policies, without the parts that learn."""
         return Policy(self.observe, self.architecture, self.objective.distribution, self.learning.device)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that training changes but generators and environments, `[M, ...]` each: the tensors themselves."""
+        """Return what training changes except generators and environments, `[M, ...]` each: tensors, not copies."""
         parts = {
             "collector": self.collector.state(),
             "normalizer": self.observe.state(),
@@ -58,19 +58,19 @@ class Population:
         return {"parameters": self.architecture.parameters.flat, "learning": self.learning, **inner}
 
 
-OWN = "collector."
-"""What begins so belongs to environments, `[M, N, ...]`, of which each peer has its own."""
+SHARDED_PREFIX = "collector."
+"""The prefix of tensors that belong to environments, `[M, N, ...]`; each process has those of its own shard."""
 
 MemberState = dict[str, Any]
-"""All that one member's training depends on: `tensors` by name, its `generator`, its `environments` or None."""
+"""The state that one member's training depends on: `tensors` by name, its `generator`, its `environments` or None."""
 
 
 def save(population: Population) -> list[MemberState]:
-    """The state of each member, copied, as tensors and plain values; with the environments of all process_group."""
+    """Return a copy of each member's state, as tensors and plain values, with the environments of all processes."""
     tensors = population.tensors()
     generators = population.collector.generators
-    own = [name for name in tensors if name.startswith(OWN)]
-    tensors |= zip(own, population.process_group.gather([tensors[name] for name in own], 1), strict=True)
+    sharded = [name for name in tensors if name.startswith(SHARDED_PREFIX)]
+    tensors |= zip(sharded, population.process_group.gather([tensors[name] for name in sharded], 1), strict=True)
     environments = _by_member(
         population.process_group.gather_objects(population.collector.engine.save()), len(generators)
     )
@@ -86,47 +86,47 @@ def save(population: Population) -> list[MemberState]:
 
 
 def _by_member(shares: Sequence[list[Any] | None], n_members: int) -> list[Any] | None:
-    """The environments of all processes, a member's next to each other; None unless all have been saved."""
+    """Return the environments of all processes, ordered by member; None unless every process saved its own."""
     if any(share is None for share in shares):
         return None
-    rows = [_parts(share, n_members) for share in shares if share is not None]
-    return [one for member in range(n_members) for row in rows for one in row[member]]
+    rows = [_split(share, n_members) for share in shares if share is not None]
+    return [environment for member in range(n_members) for row in rows for environment in row[member]]
 
 
-def _parts(environments: list[Any], n_members: int) -> list[list[Any]]:
+def _split(environments: list[Any], n_members: int) -> list[list[Any]]:
     n = len(environments) // n_members
     return [environments[m * n : (m + 1) * n] for m in range(n_members)]
 
 
 @torch.no_grad()
 def load(population: Population, states: Sequence[MemberState]) -> None:
-    """Go on from the states of its members, in their order, which may have trained in other populations.
+    """Restore the states of the members, in their order; they may come from other populations.
 
-    Where environments have no state, those of a population that was just built begin new episodes; the collector's part
-    of the state is then left out.
+    If the states contain no environments, the environments of the newly built population begin new episodes, and the
+    collector's part of the states is ignored. Raises UserError if the states do not fit the population.
     """
     missing = population.tensors().keys() ^ states[0]["tensors"].keys()
     if missing:
         raise UserError(
-            f"What was saved is not what this config builds: only one of them has {', '.join(sorted(missing))}.",
+            f"The saved state does not match this config: only one of them has {', '.join(sorted(missing))}.",
             remedy="undo the change of the config, or train a new run",
         )
     environments = [state["environments"] for state in states]
-    is_exact = all(given is not None for given in environments)
-    mine = population.process_group.shard(len(environments[0]) if is_exact else 0)
+    is_exact = all(saved is not None for saved in environments)
+    shard = population.process_group.shard(len(environments[0]) if is_exact else 0)
     for name in population.tensors():
         saved = torch.stack([state["tensors"][name] for state in states])
-        if not name.startswith(OWN):
-            _put_back(population, name, saved)
+        if not name.startswith(SHARDED_PREFIX):
+            _restore(population, name, saved)
         elif is_exact:
-            _put_back(population, name, saved[:, mine])
+            _restore(population, name, saved[:, shard])
     for generator, state in zip(population.collector.generators, states, strict=True):
         generator.set_state(state["generator"])
     if is_exact:
-        population.collector.engine.load([one for given in environments for one in given[mine]])
+        population.collector.engine.load([environment for member in environments for environment in member[shard]])
 
 
-def _put_back(population: Population, name: str, saved: Tensor) -> None:
+def _restore(population: Population, name: str, saved: Tensor) -> None:
     target = population.tensors()[name]
     if target.shape != saved.shape:
         raise UserError(
@@ -135,10 +135,10 @@ def _put_back(population: Population, name: str, saved: Tensor) -> None:
             remedy="undo the change of the config, or train a new run",
         )
     target.copy_(saved)
-    now = population.tensors()[name].to(saved)
-    if not torch.equal(now.nan_to_num(), saved.nan_to_num()):
+    restored = population.tensors()[name].to(saved)
+    if not torch.equal(restored.nan_to_num(), saved.nan_to_num()):
         raise UserError(
-            f"The state {name!r} cannot be put back.",
+            f"The state {name!r} cannot be restored.",
             value=name,
-            remedy="its component's state() must give the tensors that it works with, not copies of them",
+            remedy="its component's state() must return the tensors that it works with, not copies of them",
         )

@@ -1,83 +1,86 @@
-"""Layer 2: collecting rollouts.
+"""The collection of rollouts.
 
-The parameters stand still during a rollout, so acting needs only the actor, noise is drawn once for all T steps, and
-values are left to the one pass over the whole rollout that the update needs anyway.
+The parameters do not change during a rollout, so acting needs only the actor, noise is drawn once for all T steps, and
+values are computed later, in the one pass over the whole rollout that the update needs anyway.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from acexp.architectures import Architecture
-from acexp.core.distributions import Distribution
+from acexp.algorithm.policy import Policy
 from acexp.core.observations import pick
 from acexp.core.tape import Tape
 from acexp.core.types import Episode, Rollout
 from acexp.engines import Engine
-from acexp.normalizers import ObservationNormalizer
 
 REWARD_CLIP = 1.0
+
+
+class RolloutShape(NamedTuple):
+    """The size of a rollout.
+
+    Attributes:
+        n_steps: T, the steps of each environment.
+        n_envs: N, the environments of each member, in all processes together.
+        shard: The slice of a member's N environments that this process steps.
+    """
+
+    n_steps: int
+    n_envs: int
+    shard: slice
 
 
 class Collector:
     """Steps M times N environments with the current policies, T steps at a time.
 
     Args:
-        engine: with those environments of each member that are stepped here, a member's next to each other.
-        observe: raw observations to network inputs.
-        architecture: the actors.
-        distribution: what their output means.
-        generators: one per member, for action noise.
-        n_steps, n_envs: T and N.
-        mine: which of a member's N environments are stepped here; process_group step the others.
-        clip_rewards: whether learning sees rewards clipped to [-1, 1]; episodes are counted raw.
-        device: where the networks are.
+        engine: Engine that steps this process's environments, ordered by member.
+        policy: The members' actors and observation normalizers.
+        generators: Generators of action noise, one per member.
+        shape: Size of a rollout.
+        clip_rewards: Whether the rewards for learning are clipped to [-1, 1]; episode returns remain raw.
     """
 
     def __init__(
         self,
         engine: Engine,
-        observe: ObservationNormalizer,
-        architecture: Architecture,
-        distribution: Distribution,
+        policy: Policy,
         generators: Sequence[torch.Generator],
+        shape: RolloutShape,
         *,
-        n_steps: int,
-        n_envs: int,
-        mine: slice,
         clip_rewards: bool,
-        device: torch.device,
     ) -> None:
         self.engine = engine
-        self._observe = observe
-        self._architecture = architecture
-        self._distribution = distribution
+        self._observe, self._architecture = policy.observe, policy.architecture
+        self._distribution = distribution = policy.distribution
+        self._device = device = policy.device
         self._generators = tuple(generators)
-        self._n_steps, self._n_drawn, self._mine = n_steps, n_envs, mine
-        self._n_envs = n_envs = mine.stop - mine.start
+        self._n_steps, self._n_drawn, self._shard = shape
+        n_steps = shape.n_steps
+        self._n_envs = n_envs = shape.shard.stop - shape.shard.start
         self._clip_rewards = clip_rewards
-        self._device = device
 
         slots = (n_steps, len(self._generators), n_envs)
         self._slots = slots
         self._observations = tuple(
             torch.zeros(n_steps + 1, *slots[1:], *leaf.shape, dtype=leaf.dtype, device=device)
-            for leaf in observe.leaves
+            for leaf in policy.observe.leaves
         )
         self._actions = torch.zeros(*slots, *distribution.action_shape, dtype=distribution.action_dtype, device=device)
         self._tape = Tape(n_steps)
-        # The rows of these, taken once: a view costs as much as a small network's layer.
+        # Their rows are taken once, because creating a view takes as long as a small network's layer.
         self._observed = list(zip(*(leaf.unbind() for leaf in self._observations), strict=True))
         self._acted = self._actions.unbind()
-        # On the CPU these are the same memory, and moving between host and device is nothing.
+        # On the CPU these arrays share memory with the tensors, and no copying is needed.
         self._host = [tuple(leaf.flatten(0, 1).cpu().numpy() for leaf in row) for row in self._observed]
         self._host_actions = [row.flatten(0, 1).cpu().numpy() for row in self._acted]
-        # What the engine gives is gathered on the host, slot by slot, and moved once per rollout.
+        # The engine's results are collected on the host, step by step, and moved to the device once per rollout.
         flat = (n_steps, slots[1] * n_envs)
         self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
         self._terminated, self._truncated = np.zeros(flat, np.bool_), np.zeros(flat, np.bool_)
@@ -91,9 +94,9 @@ class Collector:
         self._store(n_steps, engine.reset())
 
     def collect(self) -> Rollout:
-        """The next T steps of every environment."""
-        self._walk()
-        episodes = self._account()
+        """Collect the next T steps of every environment."""
+        self._step_environments()
+        episodes = self._process_endings()
         rewards, terminated, truncated, valid = (tensor.to(self._device) for tensor in self._gathered)
         return Rollout(
             observations=self._observations,
@@ -107,19 +110,19 @@ class Collector:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """Where every environment stands, `[M, N, ...]` each: the tensors themselves."""
+        """Return the last observation and the running episode of every environment, `[M, N, ...]` each: not copies."""
         arrays = {"done": self._was_done, "return": self._episode_return, "length": self._episode_length}
         counted = {name: torch.from_numpy(array).view(self._slots[1:]) for name, array in arrays.items()}
         return counted | {leaf.path: x for leaf, x in zip(self._observe.leaves, self._observed[-1], strict=True)}
 
     @property
     def generators(self) -> tuple[torch.Generator, ...]:
-        """Of action noise, one for each member."""
+        """The generators of action noise, one per member."""
         return self._generators
 
     @torch.inference_mode()
-    def _walk(self) -> None:
-        """Step, and store what comes back."""
+    def _step_environments(self) -> None:
+        """Step every environment T times, and store the observations, actions and results."""
         for first, last in zip(self._observed[0], self._observed[-1], strict=True):
             first.copy_(last)
         rows = zip(self._observed, self._draw_noise().unbind(), self._acted, strict=False)
@@ -132,15 +135,15 @@ class Collector:
             self._raw_rewards[t], self._terminated[t], self._truncated[t] = step[1:]
 
     def _fetch_actions(self, t: int) -> np.ndarray[Any, Any]:
-        """What was done at a step, on the host, `[M * N, *action_shape]`."""
+        """Return the actions of step `t` on the host, `[M * N, *action_shape]`."""
         if self._device.type != "cpu":
             self._host_actions[t][...] = self._acted[t].flatten(0, 1).cpu().numpy()
         return self._host_actions[t]
 
     def _draw_noise(self) -> Tensor:
-        """`[T, M, N, *noise_shape]`; each member's comes from its own generator, process_group' share of it included."""
+        """Draw noise from each member's generator for all processes; return the shard's `[T, M, N, *noise_shape]`."""
         slots = (self._n_steps, self._n_drawn)
-        drawn = [self._distribution.draw(slots, generator)[:, self._mine] for generator in self._generators]
+        drawn = [self._distribution.draw(slots, generator)[:, self._shard] for generator in self._generators]
         return (drawn[0].unsqueeze(1) if len(drawn) == 1 else torch.stack(drawn, 1)).to(self._device)
 
     def _store(self, row: int, observation: Any) -> None:
@@ -149,8 +152,8 @@ class Collector:
             if self._device.type != "cpu":
                 stored.copy_(torch.from_numpy(host).view_as(stored))
 
-    def _account(self) -> tuple[Episode, ...]:
-        """What follows from the rollout's endings: which slots are resets, and which episodes are over."""
+    def _process_endings(self) -> tuple[Episode, ...]:
+        """Mark the reset slots that follow the rollout's endings, and return the episodes that ended."""
         done = self._terminated | self._truncated
         self._valid[0] = ~self._was_done
         np.logical_not(done[:-1], out=self._valid[1:])
@@ -164,7 +167,7 @@ class Collector:
         episodes: list[Episode] = []
         begin = 0
         for t in np.flatnonzero(done.any(1)).tolist():
-            self._count(begin, t + 1)
+            self._add_to_episodes(begin, t + 1)
             begin = t + 1
             episodes += [
                 Episode(e // self._n_envs, float(self._episode_return[e]), int(self._episode_length[e]))
@@ -172,10 +175,10 @@ class Collector:
             ]
             self._episode_return[done[t]] = 0.0
             self._episode_length[done[t]] = 0
-        self._count(begin, self._n_steps)
+        self._add_to_episodes(begin, self._n_steps)
         return tuple(episodes)
 
-    def _count(self, begin: int, end: int) -> None:
-        """Add the slots of some steps to the episodes that they belong to."""
+    def _add_to_episodes(self, begin: int, end: int) -> None:
+        """Add the slots of the steps `[begin, end)` to the returns and lengths of the running episodes."""
         self._episode_return += self._raw_rewards[begin:end].sum(0)
         self._episode_length += self._valid[begin:end].sum(0)

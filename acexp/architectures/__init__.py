@@ -1,4 +1,4 @@
-"""Layer 1: networks of a whole population, from observations to policy parameters and values."""
+"""The networks of a whole population, from observations to policy parameters and values."""
 
 from acexp.architectures.base import (
     ARCHITECTURES,

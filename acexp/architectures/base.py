@@ -1,4 +1,4 @@
-"""What an architecture is, what its config says, and the registry."""
+"""The interface of architectures, their config and their registry."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from acexp.core.tape import Tape
 
 
 class Activation(NamedTuple):
-    """A function applied to each entry, and the way back.
+    """An elementwise function and its backward pass.
 
     Attributes:
-        forward: `y = f(x)`.
-        backward: the gradient by x, from the gradient by y, x and y.
+        forward: Computes `y = f(x)`.
+        backward: Computes the gradient with respect to x, given the gradient with respect to y, x and y.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -39,7 +39,7 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 INITIALIZATIONS = ("orthogonal", "torch")
 LARGEST_LOG_STD = 80
-"""exp(88) is the largest float32."""
+"""The largest magnitude of a log standard deviation; the largest float32 is about exp(88)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,8 @@ class ConvolutionConfig:
     """The convolutions that read an image; the defaults are those of Mnih et al. (2015).
 
     Attributes:
-        channels, kernel_sizes, strides: one number per layer.
-        features: width of the linear layer behind them.
+        channels, kernel_sizes, strides: Output channels, kernel size and stride of each layer.
+        features: Width of the linear layer that follows the convolutions.
     """
 
     channels: list[int] = field(default_factory=lambda: [32, 64, 64])
@@ -65,22 +65,22 @@ class ConvolutionConfig:
             )
         if min(*self.channels, *self.kernel_sizes, *self.strides, self.features) < 1:
             raise UserError(
-                "Sizes of convolutions are positive.",
+                "Sizes of convolutions must be positive.",
                 value=f"{self.channels}, {self.kernel_sizes}, {self.strides}, {self.features}",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchitectureConfig:
-    """What every architecture can be told. One of your own may inherit from it and add fields.
+    """The settings of every architecture. The config of your own architecture may inherit from it and add fields.
 
     Attributes:
-        name: which one.
-        hidden_sizes: widths of the hidden layers that read vectors; empty for a linear network.
-        activation: one of ACTIVATIONS, after each hidden layer. Convolutions use relu.
-        init: `orthogonal` (gain sqrt 2, policy head 0.01, value head 1) or `torch`, PyTorch's own default.
-        log_std_init: the initial log standard deviation of a Gaussian policy.
-        cnn: the convolutions that read images.
+        name: Name of the architecture in ARCHITECTURES.
+        hidden_sizes: Widths of the hidden layers that read vectors; empty for a linear network.
+        activation: One of ACTIVATIONS, applied after each hidden layer. Convolutions use relu.
+        init: Initialization: `orthogonal` (gain sqrt 2, policy head 0.01, value head 1) or `torch`, PyTorch's default.
+        log_std_init: The initial log standard deviation of a Gaussian policy.
+        cnn: The convolutions that read images.
     """
 
     name: str
@@ -92,10 +92,12 @@ class ArchitectureConfig:
 
     def __post_init__(self) -> None:
         if any(size < 1 for size in self.hidden_sizes):
-            raise UserError("Hidden layers have at least one unit.", key="hidden_sizes", value=str(self.hidden_sizes))
+            raise UserError(
+                "Hidden layers must have at least one unit.", key="hidden_sizes", value=str(self.hidden_sizes)
+            )
         if not abs(self.log_std_init) <= LARGEST_LOG_STD:
             raise UserError(
-                f"A log standard deviation lies between -{LARGEST_LOG_STD} and {LARGEST_LOG_STD}.",
+                f"A log standard deviation must lie between -{LARGEST_LOG_STD} and {LARGEST_LOG_STD}.",
                 key="log_std_init",
                 value=self.log_std_init,
             )
@@ -109,12 +111,12 @@ class ArchitectureConfig:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What a network has to fit, read off the environment's spaces.
+    """The input and output sizes that a network must have, derived from the environment's spaces.
 
     Attributes:
-        input_shapes: of one slot: one vector `(features,)` if there is any, then each image `(C, H, W)`.
-        n_outputs: what the policy's last layer gives.
-        n_parameters: K, with the state-independent log standard deviations of a Gaussian.
+        input_shapes: Input shapes for one slot: one vector `(features,)` if there is any, then each image `(C, H, W)`.
+        n_outputs: Number of outputs of the policy's last layer.
+        n_parameters: K, which includes the state-independent log standard deviations of a Gaussian.
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
@@ -123,18 +125,19 @@ class Interface:
 
 
 class Backward(Protocol):
-    """The way back from the outputs of both networks to their parameters. It may be called more than once."""
+    """The backward pass from the outputs of actor and critic to their parameters. It may be called more than once."""
 
     def __call__(self, policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
-        """The gradient of losses, one per member, by each member's parameters.
+        """Return the gradient of one loss per member with respect to each member's parameters.
 
         Args:
-            policy: their gradient by the policy's parameters, `[M, B, K]`, or None if they do not depend on them.
-            values: their gradient by the values, `[M, B]`, or None.
-            modules: by whose parameters, `actor`, `trunk` or `critic`; those that the architecture lacks may be named.
+            policy: Gradient with respect to the actor's output, `[M, B, K]`, or None if the losses do not depend on it.
+            values: Gradient with respect to the values, `[M, B]`, or None if the losses do not depend on them.
+            modules: The modules, of `actor`, `trunk` and `critic`, whose parameters' gradient is returned; those that
+                the architecture lacks are ignored.
 
         Returns:
-            `[M, P']`, the modules' parameters in column order.
+            The gradient with respect to the modules' parameters in column order, `[M, P']`.
         """
 
 
@@ -147,20 +150,20 @@ class Architecture(Protocol):
     parameters: Parameters
 
     def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
-        """The actor's output, `[M, B, K]`. What `evaluate` can use again may be kept on the tape."""
+        """Return the actor's output, `[M, B, K]`, and optionally store on the tape what `evaluate` can use again."""
 
     def value(self, inputs: Inputs) -> Tensor:
-        """The critic's output, `[M, B]`."""
+        """Return the critic's output, `[M, B]`."""
 
     def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
-        """Both, `[M, B, K]` and `[M, B]`, computing what they share once, and the way back from them.
+        """Return the actor's output `[M, B, K]`, the critic's output `[M, B]`, and the backward pass from both.
 
-        `tape` is what `policy` was given at each of the steps that `inputs` holds one after the other, with the same
-        parameters.
+        Shared layers are computed once. If `tape` is given, `policy` must have received it at each of the steps that
+        `inputs` contains one after the other, with the same parameters.
         """
 
     def describe(self) -> list[tuple[str, str]]:
-        """The layers as (name, what it is) rows, for people."""
+        """Return the layers as rows of (name, description), for display."""
 
 
 Builder = Callable[[ArchitectureConfig, Interface, Sequence[torch.Generator], torch.device], Architecture]

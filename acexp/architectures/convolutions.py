@@ -1,4 +1,4 @@
-"""Convolutions of M networks, with the way back and what acting already computed."""
+"""Convolutions of M networks, with a backward pass that uses what acting already computed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from acexp.architectures.base import ConvolutionConfig
 from acexp.architectures.layers import (
     GAIN_HIDDEN,
+    BackwardToParameters,
     Gradients,
     Linear,
-    ToParameters,
     Weights,
     initial_bias,
     initial_weight,
@@ -38,14 +38,14 @@ class Convolutions:
     init: str
 
     def _sizes(self) -> list[tuple[int, int, int]]:
-        """(channels, height, width) before the first layer and after each."""
+        """Return (channels, height, width) before the first layer and after each layer."""
         sizes = [(self.shape[0], self.shape[1], self.shape[2])]
         for channels, kernel, stride in self._layers():
             _, height, width = sizes[-1]
             if min(height, width) < kernel:
                 raise UserError(
                     f"An image of {self.shape[1]} x {self.shape[2]} is too small for these convolutions: "
-                    f"a kernel of {kernel} meets {height} x {width}.",
+                    f"a kernel of {kernel} does not fit into {height} x {width}.",
                     key="arch.cnn.kernel_sizes",
                     value=str(list(self.config.kernel_sizes)),
                     remedy="use fewer or smaller kernels, or smaller strides",
@@ -73,18 +73,18 @@ class Convolutions:
         return specs + self._head().specs()
 
     def __call__(self, weights: Weights, x: Tensor, tape: Tape | None = None) -> Tensor:
-        """The features; with a tape, what `trace` would have to compute again is kept on it."""
+        """Return the features; store on the tape, if any, what `forward_with_backward` would have to compute again."""
         members = self._convolve(self._take(weights), x, tape)
         features = torch.relu(self._head()(weights, _flat(members)))
         if tape is not None:
-            for m, mine in enumerate(features):
-                tape.row(self._label(m, "features"), mine).copy_(mine)
+            for m, own_features in enumerate(features):
+                tape.row(self._label(m, "features"), own_features).copy_(own_features)
         return features
 
     def forward_with_backward(
         self, weights: Weights, x: Tensor, tape: Tape | None = None
-    ) -> tuple[Tensor, ToParameters]:
-        """The features, and the way back. With the tape of T steps, `x` holds those steps, one after the other."""
+    ) -> tuple[Tensor, BackwardToParameters]:
+        """Return the features and the backward pass. With a tape of T steps, `x` holds these steps in order."""
         layers = self._take(weights)
         weight, bias = next(weights), next(weights)
         if tape is None:
@@ -93,67 +93,68 @@ class Convolutions:
             features = torch.relu(self._head()(iter((weight, bias)), flat))
         else:
             n = len(layers) + 1
-            members = [[tape.kept(self._label(m, i)) for i in range(n)] for m in range(len(x))]
+            members = [[tape.rows(self._label(m, i)) for i in range(n)] for m in range(len(x))]
             flat = _flat(members)
-            features = _stack([tape.kept(self._label(m, "features")) for m in range(len(x))])
+            features = _stack([tape.rows(self._label(m, "features")) for m in range(len(x))])
 
-        def back(gradient: Tensor) -> Gradients:
+        def backward(gradient: Tensor) -> Gradients:
             gradient = _aten.threshold_backward(gradient, features, 0)
-            by_flat = self._head().to_input(weight, gradient)
-            by_members = [
-                self._back_through_one(layers, m, passed, by_flat[m].view(passed[-1].shape))
-                for m, passed in enumerate(members)
+            grad_flat = self._head().grad_input(weight, gradient)
+            grad_members = [
+                self._backward_one_member(layers, m, outputs, grad_flat[m].view(outputs[-1].shape))
+                for m, outputs in enumerate(members)
             ]
-            by_layers = [_stack(gradients) for gradients in zip(*by_members, strict=True)]
-            return [*by_layers, *self._head().to_parameters(flat, gradient)]
+            grad_layers = [_stack(gradients) for gradients in zip(*grad_members, strict=True)]
+            return [*grad_layers, *self._head().grad_parameters(flat, gradient)]
 
-        return features, back
+        return features, backward
 
     def _take(self, weights: Weights) -> list[tuple[Tensor, Tensor]]:
-        """Weights `[M, C_out, C_in, K, K]` and biases `[M, C_out]` of the convolutions."""
-        mine = list(islice(weights, 2 * len(self.config.strides)))
-        return list(zip(mine[0::2], mine[1::2], strict=True))
+        """Return the weights `[M, C_out, C_in, K, K]` and biases `[M, C_out]` of the convolutions."""
+        taken = list(islice(weights, 2 * len(self.config.strides)))
+        return list(zip(taken[0::2], taken[1::2], strict=True))
 
     def _convolve(
         self, layers: Sequence[tuple[Tensor, Tensor]], x: Tensor, tape: Tape | None = None
     ) -> list[list[Tensor]]:
-        """For each member, its input and what every layer makes of it, `[B, C, H, W]`.
+        """Return, for each member, its input and the output of every layer, `[B, C, H, W]` each.
 
-        One member after the other: grouped convolutions are slower on the CPU, and the sums' order depends on M.
+        The members are computed one by one, because grouped convolutions are slower on the CPU and sum in an order that
+        depends on M.
         """
         members = []
         for m, images in enumerate(x):
-            # Convolutions of these shapes take little more than half the time with channels last in memory.
+            # With channels last in memory, convolutions of these shapes take little more than half the time.
             if tape is None:
-                passed = [images.contiguous(memory_format=torch.channels_last)]
+                outputs = [images.contiguous(memory_format=torch.channels_last)]
             else:
-                passed = [tape.row(self._label(m, 0), images).copy_(images)]
+                outputs = [tape.row(self._label(m, 0), images).copy_(images)]
             for i, (weight, bias) in enumerate(layers):
-                h = F.conv2d(passed[i], weight[m], bias[m], self.config.strides[i])
+                h = F.conv2d(outputs[i], weight[m], bias[m], self.config.strides[i])
                 if tape is None:
-                    passed.append(torch.relu(h))
+                    outputs.append(torch.relu(h))
                 else:
-                    passed.append(torch.clamp_min(h, 0.0, out=tape.row(self._label(m, i + 1), h)))
-            members.append(passed)
+                    outputs.append(torch.clamp_min(h, 0.0, out=tape.row(self._label(m, i + 1), h)))
+            members.append(outputs)
         return members
 
     def _label(self, member: int, layer: int | str) -> str:
         return f"{self.name}.{member}.{layer}"
 
-    def _back_through_one(
-        self, layers: Sequence[tuple[Tensor, Tensor]], member: int, passed: Sequence[Tensor], gradient: Tensor
+    def _backward_one_member(
+        self, layers: Sequence[tuple[Tensor, Tensor]], member: int, outputs: Sequence[Tensor], gradient: Tensor
     ) -> Gradients:
-        """From the gradient by one member's last layer to that by its weights and biases."""
+        """Return the gradients with respect to one member's parameters, given that of its last layer's output."""
         gradients: Gradients = []
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         for i in reversed(range(len(layers))):
             weight, stride = layers[i][0][member], self.config.strides[i]
-            gradient = _aten.threshold_backward(gradient, passed[i + 1], 0)
-            gradient, by_weight, by_bias = _aten.convolution_backward(
-                gradient, passed[i], weight, [len(weight)], [stride, stride], [0, 0], [1, 1], False, [0, 0], 1,
+            gradient = _aten.threshold_backward(gradient, outputs[i + 1], 0)
+            gradient, grad_weight, grad_bias = _aten.convolution_backward(
+                gradient, outputs[i], weight, [len(weight)], [stride, stride], [0, 0], [1, 1], False, [0, 0], 1,
                 [i > 0, True, True],
             )  # fmt: skip
-            gradients[:0] = [by_weight, by_bias]
+            gradients[:0] = [grad_weight, grad_bias]
         return gradients
 
     def describe(self) -> list[tuple[str, str]]:
@@ -165,8 +166,8 @@ class Convolutions:
 
 
 def _flat(members: Sequence[Sequence[Tensor]]) -> Tensor:
-    """What the last layer gave, `[M, B, C * H * W]`."""
-    return _stack([passed[-1].flatten(1) for passed in members])
+    """Return the last layer's flattened outputs, `[M, B, C * H * W]`."""
+    return _stack([outputs[-1].flatten(1) for outputs in members])
 
 
 def _stack(members: Sequence[Tensor]) -> Tensor:

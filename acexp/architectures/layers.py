@@ -1,10 +1,10 @@
-"""Layers of M networks at once: each is a description that lists its parameters and is applied to tensors of them.
+"""Layers of M networks at once. A layer lists the parameters that it needs and is called with tensors of them.
 
-Stacking is the whole trick of a population: one `baddbmm` on `[M, in, out]` weights does the work of M small linear
-layers for the price, at these sizes, of one.
+A population is fast because its parameters are stacked: one `baddbmm` on `[M, in, out]` weights does the work of M
+small linear layers in the time, at these sizes, of one.
 
-Called, a layer gives its output. `trace` gives the way back as well, written out by hand: at these sizes autograd's
-bookkeeping takes longer than the arithmetic (docs/decisions/0005).
+Calling a layer returns its output. `forward_with_backward` also returns the backward pass, written out by hand: at
+these sizes autograd's bookkeeping takes longer than the arithmetic (docs/decisions/0005).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from acexp.core.tape import Tape
 GAIN_HIDDEN = math.sqrt(2.0)
 
 Weights = Iterator[Tensor]
-"""The parameters `[M, *shape]` of a network in the order of its specs; each layer takes its own."""
+"""An iterator over the parameters `[M, *shape]` of a network in the order of its specs; each layer takes its own."""
 
 Gradients = list[Tensor]
-"""By the parameters of a layer, in the order of its specs."""
+"""The gradients with respect to the parameters of a layer, in the order of its specs."""
 
-ToParameters = Callable[[Tensor], Gradients]
-"""From the gradient by a network's output to that by its parameters."""
+BackwardToParameters = Callable[[Tensor], Gradients]
+"""A function from the gradient with respect to a network's output to those with respect to its parameters."""
 
-ToAll = Callable[[Tensor], tuple[Tensor, Gradients]]
-"""From the gradient by a layer's output to that by its input, and by its parameters."""
+BackwardToAll = Callable[[Tensor], tuple[Tensor, Gradients]]
+"""A function from the gradient with respect to a layer's output to those with respect to its input and parameters."""
 
 
 def initial_weight(init: str, gain: float, fan_in: int, *, transposed: bool) -> Initializer:
-    """Of a matrix or of convolutions, whose rows, or columns if transposed, are the outputs."""
+    """Return the initializer of a matrix or of convolutions; outputs are its rows, or its columns if transposed."""
 
     def initialize(out: Tensor, generator: torch.Generator) -> None:
         if init == "torch":
@@ -52,7 +52,7 @@ def initial_weight(init: str, gain: float, fan_in: int, *, transposed: bool) -> 
 
 
 def initial_bias(init: str, fan_in: int) -> Initializer:
-    """Zero, unless PyTorch's own default is asked for."""
+    """Return the initializer of a bias: zero, or PyTorch's default if `init` is `torch`."""
 
     def initialize(out: Tensor, generator: torch.Generator) -> None:
         if init == "torch":
@@ -63,7 +63,7 @@ def initial_bias(init: str, fan_in: int) -> Initializer:
 
 
 def constant(value: float) -> Initializer:
-    """Every entry the same; draws nothing."""
+    """Return an initializer that sets every entry to `value` and draws no random numbers."""
 
     def initialize(out: Tensor, generator: torch.Generator) -> None:
         out.fill_(value)
@@ -73,7 +73,7 @@ def constant(value: float) -> Initializer:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """`x W + b`, with weights `[M, in, out]` and biases `[M, 1, out]`: `[M, B, in]` -> `[M, B, out]`."""
+    """A linear layer `x W + b`, with weights `[M, in, out]` and biases `[M, 1, out]`: `[M, B, in]` -> `[M, B, out]`."""
 
     name: str
     n_in: int
@@ -97,23 +97,23 @@ class Linear:
             return (x * weight.mT).sum(-1, keepdim=True) + bias
         return torch.baddbmm(bias, x, weight)
 
-    def to_parameters(self, x: Tensor, gradient: Tensor) -> Gradients:
-        """From the gradient by the output, which came of `x`."""
-        by_weight = (x * gradient).sum(1).unsqueeze(-1) if self.n_out == 1 else torch.bmm(x.mT, gradient)
-        return [by_weight, gradient.sum(1)]
+    def grad_parameters(self, x: Tensor, gradient: Tensor) -> Gradients:
+        """Return the gradients with respect to weight and bias, given the input and the output's gradient."""
+        grad_weight = (x * gradient).sum(1).unsqueeze(-1) if self.n_out == 1 else torch.bmm(x.mT, gradient)
+        return [grad_weight, gradient.sum(1)]
 
-    def to_input(self, weight: Tensor, gradient: Tensor) -> Tensor:
-        """From the gradient by the output."""
+    def grad_input(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        """Return the gradient with respect to the input, given the weight and the output's gradient."""
         return gradient * weight.mT if self.n_out == 1 else torch.bmm(gradient, weight.mT)
 
-    def forward_with_backward(self, weights: Weights, x: Tensor) -> tuple[Tensor, ToAll]:
-        """The output, and the way back."""
+    def forward_with_backward(self, weights: Weights, x: Tensor) -> tuple[Tensor, BackwardToAll]:
+        """Return the output and the backward pass."""
         weight, bias = next(weights), next(weights)
 
-        def back(gradient: Tensor) -> tuple[Tensor, Gradients]:
-            return self.to_input(weight, gradient), self.to_parameters(x, gradient)
+        def backward(gradient: Tensor) -> tuple[Tensor, Gradients]:
+            return self.grad_input(weight, gradient), self.grad_parameters(x, gradient)
 
-        return self(iter((weight, bias)), x), back
+        return self(iter((weight, bias)), x), backward
 
     def describe(self) -> list[tuple[str, str]]:
         return [(self.name, f"Linear({self.n_in}, {self.n_out})")]
@@ -135,7 +135,7 @@ class Perceptron:
         return [spec for layer in self.layers for spec in layer.specs()]
 
     def __call__(self, weights: Weights, x: Tensor, tape: Tape | None = None) -> Tensor:
-        """The features; nothing is kept on a tape, as computing it again is cheaper."""
+        """Return the features. Nothing is stored on the tape, because computing it again is cheaper."""
         activate = ACTIVATIONS[self.activation].forward
         for layer in self.layers:
             x = activate(layer(weights, x))
@@ -143,32 +143,32 @@ class Perceptron:
 
     def forward_with_backward(
         self, weights: Weights, x: Tensor, tape: Tape | None = None
-    ) -> tuple[Tensor, ToParameters]:
-        """The features, and the way back."""
-        activate, activate_back = ACTIVATIONS[self.activation]
-        passed = []
+    ) -> tuple[Tensor, BackwardToParameters]:
+        """Return the features and the backward pass."""
+        activate, activation_backward = ACTIVATIONS[self.activation]
+        saved = []
         for layer in self.layers:
             weight, bias = next(weights), next(weights)
             before = layer(iter((weight, bias)), x)
             after = activate(before)
-            passed.append((layer, weight, x, before, after))
+            saved.append((layer, weight, x, before, after))
             x = after
 
-        def back(gradient: Tensor) -> Gradients:
+        def backward(gradient: Tensor) -> Gradients:
             gradients: Gradients = []
-            for layer, weight, x, before, after in reversed(passed):
-                gradient = activate_back(gradient, before, after)
-                gradients[:0] = layer.to_parameters(x, gradient)
+            for layer, weight, x, before, after in reversed(saved):
+                gradient = activation_backward(gradient, before, after)
+                gradients[:0] = layer.grad_parameters(x, gradient)
                 if layer is not self.layers[0]:
-                    gradient = layer.to_input(weight, gradient)
+                    gradient = layer.grad_input(weight, gradient)
             return gradients
 
-        return x, back
+        return x, backward
 
     def describe(self) -> list[tuple[str, str]]:
         return [(name, f"{text}, {self.activation}") for layer in self.layers for name, text in layer.describe()]
 
 
 def columns(gradients: Gradients) -> Tensor:
-    """Gradients by neighbouring parameters `[M, *shape]`, side by side: `[M, P']`."""
+    """Concatenate gradients with respect to neighbouring parameters `[M, *shape]` to one tensor `[M, P']`."""
     return torch.cat([gradient.flatten(1) for gradient in gradients], 1)

@@ -1,4 +1,4 @@
-"""A user's own plain `nn.Module` as an architecture: M copies, run together by `torch.func.vmap`."""
+"""The architecture made of a user's plain `nn.Module`: M copies, run together by `torch.func.vmap`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ N = TypeVar("N", bound=type[nn.Module])
 
 
 def register_module(name: str, config: type[ArchitectureConfig] = ArchitectureConfig) -> Callable[[N], N]:
-    """Decorator: make a plain module choosable as `arch=NAME`.
+    """Return a decorator that registers a plain module as an architecture, chosen by `arch.name=NAME`.
 
     The class is built as `Module(interface, config)`. Its `forward` takes the inputs of one member, float32
     `[B, *shape]` for each of `interface.input_shapes`, and returns the policy parameters `[B, interface.n_parameters]`
     and the values `[B]`. Parameters of its attributes `actor` and `critic` belong to these modules, all others to the
-    trunk. It needs no knowledge of populations; it must not keep state between calls.
+    trunk. The module handles one member only, and must not keep state between calls.
     """
 
     def decorate(module: N) -> N:
@@ -47,7 +47,7 @@ def register_module(name: str, config: type[ArchitectureConfig] = ArchitectureCo
 class ModuleArchitecture:
     """M instances of a user's module, with their parameters stacked.
 
-    Raises UserError for a module that cannot be stacked, or that does not give what the interface asks for.
+    Raises UserError for a module that cannot be stacked, or whose outputs do not have the shapes of the interface.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class ModuleArchitecture:
                 value=config.name,
                 remedy="use layers without running state, for instance LayerNorm",
             )
-        homes = {name: _home(name) for name, _ in self._template.named_parameters()}
+        located = {name: _locate(name) for name, _ in self._template.named_parameters()}
         specs: dict[str, list[ParameterSpec]] = {}
         for name, parameter in self._template.named_parameters():
-            home, short = homes[name]
-            specs.setdefault(home, []).append(ParameterSpec(short, tuple(parameter.shape), constant(0.0)))
+            owner, short = located[name]
+            specs.setdefault(owner, []).append(ParameterSpec(short, tuple(parameter.shape), constant(0.0)))
         self.parameters = Parameters(specs, generators, device)
 
         stacked = self.parameters.named()
-        self._weights = {name: stacked[".".join(home)] for name, home in homes.items()}
-        self._homes = {name: home for name, (home, _) in homes.items()}
+        self._weights = {name: stacked[".".join(location)] for name, location in located.items()}
+        self._owners = {name: owner for name, (owner, _) in located.items()}
         with torch.no_grad():
             for name, tensor in self._weights.items():
                 tensor.copy_(torch.stack([instance.get_parameter(name) for instance in instances]))
@@ -88,9 +88,9 @@ class ModuleArchitecture:
         return result
 
     def _check(self, config: ArchitectureConfig, interface: Interface, device: torch.device) -> None:
-        wanted = ((2, interface.n_parameters), (2,))
+        expected = ((2, interface.n_parameters), (2,))
         inputs = [torch.zeros(self.parameters.n_members, 2, *shape, device=device) for shape in interface.input_shapes]
-        expectation = f"forward must return policy parameters [B, {interface.n_parameters}] and values [B]"
+        requirement = f"forward must return policy parameters [B, {interface.n_parameters}] and values [B]"
         try:
             policy, value = self._forward(self._weights, *inputs)
         except (RuntimeError, TypeError, ValueError) as error:
@@ -98,22 +98,22 @@ class ModuleArchitecture:
                 f"The architecture {config.name!r} cannot be run on inputs of shapes {interface.input_shapes}: {error}",
                 key="arch.name",
                 value=config.name,
-                remedy=expectation,
+                remedy=requirement,
             ) from error
-        given = tuple(policy.shape[1:]), tuple(value.shape[1:])
-        if given != wanted:
+        returned = tuple(policy.shape[1:]), tuple(value.shape[1:])
+        if returned != expected:
             raise UserError(
-                f"The architecture {config.name!r} gives shapes {given} where {wanted} are needed (B = 2).",
+                f"The architecture {config.name!r} gives shapes {returned} where {expected} are needed (B = 2).",
                 key="arch.name",
                 value=config.name,
-                remedy=expectation,
+                remedy=requirement,
             )
 
     def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
         if torch.compiler.is_exporting() and self.parameters.n_members == 1:
-            # Under vmap, tracing would fix the batch's size; one member needs no vmap.
-            alone = self._one_member({name: w[0] for name, w in self._weights.items()}, *(x[0] for x in inputs))
-            return alone[0].unsqueeze(0)
+            # An export under vmap would fix the batch size; one member needs no vmap.
+            outputs = self._one_member({name: w[0] for name, w in self._weights.items()}, *(x[0] for x in inputs))
+            return outputs[0].unsqueeze(0)
         policy: Tensor = self._forward(self._weights, *inputs)[0]
         return policy
 
@@ -126,23 +126,23 @@ class ModuleArchitecture:
             leaves = {name: tensor.detach().requires_grad_() for name, tensor in self._weights.items()}
             outputs = self._forward(leaves, *(x.clone() for x in inputs))
 
-        def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
-            names = [name for module in MODULES if module in modules for name in self._homes_of(module)]
+        def backward(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+            names = [name for module in MODULES if module in modules for name in self._names_in(module)]
             with torch.inference_mode(False):
-                given = [(out, g.clone()) for out, g in zip(outputs, (policy, values), strict=True) if g is not None]
+                pairs = [(out, g.clone()) for out, g in zip(outputs, (policy, values), strict=True) if g is not None]
                 gradients = torch.autograd.grad(
-                    [output for output, _ in given],
+                    [output for output, _ in pairs],
                     [leaves[name] for name in names],
-                    [gradient for _, gradient in given],
+                    [gradient for _, gradient in pairs],
                     retain_graph=True,
                     materialize_grads=True,
                 )
             return columns(list(gradients))
 
-        return outputs[0].detach(), outputs[1].detach(), back
+        return outputs[0].detach(), outputs[1].detach(), backward
 
-    def _homes_of(self, module: str) -> list[str]:
-        return [name for name, home in self._homes.items() if home == module]
+    def _names_in(self, module: str) -> list[str]:
+        return [name for name, owner in self._owners.items() if owner == module]
 
     def describe(self) -> list[tuple[str, str]]:
         leaves = [(name, child) for name, child in self._template.named_modules() if not list(child.children())]
@@ -155,13 +155,13 @@ def _instance(
     interface: Interface,
     generator: torch.Generator,
 ) -> nn.Module:
-    """Build one member's module; plain modules draw from the global generator, which is lent and given back."""
+    """Build one member's module. It draws from torch's global generator, whose state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
         return module(interface, config)
 
 
-def _home(name: str) -> tuple[str, str]:
-    """Which module a parameter belongs to, and its name there."""
+def _locate(name: str) -> tuple[str, str]:
+    """Return the module that a parameter belongs to, and its name within that module."""
     first, _, rest = name.partition(".")
     return (first, rest) if first in ("actor", "critic", "trunk") and rest else ("trunk", name)

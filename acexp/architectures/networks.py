@@ -1,4 +1,4 @@
-"""The networks that the built-in architectures are made of: inputs to features, features to policy and value."""
+"""The parts of the built-in architectures: a body from inputs to features, and heads to policy and value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from torch import Tensor
 
 from acexp.architectures.base import ArchitectureConfig, Interface
 from acexp.architectures.convolutions import Convolutions
-from acexp.architectures.layers import Gradients, Linear, Perceptron, ToAll, ToParameters, Weights, constant
+from acexp.architectures.layers import (
+    BackwardToAll,
+    BackwardToParameters,
+    Gradients,
+    Linear,
+    Perceptron,
+    Weights,
+    constant,
+)
 from acexp.core.observations import Inputs
 from acexp.core.parameters import ParameterSpec
 from acexp.core.tape import Tape
@@ -21,7 +29,7 @@ GAIN_VALUE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """From every input to one vector of features: a perceptron for the vector, convolutions for each image."""
+    """The network from inputs to one vector of features: a perceptron for the vector, convolutions for each image."""
 
     parts: tuple[Perceptron | Convolutions, ...]
 
@@ -33,24 +41,25 @@ class Body:
         return [spec for part in self.parts for spec in part.specs()]
 
     def __call__(self, weights: Weights, inputs: Inputs, tape: Tape | None = None) -> Tensor:
-        """The features; with a tape, what `trace` would have to compute again is kept on it."""
+        """Return the features; store on the tape, if any, what `forward_with_backward` would have to compute again."""
         features = [part(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
         return features[0] if len(features) == 1 else torch.cat(features, -1)
 
     def forward_with_backward(
         self, weights: Weights, inputs: Inputs, tape: Tape | None = None
-    ) -> tuple[Tensor, ToParameters]:
-        """The features, and the way back. With the tape of T steps, `inputs` are those steps, one after the other."""
-        traced = [part.forward_with_backward(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
-        if len(traced) == 1:
-            return traced[0]
+    ) -> tuple[Tensor, BackwardToParameters]:
+        """Return the features and the backward pass. With a tape of T steps, `inputs` holds these steps in order."""
+        results = [part.forward_with_backward(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
+        if len(results) == 1:
+            return results[0]
         sizes = [part.n_out for part in self.parts]
 
-        def back(gradient: Tensor) -> Gradients:
-            by_parts = torch.split(gradient, sizes, -1)
-            return [by for (_, part), by_part in zip(traced, by_parts, strict=True) for by in part(by_part)]
+        def backward(gradient: Tensor) -> Gradients:
+            grad_parts = torch.split(gradient, sizes, -1)
+            pairs = zip(results, grad_parts, strict=True)
+            return [grad for (_, part_backward), grad_part in pairs for grad in part_backward(grad_part)]
 
-        return torch.cat([features for features, _ in traced], -1), back
+        return torch.cat([features for features, _ in results], -1), backward
 
     def describe(self) -> list[tuple[str, str]]:
         return [row for part in self.parts for row in part.describe()]
@@ -58,7 +67,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class PolicyHead:
-    """Features to policy parameters, log standard deviations last: `[M, B, features]` -> `[M, B, K]`."""
+    """The actor's last layer, followed by its log standard deviations: `[M, B, features]` -> `[M, B, K]`."""
 
     linear: Linear
     n_log_std: int
@@ -75,19 +84,19 @@ class PolicyHead:
             return output
         return torch.cat((output, next(weights).expand(-1, output.shape[1], -1)), -1)
 
-    def forward_with_backward(self, weights: Weights, features: Tensor) -> tuple[Tensor, ToAll]:
-        """The policy's parameters, and the way back."""
-        output, back_linear = self.linear.forward_with_backward(weights, features)
+    def forward_with_backward(self, weights: Weights, features: Tensor) -> tuple[Tensor, BackwardToAll]:
+        """Return the policy's parameters and the backward pass."""
+        output, linear_backward = self.linear.forward_with_backward(weights, features)
         if not self.n_log_std:
-            return output, back_linear
+            return output, linear_backward
         log_std = next(weights).expand(-1, output.shape[1], -1)
 
-        def back(gradient: Tensor) -> tuple[Tensor, Gradients]:
-            by_output, by_log_std = torch.split(gradient, [self.linear.n_out, self.n_log_std], -1)
-            by_features, gradients = back_linear(by_output)
-            return by_features, [*gradients, by_log_std.sum(1)]
+        def backward(gradient: Tensor) -> tuple[Tensor, Gradients]:
+            grad_output, grad_log_std = torch.split(gradient, [self.linear.n_out, self.n_log_std], -1)
+            grad_features, gradients = linear_backward(grad_output)
+            return grad_features, [*gradients, grad_log_std.sum(1)]
 
-        return torch.cat((output, log_std), -1), back
+        return torch.cat((output, log_std), -1), backward
 
     def describe(self) -> list[tuple[str, str]]:
         log_std = [("log_std", f"Parameter({self.n_log_std})")] if self.n_log_std else []
@@ -95,7 +104,7 @@ class PolicyHead:
 
 
 def body(config: ArchitectureConfig, interface: Interface) -> Body:
-    """The network before the heads, sized by the interface."""
+    """Build the network before the heads, sized by the interface."""
     parts: list[Perceptron | Convolutions] = []
     n_images = 0
     for shape in interface.input_shapes:
@@ -112,11 +121,11 @@ def body(config: ArchitectureConfig, interface: Interface) -> Body:
 
 
 def policy_head(config: ArchitectureConfig, interface: Interface, n_features: int) -> PolicyHead:
-    """The actor's last layer."""
+    """Build the actor's last layer."""
     linear = Linear("policy", n_features, interface.n_outputs, config.init, GAIN_POLICY)
     return PolicyHead(linear, interface.n_parameters - interface.n_outputs, config.log_std_init)
 
 
 def value_head(config: ArchitectureConfig, n_features: int) -> Linear:
-    """The critic's last layer."""
+    """Build the critic's last layer."""
     return Linear("value", n_features, 1, config.init, GAIN_VALUE)

@@ -1,4 +1,4 @@
-"""Two networks that share nothing."""
+"""The architecture with one network for the actor and another for the critic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from acexp.core.tape import Tape
 
 @ARCHITECTURES.register("separate")
 class Separate:
-    """Actor and critic apart: two networks, no shared parameter."""
+    """Separate networks for the actor and the critic, without shared parameters."""
 
     def __init__(
         self,
@@ -45,22 +45,22 @@ class Separate:
 
     def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
         actor, critic = iter(self.parameters.of("actor")), iter(self.parameters.of("critic"))
-        actor_features, back_actor = self._body.forward_with_backward(actor, inputs, tape)
-        output, back_policy = self._policy.forward_with_backward(actor, actor_features)
-        critic_features, back_critic = self._body.forward_with_backward(critic, inputs)
-        value, back_value = self._value.forward_with_backward(critic, critic_features)
+        actor_features, actor_backward = self._body.forward_with_backward(actor, inputs, tape)
+        output, policy_backward = self._policy.forward_with_backward(actor, actor_features)
+        critic_features, critic_backward = self._body.forward_with_backward(critic, inputs)
+        value, value_backward = self._value.forward_with_backward(critic, critic_features)
 
-        def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+        def backward(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
             gradients: Gradients = []
             if policy is not None and "actor" in modules:
-                by_features, by_head = back_policy(policy)
-                gradients += [*back_actor(by_features), *by_head]
+                grad_features, grad_head = policy_backward(policy)
+                gradients += [*actor_backward(grad_features), *grad_head]
             if values is not None and "critic" in modules:
-                by_features, by_head = back_value(values.unsqueeze(-1))
-                gradients += [*back_critic(by_features), *by_head]
+                grad_features, grad_head = value_backward(values.unsqueeze(-1))
+                gradients += [*critic_backward(grad_features), *grad_head]
             return columns(gradients)
 
-        return output, value.squeeze(-1), back
+        return output, value.squeeze(-1), backward
 
     def describe(self) -> list[tuple[str, str]]:
         actor = self._body.describe() + self._policy.describe()

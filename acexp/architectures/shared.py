@@ -1,4 +1,4 @@
-"""One trunk, two heads."""
+"""The architecture with one trunk that the actor and the critic share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from acexp.core.tape import Tape
 
 @ARCHITECTURES.register("shared")
 class Shared:
-    """One trunk with two heads: what the actor and the critic see is the same."""
+    """One trunk with two heads: the actor and the critic read the same features."""
 
     def __init__(
         self,
@@ -40,24 +40,24 @@ class Shared:
         return self._value(iter(self.parameters.of("critic")), self._features(inputs)).squeeze(-1)
 
     def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
-        features, back_trunk = self._trunk.forward_with_backward(iter(self.parameters.of("trunk")), inputs, tape)
-        output, back_policy = self._policy.forward_with_backward(iter(self.parameters.of("actor")), features)
-        value, back_value = self._value.forward_with_backward(iter(self.parameters.of("critic")), features)
+        features, trunk_backward = self._trunk.forward_with_backward(iter(self.parameters.of("trunk")), inputs, tape)
+        output, policy_backward = self._policy.forward_with_backward(iter(self.parameters.of("actor")), features)
+        value, value_backward = self._value.forward_with_backward(iter(self.parameters.of("critic")), features)
 
-        def back(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
-            by_actor: Gradients = []
-            by_critic: Gradients = []
-            by_features: list[Tensor] = []
+        def backward(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+            grad_actor: Gradients = []
+            grad_critic: Gradients = []
+            grad_features: list[Tensor] = []
             if policy is not None:
-                gradient, by_actor = back_policy(policy)
-                by_features.append(gradient)
+                gradient, grad_actor = policy_backward(policy)
+                grad_features.append(gradient)
             if values is not None:
-                gradient, by_critic = back_value(values.unsqueeze(-1))
-                by_features.append(gradient)
-            by_trunk = back_trunk(functools.reduce(torch.add, by_features)) if "trunk" in modules else []
-            return columns([*by_actor, *by_trunk, *by_critic])
+                gradient, grad_critic = value_backward(values.unsqueeze(-1))
+                grad_features.append(gradient)
+            grad_trunk = trunk_backward(functools.reduce(torch.add, grad_features)) if "trunk" in modules else []
+            return columns([*grad_actor, *grad_trunk, *grad_critic])
 
-        return output, value.squeeze(-1), back
+        return output, value.squeeze(-1), backward
 
     def _features(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
         return self._trunk(iter(self.parameters.of("trunk")), inputs, tape)

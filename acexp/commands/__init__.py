@@ -1,4 +1,4 @@
-"""Layer 6: the commands. Each parses its arguments, calls one thing below, and prints."""
+"""The commands of `acexp`, each of which parses its arguments, calls one function and prints the result."""
 
 from collections.abc import Callable
 
@@ -26,6 +26,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "status": status,
     "video": video,
 }
-"""What a first argument can name; anything else is training."""
+"""The commands by the first argument that names them; any other first argument means training."""
 
 __all__ = ["COMMANDS", "train"]

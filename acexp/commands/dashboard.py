@@ -1,4 +1,4 @@
-"""`acexp dashboard`: TensorBoard on runs, and on experiments as means over seeds."""
+"""`acexp dashboard`: shows runs in TensorBoard, and experiments as means over seeds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from tensorboard import program
 
-from acexp.commands.outcomes import relative
+from acexp.commands.console import relative
 from acexp.core.errors import UserError
 from acexp.report.aggregates import FOLDER, aggregate
 from acexp.system.files import unwritable
@@ -23,9 +23,9 @@ LOOPBACK = "127.0.0.1"
 def dashboard(arguments: list[str]) -> int:
     """Write the means over seeds, start TensorBoard, print its address, and wait for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="acexp dashboard", description="Look at runs in TensorBoard.")
-    parser.add_argument("directory", type=Path, help="a sweep's directory, a run's, or one with several of them")
-    parser.add_argument("--host", default=LOOPBACK, help=f"the address to listen at ({LOOPBACK}: this machine only)")
-    parser.add_argument("--port", type=int, help="(6006, or the next that is free; 0: any)")
+    parser.add_argument("directory", type=Path, help="the directory of a sweep or a run, or one that contains several")
+    parser.add_argument("--host", default=LOOPBACK, help=f"the address to listen on ({LOOPBACK}: this machine only)")
+    parser.add_argument("--port", type=int, help="the port to listen on (6006, or the next free one; 0: any free port)")
     options = parser.parse_args(arguments)
     directory: Path = options.directory.resolve()
     console = Console(highlight=False, soft_wrap=True)
@@ -37,12 +37,12 @@ def dashboard(arguments: list[str]) -> int:
     server = program.TensorBoard()
     given = ["--logdir", str(directory), "--host", options.host]
     server.configure(argv=["tensorboard", *given, *(() if options.port is None else ("--port", str(options.port)))])
-    told = io.StringIO()
+    messages = io.StringIO()
     try:
-        with contextlib.redirect_stderr(told):  # remarks on how it loads its data, or why it cannot start
+        with contextlib.redirect_stderr(messages):  # notes on how it loads its data, or why it cannot start
             address = server.launch()
     except (program.TensorBoardServerException, SystemExit) as error:
-        reason = error.msg if isinstance(error, program.TensorBoardServerException) else told.getvalue()
+        reason = error.msg if isinstance(error, program.TensorBoardServerException) else messages.getvalue()
         raise UserError(
             f"TensorBoard cannot be started: {reason.strip().splitlines()[-1] if reason.strip() else error}.",
             key="--port" if options.port else "--host",

@@ -1,4 +1,4 @@
-"""`acexp doctor`: what this installation can do, and what to install for what it cannot."""
+"""`acexp doctor`: checks the installation, and shows how to add what is missing."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from acexp.engines import ENGINES
 from acexp.engines.rendering import BACKENDS, obstacle
-from acexp.runs.run_directory import versions
 from acexp.system.cores import available_cores
+from acexp.system.packages import Package, versions
 
 Row = tuple[str, str, str]
-"""What was looked at, what was found, and what to do about it."""
+"""A check: its subject, its result, and the remedy if the result is a problem, else an empty text."""
 
-PACKAGES = (
-    ("ale-py", "Atari games", "pip install ale-py"),
-    ("mujoco", "HalfCheetah and other MuJoCo environments", "pip install mujoco"),
-    ("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),
-    ("envpool", "LunarLander and CartPole faster (optional)", "pip install 'acexp[fast]'"),
-    ("ray", "sweeps on Ray (optional)", "pip install 'acexp[ray]'"),
-    ("submitit", "sweeps on Slurm (optional)", "pip install 'acexp[slurm]'"),
-    ("optuna", "searches (optional)", "pip install 'acexp[optuna]'"),
+OPTIONAL = (
+    Package("ray", "sweeps on Ray (optional)", "pip install 'acexp[ray]'"),
+    Package("submitit", "sweeps on Slurm (optional)", "pip install 'acexp[slurm]'"),
+    Package("optuna", "searches (optional)", "pip install 'acexp[optuna]'"),
 )
+"""The optional packages that belong to no engine; each engine lists its own."""
 
 
 def doctor(arguments: list[str]) -> int:
-    """Look at everything that a run needs; the exit code is 1 if runs could not be written."""
+    """Check everything that a run needs and return the exit code, 1 if runs could not be written."""
     argparse.ArgumentParser(prog="acexp doctor", description="Check this installation.").parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
-    found = versions(("torch", *(package for package, _, _ in PACKAGES)))
+    engines = [package for name in ENGINES.names for package in ENGINES[name].build.packages]
+    packages = [*sorted(engines, key=lambda package: "optional" in package.purpose), *OPTIONAL]
+    found = versions(("torch", *(package.name for package in packages)))
     installed = [("python, torch", f"{found['python']}, {found.get('torch', 'missing')}", "")]
     installed += [
-        (f"{package}: {purpose}", found.get(package, "missing"), "" if package in found else remedy)
-        for package, purpose, remedy in PACKAGES
+        (f"{name}: {purpose}", found.get(name, "missing"), "" if name in found else remedy)
+        for name, purpose, remedy in packages
     ]
     outputs = _outputs()
     for title, rows in (

@@ -1,4 +1,4 @@
-"""`acexp eval`: how good trained runs are, in environments that they have never seen."""
+"""`acexp eval`: evaluates trained runs in environments that their training has not used."""
 
 from __future__ import annotations
 
@@ -9,41 +9,43 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from acexp.commands.console import console_for_tables, relative
 from acexp.commands.numbers import at_least_one
-from acexp.commands.outcomes import console_for_tables, relative
-from acexp.config import RunConfig, from_yaml
-from acexp.config.schema import structure
+from acexp.config import structure
 from acexp.core.errors import UserError
 from acexp.metrics import TensorBoardWriter, tags
-from acexp.runs import evaluation, run_directory
+from acexp.runs import evaluation
+from acexp.runs.run import Run
+from acexp.runs.saved_policy import saved_run
+from acexp.sweeps.sweep_directory import runs_in
 from acexp.system.files import unwritable
 
 EXIT_FAILED = 1
 AT_ONCE = 16
-"""Runs that play side by side; more of them would cost memory, and hardly be faster."""
+"""Number of runs that are evaluated together; more would take more memory and hardly be faster."""
 COLUMNS = ("run", "n", "mean", "std", "median", "iqm", "min", "max", "length")
 
 
 def evaluate(arguments: list[str]) -> int:
-    """Evaluate the run, or every run of a sweep, in the directory that is named."""
+    """Evaluate the run, or every run of the sweep, in the directory that is given."""
     parser = argparse.ArgumentParser(prog="acexp eval", description="Evaluate trained runs.")
-    parser.add_argument("directory", type=Path, help="a run's directory, or a sweep's")
-    parser.add_argument("--episodes", type=at_least_one("episode"), default=100, help="of each run (100)")
+    parser.add_argument("directory", type=Path, help="the directory of a run or a sweep")
+    parser.add_argument("--episodes", type=at_least_one("episode"), default=100, help="episodes per run (100)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
-    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
+    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that the runs' configs name")
     options = parser.parse_args(arguments)
     console = console_for_tables()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in COLUMNS:
         table.add_column(column, no_wrap=True, justify="left" if column == "run" else "right")
-    runs = run_directory.runs_in(options.directory.resolve())
+    directories = runs_in(options.directory.resolve())
     failures: dict[Path, UserError] = {}
     found: dict[Path, evaluation.Evaluation] = {}
-    for group in _groups(runs, failures, allow_plugins=options.allow_plugins):
+    for group in _groups(directories, failures, allow_plugins=options.allow_plugins):
         found |= _evaluated(group, options.episodes, failures, deterministic=not options.stochastic)
-    if runs == [options.directory.resolve()] and failures:
-        raise failures[runs[0]]
-    for run in runs:
+    if directories == [options.directory.resolve()] and failures:
+        raise failures[directories[0]]
+    for run in directories:
         if run in found:
             s = found[run].summary
             numbers = [f"{x:,.1f}" for x in (s.mean, s.std, s.median, s.iqm, s.min, s.max, found[run].length.mean)]
@@ -54,36 +56,33 @@ def evaluate(arguments: list[str]) -> int:
     return EXIT_FAILED if failures else 0
 
 
-def _groups(
-    runs: Sequence[Path], failures: dict[Path, UserError], *, allow_plugins: bool
-) -> list[list[tuple[Path, RunConfig]]]:
-    """Runs that can be evaluated side by side, a few at a time."""
-    groups: dict[str, list[tuple[Path, RunConfig]]] = {}
-    for run in runs:
+def _groups(directories: Sequence[Path], failures: dict[Path, UserError], *, allow_plugins: bool) -> list[list[Run]]:
+    """Return groups of runs that can be evaluated together, at most AT_ONCE in each."""
+    groups: dict[str, list[Run]] = {}
+    for directory in directories:
         try:
-            config = from_yaml(run / run_directory.CONFIG, allow_plugins=allow_plugins)
-            groups.setdefault(repr(structure(config)), []).append((run, config))
+            run = saved_run(directory, allow_plugins=allow_plugins)
+            groups.setdefault(structure(run.config), []).append(run)
         except UserError as error:
-            failures[run] = error
+            failures[directory] = error
     return [group[i : i + AT_ONCE] for group in groups.values() for i in range(0, len(group), AT_ONCE)]
 
 
 def _evaluated(
-    group: Sequence[tuple[Path, RunConfig]], n_episodes: int, failures: dict[Path, UserError], *, deterministic: bool
+    runs: Sequence[Run], n_episodes: int, failures: dict[Path, UserError], *, deterministic: bool
 ) -> dict[Path, evaluation.Evaluation]:
-    """What the runs reached, written beside each; one that cannot be evaluated leaves the others to it."""
-    runs, configs = zip(*group, strict=True)
+    """Evaluate runs and write the results to their directories; runs that fail are added to `failures`."""
     try:
-        evaluated = evaluation.evaluate_together(runs, configs, n_episodes, deterministic=deterministic)
+        evaluated = evaluation.evaluate_together(runs, n_episodes, deterministic)
         for run, found in zip(runs, evaluated, strict=True):
-            _write(run, found)
+            _write(run.directory, found)
     except UserError as error:
-        if len(group) == 1:
-            failures[runs[0]] = error
+        if len(runs) == 1:
+            failures[runs[0].directory] = error
             return {}
-        apart = [_evaluated([one], n_episodes, failures, deterministic=deterministic) for one in group]
-        return {run: found for each in apart for run, found in each.items()}
-    return dict(zip(runs, evaluated, strict=True))
+        apart = [_evaluated([run], n_episodes, failures, deterministic=deterministic) for run in runs]
+        return {directory: found for each in apart for directory, found in each.items()}
+    return {run.directory: found for run, found in zip(runs, evaluated, strict=True)}
 
 
 def _write(run: Path, found: evaluation.Evaluation) -> None:

@@ -1,25 +1,25 @@
-"""`acexp export`: a trained policy as ONNX, with a model card."""
+"""`acexp export`: writes a trained policy as ONNX, with a model card."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from acexp.commands.outcomes import console_for_tables, relative
+from acexp.commands.console import console_for_tables, relative
 from acexp.export import batched
 from acexp.export import export as export_run
-from acexp.runs import run_directory
+from acexp.sweeps.sweep_directory import require_one_run
 
 
 def export(arguments: list[str]) -> int:
-    """Export the policy of the run in the directory that is named."""
+    """Export the policy of the run in the directory that is given."""
     parser = argparse.ArgumentParser(prog="acexp export", description="Write a run's policy as ONNX.")
-    parser.add_argument("directory", type=Path, help="a run's directory")
-    parser.add_argument("--out", type=Path, help="where to write it (the directory itself)")
-    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
+    parser.add_argument("directory", type=Path, help="the directory of a run")
+    parser.add_argument("--out", type=Path, help="where to write the files (the run's directory)")
+    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that the run's config names")
     options = parser.parse_args(arguments)
     directory: Path = options.directory.resolve()
-    run_directory.require_one_run(directory, "One run is exported at a time")
+    require_one_run(directory, "One run is exported at a time")
     out = None if options.out is None else options.out.resolve()
     exported = export_run(directory, out, allow_plugins=options.allow_plugins)
     graph = exported.graph

@@ -1,4 +1,4 @@
-"""`acexp inspect`: what a config builds, without training it."""
+"""`acexp inspect`: shows what a config builds, without training it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def inspect(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="acexp inspect", description="Build a run, put one batch through it, print what was built."
     )
-    parser.add_argument("overrides", nargs="*", help="as for training: env=pong optim=dual ...")
-    parser.add_argument("--config-dir", help="a folder with YAML of your own")
+    parser.add_argument("overrides", nargs="*", help="overrides as for training: env=pong optim=dual ...")
+    parser.add_argument("--config-dir", help="a folder with your own YAML files")
     options = parser.parse_args(arguments)
     examination = examine(application.compose(options.overrides, options.config_dir))
     console = Console(highlight=False, soft_wrap=True)
@@ -44,7 +44,7 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         (
-            f"Network, reading {' and '.join(str(shape) for shape in e.input_shapes)}",
+            f"Network, input {' and '.join(str(shape) for shape in e.input_shapes)}",
             list(e.layers),
         ),
         (
@@ -55,9 +55,9 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
     for part in e.observations:
         rows = [("raw", _array(part.raw)), ("normalized", _array(part.normalized))]
-        sections.append((f"{part.path}, a real one ({part.kind})", rows))
+        sections.append((f"{part.path}, first value ({part.kind})", rows))
     policy = [(name, _numbers(values)) for name, values in e.policy.items()]
-    sections.append(("Policy and value of it", [*policy, ("value", f"{e.value:.4f}")]))
+    sections.append(("Policy and value of this observation", [*policy, ("value", f"{e.value:.4f}")]))
 
     steps, envs = e.batch
     losses = [

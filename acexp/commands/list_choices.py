@@ -1,4 +1,4 @@
-"""`acexp list`: what can be chosen."""
+"""`acexp list`: lists the choices of the config groups."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from acexp.config.load import import_plugins
 
 def list_choices(arguments: list[str]) -> int:
     """Print every choice of a group, or of every group, one line each."""
-    parser = argparse.ArgumentParser(prog="acexp list", description="What can be chosen, one line each.")
+    parser = argparse.ArgumentParser(prog="acexp list", description="List the choices of config groups, one line each.")
     parser.add_argument("group", nargs="?", help=", ".join(GROUPS))
-    parser.add_argument("--config-dir", type=Path, help="a folder with YAML of your own")
-    parser.add_argument("--plugin", action="append", default=[], help="a module of your own to import first")
+    parser.add_argument("--config-dir", type=Path, help="a folder with your own YAML files")
+    parser.add_argument("--plugin", action="append", default=[], help="a module to import first; may be repeated")
     options = parser.parse_args(arguments)
 
     import_plugins(options.plugin)

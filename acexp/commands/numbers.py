@@ -1,4 +1,4 @@
-"""Numbers on the command line."""
+"""Conversion of command-line arguments to numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def at_least_one(what: str) -> Callable[[str], int]:
-    """For argparse: how many of something, 1 or more."""
+    """Return a type for argparse: a whole number of at least 1; `what` names the thing that is counted."""
 
     def number(text: str) -> int:
         n = int(text)

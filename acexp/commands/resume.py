@@ -1,4 +1,4 @@
-"""`acexp resume`: go on with a run, or with a sweep's runs, from the last whole checkpoints."""
+"""`acexp resume`: continue a run, or the runs of a sweep, from the last intact checkpoints."""
 
 from __future__ import annotations
 
@@ -11,22 +11,31 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp.commands.outcomes import conclude, print_outcome, relative
+from acexp.commands.console import conclude, console_for_runs, print_outcome, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
-from acexp.config import RunConfig, from_yaml
+from acexp.config import from_yaml
 from acexp.config.application import MULTIRUN
 from acexp.config.launcher import KEY, LauncherConfig, launcher_of
 from acexp.core.errors import UserError
 from acexp.metrics import display_for
-from acexp.runs import checkpoint, resumption, run_directory, runner
-from acexp.runs.outcome import Outcome
-from acexp.runs.run_directory import Status, Sweep
+from acexp.runs import resumption, run_directory, runner
+from acexp.runs.run import Run, TrainOptions
+from acexp.runs.run_directory import Status
 from acexp.sweeps.fleet import Fleet
-from acexp.system import distributed
+from acexp.sweeps.runs import StartedRuns, planned_step
+from acexp.sweeps.sweep_directory import (
+    SWEEP,
+    Sweep,
+    command_to_continue,
+    is_search,
+    read_sweep,
+    runs_in,
+    unstarted,
+)
 
 SIGNALLED = 128
-"""Exit codes from here on say that somebody wanted an end."""
+"""Exit codes from here on mean that a signal ended the command."""
 
 SWEEP_DIR = "hydra.sweep.dir"
 HARMLESS_KEYS = (
@@ -37,7 +46,7 @@ HARMLESS_KEYS = (
 
 
 def resume(arguments: list[str]) -> int:
-    """Resume what the directory holds, by its own configs; then begin what a sweep had not begun."""
+    """Resume the runs of a directory by their own configs, then begin the runs that a sweep had not begun."""
     parser = argparse.ArgumentParser(prog="acexp resume", description="Go on with a run or a sweep.")
     parser.add_argument("directory", type=Path, help="a run's directory, or a sweep's")
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
@@ -45,34 +54,41 @@ def resume(arguments: list[str]) -> int:
         "--allow-changes", action="store_true", help="go on although config.yaml was changed; noted in status.json"
     )
     options = parser.parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True, quiet=distributed.rank() > 0)
+    console = console_for_runs()
     directory: Path = options.directory.resolve()
-    sweep = run_directory.read_sweep(directory)
-    if sweep is not None and run_directory.is_search(directory):
+    sweep = read_sweep(directory)
+    if sweep is not None and is_search(directory):
         raise UserError(
-            "This is a search's directory, which decides itself what to go on with.",
+            "This is a search's directory, and a search decides by itself which runs continue.",
             value=str(directory),
-            remedy=f"give its command again: {run_directory.how_to_go_on(directory, str(directory))}",
+            remedy=f"give its command again: {command_to_continue(directory, str(directory))}",
         )
-    found = run_directory.runs_in(directory)
-    statuses = [run_directory.read_status(run).get("status") for run in found]
-    is_over = [status in run_directory.OVER for status in statuses]
-    looked_at = [run for run, over in zip(found, is_over, strict=True) if options.allow_changes or not over]
-    configs = [from_yaml(run / run_directory.CONFIG, allow_plugins=options.allow_plugins) for run in looked_at]
-    pairs = [
-        (run, config)
-        for run, config in zip(looked_at, configs, strict=True)
-        if (checkpoint.step(run) or 0) < config.total_steps or run_directory.read_status(run)["status"] != Status.DONE
+    found = runs_in(directory)
+    statuses = {run: run_directory.read_status(run).get("status") for run in found}
+    runs = [
+        Run(from_yaml(run / run_directory.CONFIG, allow_plugins=options.allow_plugins), run)
+        for run, status in statuses.items()
+        if options.allow_changes or status not in run_directory.OVER
     ]
-    n_unstarted = run_directory.unstarted(sweep, found)
-    if not pairs and not n_unstarted:
-        console.print(_nothing_to_do(directory, statuses), markup=False)
+    runs = [run for run in runs if _is_left(run, statuses[run.directory])]
+    n_unstarted = unstarted(sweep, found)
+    if not runs and not n_unstarted:
+        console.print(_nothing_to_do(directory, list(statuses.values())), markup=False)
         return 0
     launcher = _launcher(sweep, allow_plugins=options.allow_plugins)
-    code = _go_on(console, directory, pairs, launcher, allow_changes=options.allow_changes) if pairs else 0
+    code = 0
+    if [run.directory for run in runs] == [directory]:
+        code = _resume_run(console, runs[0], allow_changes=options.allow_changes)
+    elif runs:
+        code = _resume_sweep(console, runs, launcher, allow_changes=options.allow_changes)
     if sweep is None or not n_unstarted or code >= SIGNALLED:
         return code
     return max(code, _begin_the_rest(directory, sweep, allow_plugins=options.allow_plugins))
+
+
+def _is_left(run: Run, status: object) -> bool:
+    """Return True unless the run is done and has been trained for all of its steps."""
+    return status != Status.DONE or planned_step(run.directory) < run.config.total_steps
 
 
 def _nothing_to_do(directory: Path, statuses: Sequence[object]) -> str:
@@ -82,101 +98,78 @@ def _nothing_to_do(directory: Path, statuses: Sequence[object]) -> str:
     which = "it has diverged" if len(statuses) == 1 else f"{n_diverged} of {len(statuses)} runs have diverged"
     return (
         f"{relative(directory)}: there is nothing to resume; {which}, and would again.\n"
-        "To go on otherwise, change config.yaml and say --allow-changes."
+        "To go on otherwise, change config.yaml and add --allow-changes."
     )
 
 
 def _launcher(sweep: Sweep | None, *, allow_plugins: bool) -> LauncherConfig:
-    """Where the sweep's own command would have its runs trained."""
-    told = [] if sweep is None else [argument for argument in sweep.arguments if argument.startswith(f"{KEY}.")]
-    _refuse_code(told, allow_plugins=allow_plugins)
-    return launcher_of(told)
+    """Return the launcher of the command that started the sweep."""
+    settings = [] if sweep is None else [argument for argument in sweep.arguments if argument.startswith(f"{KEY}.")]
+    _refuse_code(settings, allow_plugins=allow_plugins)
+    return launcher_of(settings)
 
 
 def _refuse_code(arguments: Sequence[str], *, allow_plugins: bool) -> None:
-    """Raise UserError if a sweep's command, which may come from anybody, could run code of its own."""
+    """Raise UserError if a sweep's command, which may come from somebody else, could run code of its own."""
     dangerous = [argument for argument in arguments if not _is_plain(argument)]
     if dangerous and not allow_plugins:
         raise UserError(
             "The sweep's own command is needed to go on, and it can run code.",
             value=" ".join(dangerous),
-            place=run_directory.SWEEP,
-            remedy="if you trust it, say --allow-plugins",
+            place=SWEEP,
+            remedy="if you trust it, add --allow-plugins",
         )
 
 
-def _go_on(
-    console: Console,
-    directory: Path,
-    pairs: Sequence[tuple[Path, RunConfig]],
-    launcher: LauncherConfig,
-    *,
-    allow_changes: bool,
-) -> int:
-    """Train the runs that had begun; returns the exit code."""
-    runs, configs = [run for run, _ in pairs], [config for _, config in pairs]
-    if runs == [directory]:
-        result = runner.attempt(configs, runs, display_for(console), resume=True, allow_changes=allow_changes)
-        if isinstance(result, UserError):
-            raise result
-        print_outcome(console, result[0])
-        return conclude(console, result)
+def _resume_run(console: Console, run: Run, *, allow_changes: bool) -> int:
+    """Resume a single run; returns the exit code."""
+    options = TrainOptions(resume=True, allow_changes=allow_changes)
+    result = runner.attempt([run], options, display_for(console))
+    if isinstance(result, UserError):
+        raise result
+    print_outcome(console, result[0])
+    return conclude(console, result)
+
+
+def _resume_sweep(console: Console, runs: Sequence[Run], launcher: LauncherConfig, *, allow_changes: bool) -> int:
+    """Resume a sweep's runs as populations; returns the exit code."""
     if not allow_changes:
-        for run, config in pairs:
-            resumption.refuse_changes(config, run)  # before a run is touched: it would take its whole population along
-    with SweepView(console, [run.name.split(",") for run in runs], [c.total_steps for c in configs]) as view:
-        work: dict[int, int | None] = {i: checkpoint.step(run) or 0 for i, run in enumerate(runs)}
-        with Fleet(launcher) as fleet:
-            results, number = fleet.train(_Runs(configs, runs), view, work, allow_changes=allow_changes)
+        for run in runs:
+            resumption.refuse_changes(run)  # now, as it would fail its whole population later
+    names = [run.directory.name.split(",") for run in runs]
+    with SweepView(console, names, [run.config.total_steps for run in runs]) as view, Fleet(launcher) as fleet:
+        work: dict[int, int | None] = {i: planned_step(run.directory) for i, run in enumerate(runs)}
+        options = TrainOptions(allow_changes=allow_changes)
+        results, number = fleet.train(StartedRuns(runs), view, work, options)
     return conclude(console, [outcome for outcome in results if outcome is not None], results.count(None), number)
 
 
 def _begin_the_rest(directory: Path, sweep: Sweep, *, allow_plugins: bool) -> int:
-    """Give the sweep's own command again, which leaves alone what is done."""
+    """Run the command that started the sweep again; it leaves alone the runs that are done."""
     _refuse_code(sweep.arguments, allow_plugins=allow_plugins)
     kept = [argument for argument in sweep.arguments if not argument.startswith(f"{SWEEP_DIR}=")]
     arguments = [*kept, f"{SWEEP_DIR}={_quoted(directory)}"]
     if not (allow_plugins and sweep.folder.is_dir()):
-        return train(arguments, fresh_only=True)
-    # What the command names, plugins and folders of YAML, is where it was given.
+        return train(arguments, only_new=True)
+    # The plugins and folders of YAML that the command names lie in the folder where it was started.
     sys.path.insert(0, str(sweep.folder))
     with contextlib.chdir(sweep.folder):
-        return train(arguments, fresh_only=True)
+        return train(arguments, only_new=True)
 
 
 def _quoted(path: Path) -> str:
-    """As Hydra's grammar takes any text."""
+    """Return a path quoted for Hydra's grammar."""
     escaped = str(path).replace("\\", "\\\\").replace("'", "\\'").replace("${", "\\${")
     return f"'{escaped}'"
 
 
 def _is_plain(argument: str) -> bool:
-    """Whether it sets a value of a run, and cannot make Hydra or acexp import what it names."""
+    """Return True if an argument sets a value of a run and cannot make Hydra or acexp import a module."""
     key, equals, value = argument.lstrip("+~").partition("=")
     if "${" in argument:
-        return False  # it may come to anything
+        return False  # an interpolation can have any value
     if argument in MULTIRUN or key in HARMLESS_KEYS:
         return True
     if not equals or not re.fullmatch(r"[\w./@]+", key) or key.split(".")[0].split("/")[0] in ("hydra", "plugins"):
         return False
     return not (key == "env.id" and ":" in value)
-
-
-class _Runs:
-    """Runs that have their directories, as a fleet trains them."""
-
-    def __init__(self, configs: Sequence[RunConfig], directories: Sequence[Path]) -> None:
-        self.configs = configs
-        self._directories = directories
-
-    def directory(self, run: int) -> Path:
-        return self._directories[run]
-
-    def open(self, run: int, directory: Path) -> None:
-        pass
-
-    def explain(self, run: int, error: UserError) -> UserError:
-        return error.at(str(self._directories[run] / run_directory.CONFIG))
-
-    def close(self, run: int, outcome: Outcome) -> None:
-        pass

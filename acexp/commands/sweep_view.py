@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: one live table in a terminal, plain lines elsewhere."""
+"""The display of a running sweep: one live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILURES = (Status.FAILED, Status.DIVERGED)
 
 @dataclass(slots=True)
 class _Row:
-    """A population that trains."""
+    """The table row of a population that trains."""
 
     label: str
     n_members: int
@@ -36,12 +36,12 @@ class _Row:
 
 
 class SweepView:
-    """Watches a sweep's populations.
+    """Displays the progress of a sweep's populations.
 
     Args:
-        console: where to show them.
-        overrides: of every run, which are what populations are named by.
-        total_steps: of every run.
+        console: The console to print to.
+        overrides: The overrides of every run, from which the labels of populations are made.
+        total_steps: The env steps of every run.
     """
 
     def __init__(self, console: Console, overrides: Sequence[Sequence[str]], total_steps: Sequence[int]) -> None:
@@ -65,7 +65,7 @@ class SweepView:
             self._live.stop()
 
     def skipped(self, earlier: Mapping[int, Outcome]) -> None:
-        """These runs are not trained now: they were over before, or cannot be."""
+        """Count and print the runs that are not trained now, because they ended earlier or cannot be resumed."""
         self._counts.update(f"{outcome.status} before" for outcome in earlier.values())
         self._skipped_steps = sum(self._total_steps[run] for run in earlier)
         if earlier:
@@ -73,7 +73,7 @@ class SweepView:
             self._print(f"left as they are: {', '.join(f'{n} {status}' for status, n in counts.items())}")
 
     def began(self, population: int, members: Sequence[int]) -> None:
-        """A row for it."""
+        """Add a row for a population that has begun to train."""
         self._rows[population] = _Row(
             label=label([self._overrides[member] for member in members], self._varying),
             n_members=len(members),
@@ -82,17 +82,17 @@ class SweepView:
         )
 
     def progressed(self, population: int, progress: Progress) -> None:
-        """Its row is brought up to date."""
+        """Update the row of a population."""
         self._rows[population].progress = progress
 
     def lost(self, population: int, members: Sequence[int], cause: str) -> None:
-        """Its row goes, and a line says why."""
+        """Remove the row of a population whose worker was lost, and print the cause."""
         self._rows.pop(population, None)
         name = label([self._overrides[member] for member in members], self._varying)
         self._print(f"lost: {name}: {cause}; going on from the checkpoints")
 
     def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
-        """Its row goes, and a line says how they ended: all that trained, or, before it began, those that could not."""
+        """Remove the row of a population and print how its runs ended, also those that failed before it began."""
         self._counts.update(str(outcome.status) for outcome in outcomes.values())
         self._steps_done += sum(outcome.steps for outcome in outcomes.values())
         self._rows.pop(population, None)
@@ -107,7 +107,7 @@ class SweepView:
         self._print(f"{counts}: {name}{mean}" + (f", {rate:,.0f} steps/s" if rate else ""))
 
     def tick(self) -> None:
-        """Show it."""
+        """Refresh the display: the live table, or a plain line every PLAIN_SECONDS."""
         if self._live is not None:
             self._live.update(self._table())
         elif time.perf_counter() - self._printed >= PLAIN_SECONDS:
@@ -149,7 +149,7 @@ class SweepView:
 
 
 def _varying(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """The keys that take more than one value over the sweep, in the order of the command line."""
+    """Return the override keys that have more than one value in the sweep, in the order of the command line."""
     values: dict[str, set[str]] = {}
     for run in overrides:
         for override in run:
@@ -159,7 +159,7 @@ def _varying(overrides: Sequence[Sequence[str]]) -> list[str]:
 
 
 def label(overrides: Sequence[Sequence[str]], varying: Sequence[str]) -> str:
-    """What tells these runs from the others of their sweep: `arch=shared, 5 x seed`."""
+    """Return a label that distinguishes these runs from the others of their sweep, such as `arch=shared, 5 x seed`."""
     parts = []
     for key in varying:
         found = list(dict.fromkeys(o.partition("=")[2] for run in overrides for o in run if o.startswith(f"{key}=")))

@@ -1,4 +1,4 @@
-"""`acexp video`: an episode of a trained run, to look at."""
+"""`acexp video`: writes videos of one episode of a trained run."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.console import relative
 from acexp.commands.numbers import at_least_one
-from acexp.commands.outcomes import relative
-from acexp.video import FORMATS, film, possible_formats
+from acexp.video import FORMATS, FilmOptions, film, possible_formats
 
 MOST_SEEDS = 1_000_000
 
 
 def video(arguments: list[str]) -> int:
-    """Film one episode of the run that is named, and print what it came to."""
-    parser = argparse.ArgumentParser(prog="acexp video", description="Film one episode of a trained run.")
-    parser.add_argument("directory", type=Path, help="a run's directory")
-    parser.add_argument("--out", type=Path, help="where to write it (the run's directory)")
-    parser.add_argument("--format", type=_formats, help=f"({','.join(FORMATS)}, or what can be written)")
-    parser.add_argument("--seed", type=_seed, default=0, help="another episode: 1, 2, ... (0, evaluation's first)")
+    """Record one episode of the run in the directory that is given, and print its return and length."""
+    parser = argparse.ArgumentParser(prog="acexp video", description="Record a video of one episode of a trained run.")
+    parser.add_argument("directory", type=Path, help="the directory of a run")
+    parser.add_argument("--out", type=Path, help="where to write the videos (the run's directory)")
+    parser.add_argument("--format", type=_formats, help=f"some of {','.join(FORMATS)} (all that can be written)")
+    parser.add_argument("--seed", type=_seed, default=0, help="number of the episode, counted as in evaluation (0)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
-    parser.add_argument("--max-steps", type=at_least_one("step"), help="end it after so many env steps")
-    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
+    parser.add_argument("--max-steps", type=at_least_one("step"), help="end the video after this number of env steps")
+    parser.add_argument("--allow-plugins", action="store_true", help="import the modules that the run's config names")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     formats = options.format or possible_formats()
     with console.status("Playing and drawing an episode"):
         found = film(
             options.directory.resolve(),
-            formats,
-            out=None if options.out is None else options.out.resolve(),
-            seed=options.seed,
-            deterministic=not options.stochastic,
-            max_steps=options.max_steps,
+            FilmOptions(
+                formats=formats,
+                out=None if options.out is None else options.out.resolve(),
+                seed=options.seed,
+                deterministic=not options.stochastic,
+                max_steps=options.max_steps,
+            ),
             allow_plugins=options.allow_plugins,
         )
     cut = "" if found.is_whole else ", cut off before its end"

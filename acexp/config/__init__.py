@@ -1,16 +1,16 @@
-"""Layer 4: from Hydra's YAML to typed, checked, immutable configs. Below this layer nobody knows Hydra."""
+"""From Hydra's YAML to typed, checked, immutable configs. The packages below and beside this one do not use Hydra."""
 
 from acexp.config.groups import GROUPS, Choice, choices
+from acexp.config.identity import essence, identity
 from acexp.config.load import load
-from acexp.config.render import differences, from_yaml, group, settings, to_yaml
+from acexp.config.saved import differences, from_yaml, group, settings, to_yaml
 from acexp.config.schema import (
     A2CConfig,
     CheckpointConfig,
     LogConfig,
     RunConfig,
-    essence,
-    identity,
     require_equal_structure,
+    structure,
 )
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "load",
     "require_equal_structure",
     "settings",
+    "structure",
     "to_yaml",
 ]

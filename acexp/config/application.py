@@ -1,4 +1,8 @@
-"""How Hydra is started: where its YAML lies, what its interpolations mean, and what its errors say."""
+"""The one way through Hydra: from a command line to the runs, sweep or search that it describes.
+
+`run` starts Hydra with a task that is an object, HydraTask, not a function. Hydra passes that object on to everything
+that acexp adds to it (the launcher, the sweepers, the callback), so that all of them reach the same Application.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,26 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import hydra
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from acexp.config.hydra_internals import Hydra, create_config_search_path
 from acexp.config.launcher import LauncherConfig
 from acexp.config.load import load_checked
 from acexp.config.messages import explain
 from acexp.config.places import place_of
-from acexp.config.schema import RunConfig
+from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, LogConfig, RunConfig
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
@@ -37,7 +42,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run as Hydra hands it over: its typed config, its directory, and what was overridden."""
+    """One run as Hydra hands it over: its typed config, its directory, and its overrides."""
 
     config: RunConfig
     directory: Path
@@ -45,102 +50,74 @@ class Job:
     in_sweep: bool
 
 
-def config_directory() -> Path:
-    """Where acexp's YAML lies: inside an installed package, or at the top of the repository."""
-    for candidate in (_PACKAGE / "conf", _PACKAGE.parent / "conf"):
-        if (candidate / f"{CONFIG_NAME}.yaml").is_file():
-            return candidate
-    raise FileNotFoundError(f"acexp's conf/ is neither in {_PACKAGE} nor beside it")
+class Application(Protocol):
+    """What a command does with the runs that Hydra composes for it."""
+
+    def train_run(self, job: Job) -> None:
+        """Train one run: a single one, or one after the other of a sweep with `hydra/launcher=basic`."""
+
+    def check_launcher(self, launcher: LauncherConfig) -> None:
+        """Raise UserError if a sweep cannot be trained with this launcher; called before anything is written."""
+
+    def train_sweep(self, jobs: SweepJobs, launcher: LauncherConfig) -> None:
+        """Train all runs of a sweep as populations."""
+
+    def search(self, search: Search) -> None:
+        """Search for good settings; nothing has been written yet."""
 
 
-def slug(text: str) -> str:
-    """A directory name: odd characters become dashes, and a long name ends in a hash of the whole."""
-    name = re.sub(r"[^\w.=,+-]+", "-", text).strip("-") or "default"
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+class HydraTask:
+    """The task that Hydra calls for each run that it executes itself.
 
-
-def sweep_name(overrides: Sequence[str]) -> str:
-    """The sweep's directory: `name=...` if it is given, else a hash of the sorted overrides."""
-    named = [override.partition("=")[2] for override in overrides if override.startswith("name=")]
-    if named:
-        return slug(named[-1])
-    return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:10]
-
-
-def _environment_name(choice: str, environment_id: str) -> str:
-    return slug(environment_id if choice == "gym" else choice)
-
-
-def _register_resolvers(arguments: Sequence[str]) -> None:
-    name = sweep_name([argument for argument in arguments if not argument.startswith("-")])
-    OmegaConf.register_new_resolver("acexp.sweep", lambda: name, replace=True)
-    OmegaConf.register_new_resolver("acexp.slug", slug, replace=True)
-    OmegaConf.register_new_resolver("acexp.environment", _environment_name, replace=True)
-
-
-@contextmanager
-def _explained(arguments: Sequence[str]) -> Iterator[None]:
-    """Hydra's own errors as UserErrors; without HYDRA_FULL_ERROR it would print them and exit by itself."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    except HydraException as error:
-        raise explain(error, arguments) from None
-    finally:
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if before is not None:
-            os.environ["HYDRA_FULL_ERROR"] = before
-
-
-def _show_plugins_to_hydra() -> None:
-    """Hydra looks for launchers in the package `hydra_plugins` only, wherever that is found."""
-    folder = str(_PACKAGE / "_plugins")
-    if folder not in sys.path:
-        sys.path.append(folder)
-
-
-def run(
-    arguments: Sequence[str],
-    job: Callable[[Job], None],
-    train_sweep: Callable[[SweepJobs, LauncherConfig], None],
-    search: Callable[[Search], None],
-) -> None:
-    """Call `job` for the run that Hydra's command line describes, `train_sweep` for its whole sweep, or `search`.
-
-    With `hydra/launcher=basic` a sweep calls `job` for one run after the other. Raises UserError for what Hydra does
-    not understand, and for a directory that cannot be made.
+    Attributes:
+        application: What is done with the runs.
+        has_started: True once Hydra has made the directory of a run and called the task.
     """
-    _register_resolvers(arguments)
-    _show_plugins_to_hydra()
 
-    started = False
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.has_started = False
+        self._checked: RunConfig | None = None
 
-    def task(node: DictConfig) -> None:
-        nonlocal started
-        started = True
+    def accept(self, config: RunConfig) -> None:
+        """Take the config of the next run, which was loaded to be checked, so that it need not be loaded again."""
+        self._checked = config
+
+    def __call__(self, node: DictConfig) -> None:
+        """Train the run that Hydra has composed."""
+        self.has_started = True
         runtime = HydraConfig.get()
-        job(
-            Job(
-                config=load_checked(node, list(runtime.overrides.task)),
-                directory=Path(runtime.runtime.output_dir),
-                overrides=tuple(runtime.overrides.task),
-                in_sweep=runtime.mode is RunMode.MULTIRUN,
-            )
-        )
+        overrides = tuple(runtime.overrides.task)
+        config, self._checked = self._checked or load_checked(node, overrides), None
+        in_sweep = runtime.mode is RunMode.MULTIRUN
+        self.application.train_run(Job(config, Path(runtime.runtime.output_dir), overrides, in_sweep))
 
-    task.train_sweep = train_sweep  # type: ignore[attr-defined]  # for the population launcher
-    task.search = search  # type: ignore[attr-defined]  # for the Optuna sweeper
-    decorated = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)
+
+class Refused(SystemExit):
+    """Carries a UserError out of a Hydra callback, where Hydra turns ordinary exceptions into warnings."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(2)
+        self.error = error
+
+
+def run(arguments: Sequence[str], application: Application) -> None:
+    """Do what a Hydra command line asks for, with the given application.
+
+    Raises UserError for what Hydra refuses, and for a directory that cannot be made.
+    """
+    _register(arguments)
+    task = HydraTask(application)
+    main = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)
     before = sys.argv
     sys.argv = ["acexp", *arguments]
     try:
         with _explained(arguments):
-            decorated()
+            main()
+    except Refused as refusal:
+        raise refusal.error from None
     except OSError as error:
-        if started or error.filename is None:
+        if task.has_started or error.filename is None:
             raise
         what = "sweep" if MULTIRUN & set(arguments) else "run"
         key = f"hydra.{what}.dir"
@@ -157,9 +134,8 @@ def run(
 
 
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
-    """The config of one run, without running it."""
-    _register_resolvers(overrides)
-    _show_plugins_to_hydra()
+    """Return the config of one run, without running it."""
+    _register(overrides)
     hydra.version.setbase("1.3")
     search_path = create_config_search_path(str(config_directory()))
     if config_dir is not None:
@@ -170,3 +146,61 @@ def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfi
             return load_checked(hydra.compose(CONFIG_NAME, list(overrides)), overrides)
     finally:
         GlobalHydra.instance().clear()
+
+
+def config_directory() -> Path:
+    """Return the folder of acexp's YAML: inside an installed package, or at the top of the repository."""
+    for candidate in (_PACKAGE / "conf", _PACKAGE.parent / "conf"):
+        if (candidate / f"{CONFIG_NAME}.yaml").is_file():
+            return candidate
+    raise FileNotFoundError(f"acexp's conf/ is neither in {_PACKAGE} nor beside it")
+
+
+def slug(text: str) -> str:
+    """Return a directory name: unusual characters become dashes, and a long name ends in a hash of the whole."""
+    name = re.sub(r"[^\w.=,+-]+", "-", text).strip("-") or "default"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def sweep_name(overrides: Sequence[str]) -> str:
+    """Return the name of a sweep's directory: `name=...` if given, else a hash of the sorted overrides."""
+    named = [override.partition("=")[2] for override in overrides if override.startswith("name=")]
+    if named:
+        return slug(named[-1])
+    return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:10]
+
+
+def _environment_name(choice: str, environment_id: str) -> str:
+    return slug(environment_id if choice == "gym" else choice)
+
+
+def _register(arguments: Sequence[str]) -> None:
+    """Register what conf/config.yaml refers to: plugins, resolvers, and the settings that have no group."""
+    # Hydra finds plugins in the package `hydra_plugins` only, wherever that lies.
+    folder = str(_PACKAGE / "_plugins")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    name = sweep_name([argument for argument in arguments if not argument.startswith("-")])
+    OmegaConf.register_new_resolver("acexp.sweep", lambda: name, replace=True)
+    OmegaConf.register_new_resolver("acexp.slug", slug, replace=True)
+    OmegaConf.register_new_resolver("acexp.environment", _environment_name, replace=True)
+    classes = {"a2c": A2CConfig, "log": LogConfig, "checkpoint": CheckpointConfig, "eval": EvaluationConfig}
+    node = OmegaConf.create({key: OmegaConf.to_container(OmegaConf.structured(cls)) for key, cls in classes.items()})
+    ConfigStore.instance().store(name="defaults_of_classes", node=node, provider="acexp")
+
+
+@contextmanager
+def _explained(arguments: Sequence[str]) -> Iterator[None]:
+    """Raise Hydra's own errors as UserErrors; without HYDRA_FULL_ERROR it would print them and exit by itself."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    except HydraException as error:
+        raise explain(error, arguments) from None
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before

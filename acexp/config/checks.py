@@ -1,4 +1,4 @@
-"""Checks that several configs make of their values."""
+"""Checks of values that several config classes share."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from acexp.core.errors import UserError
 
 
 def require(ok: bool, problem: str, key: str, value: object) -> None:
-    """Raise UserError unless it is so."""
+    """Raise UserError with this problem, key and value unless `ok` is True."""
     if not ok:
         raise UserError(problem, key=key, value=value)
 
 
 def require_least(config: object, least: int, *keys: str, under: str = "") -> None:
-    """Raise UserError if one of these settings is less; those that are None pass."""
+    """Raise UserError if one of the settings `keys` is less than `least`; settings that are None are not checked."""
     for key in keys:
         value = getattr(config, key)
         if value is not None and value < least:
-            raise UserError("That is too few.", key=f"{under}{key}", value=value, remedy=f"say {least} or more")
+            raise UserError("That is too small.", key=f"{under}{key}", value=value, remedy=f"set it to {least} or more")
 
 
 def require_choice(config: object, choices: Sequence[str], key: str, under: str = "") -> None:
-    """Raise UserError unless a setting is one of these."""
+    """Raise UserError unless the setting `key` has one of the values `choices`."""
     value = getattr(config, key)
     if value not in choices:
         raise UserError(f"There is no such {key}.", key=f"{under}{key}", value=value, choices=tuple(choices))

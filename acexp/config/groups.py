@@ -1,4 +1,4 @@
-"""The config groups: what can be chosen, and what each choice is."""
+"""The config groups, and the choices in each group with a one-line description."""
 
 from __future__ import annotations
 
@@ -17,29 +17,48 @@ from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
 
-GROUPS: dict[str, Registry[Any] | None] = {
-    "env": None,
-    "arch": ARCHITECTURES,
-    "optim": OPTIMIZERS,
-    "normalizer": NORMALIZERS,
-    "reward_normalizer": REWARD_NORMALIZERS,
-    "clip": CLIPS,
-    "engine": ENGINES,
-    "experiment": None,
-}
-"""Every group, with the registry that its names lead to, where they lead to one."""
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One config group.
+
+    Attributes:
+        name: The group's name on the command line and in conf/.
+        selects: What a choice of this group decides, in Markdown; README.md shows it.
+        registry: The registry of the components that can be chosen; None for a group of plain settings.
+    """
+
+    name: str
+    selects: str
+    registry: Registry[Any] | None = None
+
+
+CONFIG_GROUPS = (
+    Group("env", "the environment, and settings that suit it; `gym` takes any Gymnasium id: `env.id=...`"),
+    Group("arch", "the networks: one each for actor and critic, or a shared trunk with two heads", ARCHITECTURES),
+    Group("optim", "one optimizer for the sum of the losses, or one each for actor and critic", OPTIMIZERS),
+    Group("normalizer", "normalization of observations", NORMALIZERS),
+    Group("reward_normalizer", "scaling of rewards for learning; logged returns are never scaled", REWARD_NORMALIZERS),
+    Group("clip", "gradient clipping; norms before and after it are always logged", CLIPS),
+    Group("engine", "the program that steps the environments", ENGINES),
+    Group("experiment", "a preset: an environment with tuned settings"),
+)
+"""Every group, declared once."""
+
+GROUPS: dict[str, Registry[Any] | None] = {group.name: group.registry for group in CONFIG_GROUPS}
+"""The registry of every group, by the group's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice of a group, and one line about it."""
+    """One choice of a config group, with a one-line summary."""
 
     name: str
     summary: str
 
 
 def choices(group: str, config_directories: Sequence[Path]) -> list[Choice]:
-    """What can be chosen in a group: one YAML file each, in the group's folder of any of these directories."""
+    """Return the choices of a group, the default first: one per YAML file in the group's folder of a directory."""
     if group not in GROUPS:
         raise UserError(f"There is no config group {group!r}.", value=group, choices=tuple(GROUPS))
     registry = GROUPS[group]
@@ -52,7 +71,7 @@ def choices(group: str, config_directories: Sequence[Path]) -> list[Choice]:
 
 
 def _default(group: str, config_directory: Path) -> object:
-    """The choice that config.yaml makes."""
+    """Return the name that config.yaml chooses in a group, None if it chooses none."""
     for entry in OmegaConf.load(config_directory / "config.yaml").defaults:
         if isinstance(entry, DictConfig) and group in entry:
             return entry[group]
@@ -60,7 +79,7 @@ def _default(group: str, config_directory: Path) -> object:
 
 
 def _summary(path: Path, registry: Registry[Any] | None) -> str:
-    """The file's first comment, or what the component says of itself."""
+    """Return the first comment of a YAML file, or else the summary of the component that the file names."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break

@@ -1,4 +1,4 @@
-"""How a sweep's populations are trained: what `hydra.launcher.*` sets."""
+"""The settings `hydra.launcher.*`, which determine how the populations of a sweep are trained."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PLUGIN = "hydra_plugins.acexp_population."
 
 @dataclass(frozen=True, kw_only=True)
 class RayConfig:
-    """What only Ray needs.
+    """Settings of the executor `ray`.
 
     Attributes:
-        address: of a cluster; None takes RAY_ADDRESS if that is set, else starts Ray on this machine.
+        address: Address of a cluster; None takes RAY_ADDRESS if that is set, else starts Ray on this machine.
     """
 
     address: str | None = None
@@ -29,19 +29,19 @@ class RayConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmConfig:
-    """What only Slurm needs; see `man sbatch`.
+    """Settings of the executor `slurm`; see `man sbatch`.
 
     Attributes:
-        cluster: `slurm`, or `local` for the same jobs as processes of this machine, to try them.
-        partition: None takes the cluster's default, as do account and qos.
-        account: who pays.
-        qos: quality of service.
-        timeout_min: of a job; one that comes near it is saved and queued again.
-        mem_gb: of a job; None takes the cluster's default.
-        signal_delay_s: how long before its end a job is told to save.
-        max_timeouts: how often a job may be queued again for having run out of time.
-        setup: lines of shell before the job, such as `module load python`.
-        additional: further options of sbatch, by name.
+        cluster: `slurm`, or `local` to try the same jobs as processes of this machine.
+        partition: Partition of the jobs; None takes the cluster's default.
+        account: Account that the jobs are charged to; None takes the cluster's default.
+        qos: Quality of service; None takes the cluster's default.
+        timeout_min: Time limit of a job in minutes; a job that comes near it is saved and queued again.
+        mem_gb: Memory of a job in GB; None takes the cluster's default.
+        signal_delay_s: Seconds before its time limit at which a job receives the signal to save.
+        max_timeouts: How often a job may be queued again after reaching its time limit.
+        setup: Shell commands that run before the job, such as `module load python`.
+        additional: Further options of sbatch, by name.
     """
 
     cluster: str = "slurm"
@@ -63,18 +63,19 @@ class SlurmConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LauncherConfig:
-    """Who trains a sweep's populations, and how large they may become.
+    """Which executor trains the populations of a sweep, with which resources, and how large populations may be.
 
     Attributes:
         executor: `local` processes, `ray` tasks, or `slurm` jobs.
-        max_members: of one population.
-        processes: populations that train at a time; None takes one per core that there is.
-        cpus: of each population; None divides this machine's cores among them, and asks others for one.
-        gpus: of each population, asked of Ray or Slurm.
-        retries: how often a population whose worker was lost goes on elsewhere; None takes the executor's default,
-            which is 0 on this machine, where it was probably memory that ran out, and 3 elsewhere.
-        ray: see RayConfig.
-        slurm: see SlurmConfig.
+        max_members: Largest number of runs in one population.
+        processes: Number of populations that train at a time; None takes one per available core.
+        cpus: CPU cores of each population; None divides this machine's cores among the populations, and requests one
+            core each from Ray or Slurm.
+        gpus: GPUs of each population, requested from Ray or Slurm.
+        retries: How often a population is resumed elsewhere after its worker was lost; None takes the executor's
+            default, which is 0 on this machine, where the cause is probably a lack of memory, and 3 elsewhere.
+        ray: Settings of the executor `ray`.
+        slurm: Settings of the executor `slurm`.
     """
 
     executor: str = "local"
@@ -93,18 +94,18 @@ class LauncherConfig:
 
 
 def launcher_from(values: object) -> LauncherConfig:
-    """The typed settings of plain ones; raises UserError that names the key at fault."""
+    """Return the launcher's config from plain values; raises UserError that names the key at fault."""
     return typed(LauncherConfig, values, KEY)
 
 
 def launcher_in(node: DictConfig) -> LauncherConfig | None:
-    """That of a multirun's config, None where it is another one of Hydra's; raises UserError."""
-    told = node.hydra.launcher
-    return launcher_from(settings_of(told)) if str(told.get("_target_", "")).startswith(PLUGIN) else None
+    """Return the launcher's config from a multirun's config, None if Hydra uses another launcher; raises UserError."""
+    settings = node.hydra.launcher
+    return launcher_from(settings_of(settings)) if str(settings.get("_target_", "")).startswith(PLUGIN) else None
 
 
 def launcher_of(arguments: Sequence[str]) -> LauncherConfig:
-    """What a sweep's command line says of its launcher; raises UserError."""
+    """Return the launcher's config from a sweep's command-line arguments; raises UserError."""
     own = [argument for argument in arguments if argument.startswith(f"{KEY}.")]
     return launcher_from(
         OmegaConf.to_container(OmegaConf.select(OmegaConf.from_dotlist(own), KEY, default=OmegaConf.create()))

@@ -1,4 +1,4 @@
-"""The boundary between Hydra and the rest: an untyped node goes in, a RunConfig or a UserError comes out."""
+"""Conversion of Hydra's untyped configs to typed ones, with errors that name the key at fault."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
-from acexp.config.places import place_of
+from acexp.config.places import placed
 from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
@@ -29,7 +29,7 @@ PLAIN: dict[str, type[Any]] = {
     "checkpoint": CheckpointConfig,
     "eval": EvaluationConfig,
 }
-"""The parts of a config whose class does not depend on a name."""
+"""The config classes of the parts whose class does not depend on a chosen name."""
 
 
 def load(node: DictConfig) -> RunConfig:
@@ -61,15 +61,21 @@ def load(node: DictConfig) -> RunConfig:
 
 
 def load_checked(node: DictConfig, overrides: Sequence[str]) -> RunConfig:
-    """`load`, whose errors say where the value at fault was said. Needs Hydra to be initialized."""
-    try:
+    """Load a config as `load` does; errors name the place that set the value. Hydra must be initialized."""
+    with placed(overrides):
         return load(node)
-    except UserError as error:
-        raise error.at(place_of(error.key, overrides)) from None
+
+
+def class_of(part: str, values: object) -> type[Any] | None:
+    """Return the config class of a part of the run's config, by the name that its values choose; None for a setting."""
+    if part in PLAIN:
+        return PLAIN[part]
+    registry = GROUPS.get(part)
+    return None if registry is None else registry.config_of(values.get("name") if isinstance(values, Mapping) else None)
 
 
 def settings_beside(key: str) -> tuple[str, ...]:
-    """The settings that stand where a key was looked for, whether it exists or not."""
+    """Return the full keys of all settings beside `key`, which does not need to exist."""
     part, _, rest = key.partition(".")
     registry = GROUPS.get(part)
     classes = [PLAIN[part]] if part in PLAIN else []
@@ -86,7 +92,7 @@ def settings_beside(key: str) -> tuple[str, ...]:
 def import_plugins(plugins: object) -> None:
     """Import the user's modules, so that what they register can be chosen."""
     if not isinstance(plugins, list):
-        return  # its type is checked with the other settings
+        return  # The type of `plugins` is checked with the other settings.
     for name in plugins:
         try:
             importlib.import_module(str(name))
@@ -102,7 +108,7 @@ def import_plugins(plugins: object) -> None:
 
 
 def settings_of(node: DictConfig) -> dict[str, Any]:
-    """What a part of Hydra's own config sets, without what Hydra builds it by; for `typed`."""
+    """Return the settings of a part of Hydra's own config as plain values, without keys such as `_target_`."""
     return {
         str(key): OmegaConf.to_container(node[key], resolve=True) if OmegaConf.is_config(node[key]) else node[key]
         for key in node
@@ -139,14 +145,14 @@ def _named(registry: Any, name: object, key: str) -> Any:
 
 
 def typed(cls: type[C], values: object, prefix: str, known: Iterable[str] = ()) -> C:
-    """An instance of a config class from plain values; unknown keys and wrong types raise UserError."""
+    """Return an instance of a config class from plain values; unknown keys and wrong types raise UserError."""
     result = _typed_tree(cls, _Tree(values), prefix, frozenset(known))  # type: ignore[arg-type]
     assert isinstance(result, cls)
     return result
 
 
 class _Tree:
-    """Plain values that can be a key: the runs of a sweep share most of their parts, each of which is typed once."""
+    """Plain values as a cache key: the runs of a sweep share most parts of their configs, and each is typed once."""
 
     def __init__(self, values: object) -> None:
         self.values = values
@@ -194,7 +200,7 @@ def _typed_tree(cls: type[Any], tree: _Tree, prefix: str, known: frozenset[str])
 
 @functools.cache
 def _schema(cls: type[Any]) -> DictConfig:
-    """The class as OmegaConf's schema. A frozen class gives read-only nodes, whose nested lists refuse to be merged."""
+    """Return the class as a writable OmegaConf schema, because lists nested in the read-only nodes cannot be merged."""
     schema = OmegaConf.structured(cls)
     pending = [schema]
     while pending:
@@ -245,7 +251,7 @@ def _expected(cls: type[Any], key: str) -> str:
 
 
 def _siblings(cls: type[Any], key: str) -> tuple[str, ...]:
-    """The settings that stand beside a nested key, if it is one."""
+    """Return the names of all settings beside a nested key, and nothing for a key that is not nested."""
     parent, _, _ = key.rpartition(".")
     field = _field_of(cls, parent) if parent else None
     nested: Any = None if field is None else field.default_factory

@@ -1,4 +1,4 @@
-"""Hydra's own errors, said shortly."""
+"""Short messages for Hydra's own errors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from acexp.core.errors import UserError
 
 
 def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
-    """What a Hydra error means for the user who gave these arguments."""
+    """Return the UserError that explains a Hydra error to the user who gave these arguments."""
     if isinstance(error, OverrideParseException):
         return UserError(
             "An override cannot be read.",
             value=error.override,
             place=f"command line: {error.override}",
-            remedy="write key=value, with quotes around what the shell would take apart: seed='range(10)'",
+            remedy="write key=value, with quotes around characters that are special to the shell: seed='range(10)'",
         )
     if isinstance(error, MissingConfigException):
         return _missing_choice(error)
@@ -35,7 +35,7 @@ def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
             key=key,
             place=place_of(key, arguments),
             choices=choices,
-            remedy=f"write +{key}=...: the YAML of this choice does not hold it" if key in choices else None,
+            remedy=f"write +{key}=...: this choice's YAML does not contain it" if key in choices else None,
         )
     if "requires --multirun" in text or "Ambiguous value" in text:
         return UserError(
@@ -55,7 +55,7 @@ def _key_in(text: str) -> str | None:
 
 
 def _settings_of_plugins(key: str) -> tuple[str, ...]:
-    """What can be set beside `hydra.launcher.key` and the like, by any that can be chosen there; else nothing."""
+    """Return the settings beside keys like `hydra.launcher.key`, of all plugins of that group; () for other keys."""
     parent = key.rpartition(".")[0]
     top, _, rest = parent.partition(".")
     group, *parts = rest.split(".")
@@ -84,5 +84,5 @@ def _missing_choice(error: MissingConfigException) -> UserError:
         value=name,
         place=f"command line: {group}={name}",
         choices=options,
-        remedy=f"choose one of these; `acexp list {group}` says what each does" if group in GROUPS else None,
+        remedy=f"choose one of these; `acexp list {group}` describes each" if group in GROUPS else None,
     )

@@ -1,8 +1,9 @@
-"""Where a value came from: an override on the command line, or a file."""
+"""Finds the place that set a value: an override on the command line, or a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
@@ -10,19 +11,30 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from acexp.core.errors import UserError
+
 
 def place_of(key: str | None, overrides: Sequence[str]) -> str | None:
-    """`command line: KEY=VALUE` or the YAML file that has the last word on a key; None if neither says it."""
+    """Return `command line: KEY=VALUE`, or the YAML file that sets a key; None if neither sets it."""
     if not key:
         return None
-    said = [(override.partition("=")[0].lstrip("+~").partition("@")[0], override) for override in reversed(overrides)]
-    exact = [override for name, override in said if name == key or name.startswith(f"{key}.")]
-    # `clip=tight` chose the file that holds clip.max_norm: the file is nearer, unless the choice itself is at fault.
-    group = [override for name, override in said if key.startswith(f"{name}.")]
+    given = [(override.partition("=")[0].lstrip("+~").partition("@")[0], override) for override in reversed(overrides)]
+    exact = [override for name, override in given if name == key or name.startswith(f"{key}.")]
+    # `clip=tight` chose the file that contains clip.max_norm: the file is the place, unless the choice is at fault.
+    group = [override for name, override in given if key.startswith(f"{name}.")]
     chosen = exact or (group if key.endswith(".name") else [])
     if chosen:
         return f"command line: {chosen[0]}"
     return _file_of(key, overrides) or (f"command line: {group[0]}" if group else None)
+
+
+@contextmanager
+def placed(overrides: Sequence[str]) -> Iterator[None]:
+    """Add to every UserError raised in the block the place that set the value at fault. See `place_of`."""
+    try:
+        yield
+    except UserError as error:
+        raise error.at(place_of(error.key, overrides)) from error.__cause__
 
 
 def _file_of(key: str, overrides: Sequence[str]) -> str | None:
@@ -41,7 +53,7 @@ def _file_of(key: str, overrides: Sequence[str]) -> str | None:
             package = default.package if default.package not in (None, "_global_", "") else None
             relative = key if package is None else key.removeprefix(f"{package}.")
             node = OmegaConf.load(path)
-            if isinstance(node, DictConfig) and _says(node, relative) and (package is None or relative != key):
+            if isinstance(node, DictConfig) and _contains(node, relative) and (package is None or relative != key):
                 return _short(path)
     return None
 
@@ -50,7 +62,7 @@ def _existing(folders: Iterable[Path], config_path: str) -> list[Path]:
     return [path for folder in folders if (path := folder / f"{config_path}.yaml").is_file()][:1]
 
 
-def _says(node: DictConfig, key: str) -> bool:
+def _contains(node: DictConfig, key: str) -> bool:
     current: object = node
     for part in key.split("."):
         if not isinstance(current, DictConfig) or part not in current:

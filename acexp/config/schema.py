@@ -1,43 +1,44 @@
-"""What one run is told, typed and checked."""
+"""The typed config of one run, and the comparison of configs by structure."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from acexp.architectures import ArchitectureConfig
 from acexp.config.checks import require
 from acexp.core.annealing import require_annealing
+from acexp.core.settings import leaves_without, setting
 from acexp.engines import EngineConfig, EnvironmentConfig
 from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
-from acexp.optimizers import DualConfig, LayoutConfig
+from acexp.optimizers import LayoutConfig
 from acexp.optimizers.clipping import ClipConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class A2CConfig:
-    """The algorithm.
+    """Settings of the A2C algorithm.
 
     Attributes:
-        n_envs: N, environments per run.
-        n_steps: T, steps per rollout.
-        gamma: discount.
-        gae_lambda: 1 gives n-step returns, less leans on the critic.
-        entropy_coef: weight of the entropy bonus, in the first update.
-        entropy_anneal: `none`, or `linear` to zero over the run's budget.
-        value_coef: weight of the critic's loss in a joint loss.
-        normalize_advantage: to mean 0 and deviation 1 within each rollout.
+        n_envs: N, the number of environments of the run.
+        n_steps: T, the number of steps in a rollout.
+        gamma: Discount factor.
+        gae_lambda: Lambda of generalized advantage estimation; 1 gives n-step returns, lower values rely more on the
+            critic.
+        entropy_coef: Weight of the entropy bonus in the first update.
+        entropy_anneal: Schedule of that weight: `none`, or `linear` to zero over the run's `total_steps`.
+        value_coef: Weight of the critic's loss in a joint loss.
+        normalize_advantage: Whether advantages are normalized to mean 0 and standard deviation 1 in each rollout.
     """
 
     n_envs: int = 8
     n_steps: int = 5
-    gamma: float = 0.99
-    gae_lambda: float = 1.0
-    entropy_coef: float = 0.0
+    gamma: float = setting(0.99, per_member=True)
+    gae_lambda: float = setting(1.0, per_member=True)
+    entropy_coef: float = setting(0.0, per_member=True)
     entropy_anneal: str = "none"
-    value_coef: float = 0.5
+    value_coef: float = setting(0.5, per_member=True)
     normalize_advantage: bool = False
 
     def __post_init__(self) -> None:
@@ -47,14 +48,14 @@ class A2CConfig:
         require(0.0 <= self.gae_lambda <= 1.0, "Lambda lies in [0, 1].", "gae_lambda", self.gae_lambda)
         require(
             0.0 <= self.entropy_coef < math.inf,
-            "The entropy bonus has a weight from 0 up.",
+            "The weight of the entropy bonus is 0 or more, and finite.",
             "entropy_coef",
             self.entropy_coef,
         )
         require_annealing(self.entropy_anneal, "entropy_anneal")
         require(
             0.0 <= self.value_coef < math.inf,
-            "The critic's loss has a weight from 0 up.",
+            "The weight of the critic's loss is 0 or more, and finite.",
             "value_coef",
             self.value_coef,
         )
@@ -62,7 +63,7 @@ class A2CConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
-    """How often metrics are written, in env steps."""
+    """Logging settings; metrics are written every `every` env steps."""
 
     every: int = 1000
 
@@ -72,11 +73,11 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointConfig:
-    """When a run is saved, beside at its end and when it is told to stop.
+    """When a run is saved, in addition to its end and to a requested stop.
 
     Attributes:
-        every: interval in env steps; None for none.
-        minutes: interval in minutes; None for none.
+        every: Interval in env steps; None for none.
+        minutes: Interval in minutes; None for none.
     """
 
     every: int | None = None
@@ -89,12 +90,12 @@ class CheckpointConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationConfig:
-    """Evaluation during training, in environments of its own; training is the same to the last bit without it.
+    """Evaluation during training, in separate environments; it does not change the training by a single bit.
 
     Attributes:
-        every: interval in env steps; None for none.
-        episodes: of each evaluation.
-        deterministic: whether the most likely actions are taken rather than sampled ones.
+        every: Interval in env steps; None for none.
+        episodes: Number of episodes of each evaluation.
+        deterministic: Whether the most likely actions are taken rather than sampled ones.
     """
 
     every: int | None = None
@@ -108,23 +109,23 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What stands at the top level of a run's config, beside the groups.
+    """The settings at the top level of a run's config, beside the groups.
 
     Attributes:
-        seed: everything random descends from it.
-        total_steps: env steps, rounded up to whole updates.
-        device: `auto`, or what torch.device takes.
-        torch_threads: None chooses: 1 for small networks, every core for convolutions.
-        plugins: modules to import first, which register components of your own.
-        name: of the sweep's directory; None uses a hash of its overrides.
+        seed: The seed from which all random numbers are derived.
+        total_steps: Number of env steps to train for, rounded up to whole updates.
+        device: `auto`, or an argument of torch.device.
+        torch_threads: Number of torch's threads; None takes 1 for small networks and every core for convolutions.
+        plugins: Modules to import first, which register your own components.
+        name: Name of the sweep's directory; None takes a hash of its overrides.
     """
 
-    seed: int
-    total_steps: int
-    device: str = "auto"
-    torch_threads: int | None = None
-    plugins: list[str] = field(default_factory=list)
-    name: str | None = None
+    seed: int = setting(per_member=True)
+    total_steps: int = setting()
+    device: str = setting("auto", incidental=True)
+    torch_threads: int | None = setting(None, incidental=True)
+    plugins: list[str] = setting(factory=list)
+    name: str | None = setting(None, per_member=True, incidental=True)
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, "A seed is 0 or more.", "seed", self.seed)
@@ -139,7 +140,7 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig(RunSettings):
-    """One run: its settings, and the typed config of each component."""
+    """The config of one run: its settings, and the typed config of each component."""
 
     env: EnvironmentConfig
     engine: EngineConfig
@@ -149,58 +150,17 @@ class RunConfig(RunSettings):
     normalizer: NormalizerConfig
     reward_normalizer: RewardNormalizerConfig
     clip: ClipConfig
-    log: LogConfig
-    checkpoint: CheckpointConfig
-    eval: EvaluationConfig
+    log: LogConfig = setting(factory=LogConfig, incidental=True)
+    checkpoint: CheckpointConfig = setting(factory=CheckpointConfig, incidental=True)
+    eval: EvaluationConfig = setting(factory=EvaluationConfig, incidental=True)
 
 
-def structure(config: RunConfig) -> RunConfig:
-    """The config with everything blanked that may differ between the members of a population.
-
-    Two runs can train together exactly when their structures are equal.
-    """
-    optim = replace(config.optim, learning_rate=0.0)
-    if isinstance(optim, DualConfig):
-        optim = replace(
-            optim,
-            actor=replace(optim.actor, learning_rate=0.0),
-            critic=replace(optim.critic, learning_rate=0.0),
-        )
-    return replace(
-        config,
-        seed=0,
-        name=None,
-        a2c=replace(config.a2c, gamma=0.0, gae_lambda=0.0, entropy_coef=0.0, value_coef=0.0),
-        optim=optim,
-        clip=replace(
-            config.clip,
-            name="norm" if config.clip.name == "none" else config.clip.name,
-            max_norm=1.0,
-            max_value=1.0,
-        ),
-    )
-
-
-def identity(config: RunConfig) -> str:
-    """What makes it this run and no other, as a hash of its `essence`.
-
-    Taken of a config before its `auto` is resolved, so that the same command is the same run on another machine.
-    """
-    return hashlib.sha256(repr(essence(config)).encode()).hexdigest()[:16]
-
-
-def essence(config: RunConfig) -> RunConfig:
-    """The config with everything blanked that only says where, how fast and how often a run is written."""
-    return replace(
-        config,
-        name=None,
-        device="auto",
-        torch_threads=None,
-        engine=replace(config.engine, threads=0),
-        log=LogConfig(),
-        checkpoint=CheckpointConfig(),
-        eval=EvaluationConfig(),
-    )
+def structure(config: RunConfig) -> str:
+    """Return a text that is equal for two runs exactly when they can train in one population."""
+    leaves = dict(leaves_without(config, "per_member"))
+    if config.clip.name == "none":
+        leaves["clip.name"] = "norm"  # Not to clip equals clipping by an infinite norm.
+    return repr(leaves)
 
 
 def require_equal_structure(configs: Sequence[RunConfig]) -> None:

@@ -1,12 +1,10 @@
-"""What a search looks through, in Hydra's grammar, and what `hydra.sweeper.*` sets for it."""
+"""The settings `hydra.sweeper.*` of a search, and its search space, written in Hydra's override grammar."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
@@ -15,6 +13,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
 from acexp.config.checks import require_choice, require_least
+from acexp.config.hydra_internals import Callbacks, ConfigLoaderImpl
 from acexp.config.launcher import LauncherConfig, launcher_in
 from acexp.config.load import settings_of, typed
 from acexp.config.messages import explain
@@ -30,17 +29,17 @@ SEED = "seed"
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """How a search goes.
+    """Settings of a search.
 
     Attributes:
-        n_trials: in all, over all workers and restarts.
-        batch: trials that are asked for, and trained, together.
-        sampler: `tpe` learns from the trials before, `random` does not.
-        sampler_seed: None draws one.
-        pruner: of trials that fall behind, at every evaluation: `none`, `median` or `hyperband`.
-        storage: a URL of a database that workers share; None keeps a file beside the runs.
-        study: its name in the database; None takes that of the sweep's folder.
-        params: the space, `key: interval(1e-4, 1e-2)` and so on, beside what the command line says.
+        n_trials: Total number of trials, over all workers and restarts.
+        batch: Number of trials that are requested, and trained, together.
+        sampler: `tpe` uses the results of earlier trials, `random` does not.
+        sampler_seed: Seed of the sampler; None draws one.
+        pruner: Which trials are pruned after each evaluation: `none`, `median` or `hyperband`.
+        storage: URL of a database that several workers share; None takes a file in the sweep's directory.
+        study: Name of the study in the database; None takes the name of the sweep's directory.
+        params: The search space, such as `key: interval(1e-4, 1e-2)`, in addition to the command line.
     """
 
     n_trials: int = 32
@@ -60,12 +59,12 @@ class SearchConfig:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Every number from low to high.
+    """A range of numbers to search.
 
     Attributes:
-        low, high: both of them included.
-        is_log: whether the logarithm is drawn evenly.
-        step: between whole numbers; None for any number.
+        low, high: The smallest and the largest number, both included.
+        is_log: Whether numbers are drawn uniformly on a logarithmic scale.
+        step: Step between whole numbers; None for real numbers.
     """
 
     low: float
@@ -76,7 +75,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some values, as the command line would say them."""
+    """A list of values to choose from, as they are written in overrides."""
 
     values: tuple[str, ...]
 
@@ -86,12 +85,12 @@ Dimension = Interval | Choice
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What trials are made of.
+    """A search space.
 
     Attributes:
-        fixed: overrides that all have.
-        seeds: overrides, one for each run of a trial.
-        dimensions: what trials differ in, by key.
+        fixed: Overrides that all trials share.
+        seeds: Overrides of the seed, one for each run of a trial.
+        dimensions: The intervals and choices that are searched, by key.
     """
 
     fixed: tuple[str, ...]
@@ -99,13 +98,13 @@ class Space:
     dimensions: Mapping[str, Dimension]
 
     def runs(self, chosen: Mapping[str, object]) -> list[tuple[str, ...]]:
-        """The overrides of a trial's runs."""
+        """Return the overrides of each run of the trial that has the values `chosen`."""
         own = tuple(f"{key}={value}" for key, value in chosen.items())
         return [(*self.fixed, *own, seed) for seed in self.seeds]
 
     @property
     def corners(self) -> list[dict[str, object]]:
-        """Two trials between which all others lie."""
+        """The first and the last value of every dimension, as two trials between which all others lie."""
         return [
             {key: _end(dimension, first=first) for key, dimension in self.dimensions.items()} for first in (True, False)
         ]
@@ -113,15 +112,15 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """All that a multirun says of its search.
+    """A search, as the config of a multirun describes it.
 
     Attributes:
-        config: how it goes.
-        space: what it looks through.
-        launcher: who trains the trials.
-        composer: makes runs of overrides.
-        callbacks: Hydra's.
-        task: what Hydra was asked to call.
+        config: Settings of the search.
+        space: The search space.
+        launcher: Settings of the launcher, which trains the trials.
+        composer: Composes runs from overrides.
+        callbacks: Hydra's callbacks.
+        task: The task that Hydra was started with.
     """
 
     config: SearchConfig
@@ -132,12 +131,12 @@ class Search:
     task: TaskFunction
 
     def jobs(self, choices: Sequence[Mapping[str, object]], first_number: int = 0) -> SweepJobs:
-        """The runs of these trials, trial by trial."""
+        """Return the runs of the trials with these values, trial by trial."""
         runs = [self.composer.run(overrides) for chosen in choices for overrides in self.space.runs(chosen)]
         return SweepJobs(self.composer, runs, first_number, self.callbacks, self.task)
 
     def check(self) -> RunConfig:
-        """One of its runs; raises UserError unless the runs at both ends of the space can be composed."""
+        """Return one config of the search; raises UserError unless runs at both ends of the space can be composed."""
         try:
             return self.jobs(self.space.corners).runs[0].config
         except HydraException as error:
@@ -145,11 +144,11 @@ class Search:
 
 
 def search_from(node: DictConfig, callbacks: Callbacks, task: TaskFunction) -> Search:
-    """What a multirun's config says of its search; raises UserError."""
+    """Return the search that the config of a multirun describes; raises UserError."""
     config = typed(SearchConfig, settings_of(node.hydra.sweeper), KEY)
     launcher = launcher_in(node)
     if launcher is None:
-        raise UserError("A search trains populations.", key="hydra/launcher", remedy="say hydra/launcher=population")
+        raise UserError("A search trains populations.", key="hydra/launcher", remedy="set hydra/launcher=population")
     return Search(
         config=config,
         space=space_of(config.params, list(node.hydra.overrides.task)),
@@ -161,12 +160,12 @@ def search_from(node: DictConfig, callbacks: Callbacks, task: TaskFunction) -> S
 
 
 def space_of(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
-    """The space that YAML and command line describe; the command line wins. Needs Hydra to be initialized."""
+    """Return the search space of YAML and command line, which takes precedence. Hydra must be initialized."""
     loader = GlobalHydra.instance().config_loader()
     assert isinstance(loader, ConfigLoaderImpl)
-    said = [*(f"{key}={value}" for key, value in params.items()), *overrides]
+    given = [*(f"{key}={value}" for key, value in params.items()), *overrides]
     try:
-        parsed = {one.key_or_group: one for one in OverridesParser.create(config_loader=loader).parse_overrides(said)}
+        parsed = {one.key_or_group: one for one in OverridesParser.create(config_loader=loader).parse_overrides(given)}
         seed = parsed.pop(SEED, None)
         space = Space(
             fixed=tuple(str(one.input_line) for one in parsed.values() if not one.is_sweep_override()),
@@ -174,7 +173,7 @@ def space_of(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
             dimensions={key: _dimension(one) for key, one in parsed.items() if one.is_sweep_override()},
         )
     except HydraException as error:
-        raise explain(error, said) from None
+        raise explain(error, given) from None
     if not space.dimensions:
         raise UserError(
             "There is nothing to search through.",

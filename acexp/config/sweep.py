@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,6 +16,7 @@ from hydra.errors import HydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from acexp.config.hydra_internals import BasicSweeper, Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from acexp.config.load import load_checked
 from acexp.config.messages import explain
 from acexp.config.schema import RunConfig
@@ -26,7 +24,7 @@ from acexp.core.errors import UserError
 
 
 class SweepRun(NamedTuple):
-    """One run of a sweep: the overrides that make it, and what they come to."""
+    """One run of a sweep: its overrides and its typed config."""
 
     overrides: tuple[str, ...]
     config: RunConfig
@@ -35,8 +33,8 @@ class SweepRun(NamedTuple):
 class SweepComposer:
     """Composes the runs of a multirun.
 
-    Hydra takes some 70 ms to compose a run from its files. Runs that choose the same groups differ in values alone:
-    what they share is composed once, and each is a copy of it with its own values put in, by Hydra's own code.
+    Hydra takes about 70 ms to compose a run from its files. Runs that choose the same groups differ in values only:
+    the part that they share is composed once, and each run is a copy of it in which Hydra's own code sets the values.
     """
 
     def __init__(self, sweep: DictConfig) -> None:
@@ -49,7 +47,7 @@ class SweepComposer:
         self._bare: dict[tuple[str, ...], DictConfig] = {}
 
     def runs(self) -> list[SweepRun]:
-        """Every run, as Hydra's basic sweeper expands the command line; raises UserError."""
+        """Return every run, as Hydra's basic sweeper expands the command line; raises UserError."""
         parameters = [f"{key}={value}" for key, value in (self._sweep.hydra.sweeper.params or {}).items()]
         given = list(self._sweep.hydra.overrides.task)
         try:
@@ -68,7 +66,7 @@ class SweepComposer:
             raise explain(error, given) from None
 
     def run(self, overrides: Sequence[str]) -> SweepRun:
-        """One run; raises UserError, or HydraException for what Hydra itself refuses."""
+        """Compose one run; raises UserError, or HydraException for what Hydra itself refuses."""
         groups, values = self._split(overrides)
         if groups not in self._bare:
             base = self._base(groups)
@@ -79,7 +77,7 @@ class SweepComposer:
         return SweepRun(tuple(overrides), load_checked(bare, overrides))
 
     def node(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """The config of one run with its `hydra` part, as Hydra hands it to a job."""
+        """Return the config of one run with its `hydra` part, as Hydra hands it to a job."""
         groups, values = self._split(overrides)
         node = copy.deepcopy(self._base(groups))
         ConfigLoaderImpl._apply_overrides_to_config(values, node)
@@ -93,7 +91,7 @@ class SweepComposer:
         return node
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
-        """The overrides that choose from groups, and those that set values."""
+        """Return the overrides that choose from groups, and those that set values."""
         parsed = [(text, self._parse(text)) for text in overrides]
         groups = tuple(text for text, override in parsed if self._chooses(override.key_or_group))
         return groups, [override for text, override in parsed if text not in groups]
@@ -115,14 +113,14 @@ class SweepComposer:
 
 
 class SweepJobs:
-    """The runs of a sweep as Hydra's jobs: what Hydra does for each, around a training that is not its own.
+    """The runs of a sweep as Hydra's jobs, with the directories, files and callbacks of Hydra's own launcher.
 
     Args:
-        composer: of the sweep.
-        runs: all of them.
-        first_number: the first one's job number.
-        callbacks: Hydra's, told of each job's start and end.
-        task: what Hydra was asked to call.
+        composer: The composer of the sweep.
+        runs: All runs, in the order of their numbers.
+        first_number: Hydra's job number of the first run.
+        callbacks: Hydra's callbacks, called at the start and at the end of each job.
+        task: The task that Hydra was started with, which callbacks receive.
     """
 
     def __init__(
@@ -142,7 +140,7 @@ class SweepJobs:
         self._returns: dict[int, JobReturn] = {}
 
     def directory(self, run: int) -> Path:
-        """Where the run belongs; nothing is made yet."""
+        """Return the directory of a run; nothing is made yet."""
         node = self._composer.node(self.runs[run].overrides, self._first_number + run)
         HydraConfig.instance().set_config(node)
         directory = Path(node.hydra.sweep.dir, node.hydra.sweep.subdir).resolve()
@@ -152,7 +150,7 @@ class SweepJobs:
         return directory
 
     def begin(self, run: int) -> None:
-        """Make the directory and Hydra's files in it; raises OSError where that cannot be done."""
+        """Make the run's directory and Hydra's files in it; raises OSError where that fails."""
         node = self._nodes[run]
         HydraConfig.instance().set_config(node)
         task = OmegaConf.masked_copy(node, [str(key) for key in node if key != "hydra"])
@@ -174,7 +172,7 @@ class SweepJobs:
         )
 
     def end(self, run: int, value: object) -> None:
-        """The run is over, one way or the other: Hydra's sweepers raise for a job that failed, so none does."""
+        """Report the run's end to Hydra's callbacks, as completed: Hydra's sweepers raise for any other status."""
         returned = self._returns.get(run)
         if returned is None:
             return
@@ -184,6 +182,6 @@ class SweepJobs:
 
     @property
     def returns(self) -> list[JobReturn]:
-        """Of the jobs that ended, in their order; Ctrl-C can come between a job's beginning and its training."""
+        """The results of the jobs that have ended, in their order; after Ctrl-C some may have begun without ending."""
         returns = [self._returns[run] for run in sorted(self._returns)]
         return [returned for returned in returns if returned.status is not JobStatus.UNKNOWN]

@@ -1,1 +1,1 @@
-"""Layer 0: the maths and the vocabulary. Pure functions and immutable values; nothing here keeps state."""
+"""The mathematics and the basic types that all other packages use; nothing here holds state of the process."""

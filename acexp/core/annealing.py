@@ -1,4 +1,4 @@
-"""How a learning rate or a coefficient changes over a run."""
+"""Schedules by which a learning rate or a loss coefficient changes over a run."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor
 from acexp.core.errors import UserError
 
 ANNEALINGS = ("none", "linear")
-"""`none`, or `linear` to zero over the run's budget."""
+"""The schedules: `none` keeps the initial value, `linear` decreases it to zero over the run's budget."""
 
 
 def require_annealing(name: str, key: str) -> None:
-    """Raise UserError for what is none of ANNEALINGS."""
+    """Raise UserError unless `name` is one of ANNEALINGS; `key` is the config key at fault."""
     if name not in ANNEALINGS:
         raise UserError(f"There is no annealing called {name!r}.", key=key, value=name, choices=ANNEALINGS)
 
 
 def annealed(first: Tensor, name: str, progress: float | Tensor) -> Tensor:
-    """What `first` has become at a progress from 0 (nothing done) to 1 (budget spent)."""
+    """Return the annealed value of `first` at a progress from 0 (nothing done) to 1 (budget spent)."""
     return first * (1.0 - progress) if name == "linear" else first

@@ -1,4 +1,4 @@
-"""What is said of many returns in a few numbers; float64 numpy, no state."""
+"""Summary statistics of many returns, as pure functions of float64 NumPy arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Summary(NamedTuple):
-    """Of n numbers; `std` is that of the sample (n - 1), 0 for one number."""
+    """Summary statistics of n numbers; `std` is the sample standard deviation (divisor n - 1), 0 for one number."""
 
     n: int
     mean: float
@@ -21,7 +21,7 @@ class Summary(NamedTuple):
 
 
 def summarize(x: ArrayLike) -> Summary:
-    """Of at least one number."""
+    """Return the summary of at least one number. Raises ValueError if there is none."""
     values = np.asarray(x, np.float64).reshape(-1)
     if not values.size:
         raise ValueError("there is nothing to summarize")
@@ -37,10 +37,11 @@ def summarize(x: ArrayLike) -> Summary:
 
 
 def iqm(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The interquartile mean (Agarwal et al., 2021) of the last axis: without the lowest and the highest quarter.
+    """Return the interquartile mean (Agarwal et al., 2021) of the last axis: the mean of the middle half.
 
-    A quarter is rounded down to whole numbers, as `scipy.stats.trim_mean(x, 0.25)` does.
+    The lowest and the highest quarter are left out; the size of a quarter is rounded down, as in
+    `scipy.stats.trim_mean(x, 0.25)`.
     """
     cut = x.shape[-1] // 4
-    found: NDArray[np.float64] = np.sort(x, axis=-1)[..., cut : x.shape[-1] - cut].mean(-1)
-    return found
+    result: NDArray[np.float64] = np.sort(x, axis=-1)[..., cut : x.shape[-1] - cut].mean(-1)
+    return result

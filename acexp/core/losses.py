@@ -1,8 +1,8 @@
-"""The losses of advantage actor-critic, per member and over valid slots only (Mnih et al., 2016).
+"""The losses of advantage actor-critic (Mnih et al., 2016), for each member and over valid slots only.
 
-Each member has a loss of its own, and only its own parameters follow its gradient. The networks learn from the losses'
-gradients by what the networks put out, which are written out by hand; the losses themselves are for who reads the log,
-and are computed when somebody does.
+Each member has its own loss, and only its own parameters follow that loss's gradient. The networks learn from the
+gradients of the losses with respect to the networks' outputs, which are written out by hand; the losses themselves are
+computed only when they are logged.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from torch import Tensor
 
 from acexp.core.annealing import annealed
 from acexp.core.distributions import Distribution
-from acexp.core.types import Batch, Hyperparameters
+from acexp.core.hyperparameters import Hyperparameters
+from acexp.core.types import Batch
 
 
 class Losses(NamedTuple):
-    """Means over valid slots, `[..., M]` each.
+    """The losses of each member and the entropy of its policy, as means over valid slots, `[..., M]` each.
 
     Attributes:
         actor: `-mean(log pi(a|s) * A)`.
         critic: `mean((V(s) - R)^2)`.
-        entropy: `-entropy_coef * H`: minimizing it keeps the policy from collapsing.
+        entropy: `-entropy_coef * H`; minimizing it prevents the policy from becoming deterministic too early.
         mean_entropy: H, in nats.
     """
 
@@ -34,11 +35,11 @@ class Losses(NamedTuple):
 
 
 class OutputGradients(NamedTuple):
-    """The gradients of a loss by what the networks put out; None where it does not depend on it.
+    """The gradients of a loss with respect to the networks' outputs; None where it does not depend on an output.
 
     Attributes:
-        policy: by the policy's parameters, `[M, B, K]`.
-        values: by the values, `[M, B]`.
+        policy: Gradient with respect to the policy's output, `[M, B, K]`.
+        values: Gradient with respect to the values, `[M, B]`.
     """
 
     policy: Tensor | None
@@ -47,12 +48,12 @@ class OutputGradients(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What each member minimizes: `joint` (actor + entropy + value_coef * critic), `actor` (with entropy) or `critic`.
+    """The losses to minimize: `joint` (actor + entropy + value_coef * critic), `actor` (with entropy) or `critic`.
 
     Attributes:
-        distribution: what the policy's parameters mean.
+        distribution: The action distribution, which interprets the policy's output.
         hyperparameters: the members' coefficients.
-        entropy_anneal: one of ANNEALINGS.
+        entropy_anneal: The schedule of the entropy coefficient, one of ANNEALINGS.
     """
 
     distribution: Distribution
@@ -60,12 +61,12 @@ class Objective:
     entropy_anneal: str = "none"
 
     def at(self, progress: float | Tensor) -> Objective:
-        """The objective at a share of the budget, or at each of many: `[U, 1]`, for batches that were stacked."""
+        """Return the objective at `progress`, the share of the budget spent; `[U, 1]` for U stacked batches."""
         entropy_coef = annealed(self.hyperparameters.entropy_coef, self.entropy_anneal, progress)
-        return replace(self, hyperparameters=self.hyperparameters._replace(entropy_coef=entropy_coef))
+        return replace(self, hyperparameters=self.hyperparameters.replace(entropy_coef=entropy_coef))
 
     def losses(self, batch: Batch) -> Losses:
-        """Of a batch, or of many that were stacked: `[..., M, B]` -> `[..., M]`."""
+        """Return the losses of one batch, or of several stacked batches: `[..., M, B]` -> `[..., M]`."""
         log_prob = self.distribution.log_prob(batch.policy, batch.actions)
         mean_entropy = (self.distribution.entropy(batch.policy) * batch.weight).sum(-1)
         return Losses(
@@ -76,7 +77,7 @@ class Objective:
         )
 
     def total(self, name: str, losses: Losses) -> Tensor:
-        """The sum that `joint`, `actor` or `critic` stands for, `[..., M]`."""
+        """Return the sum of losses that `name` stands for, `joint`, `actor` or `critic`: `[..., M]`."""
         match name:
             case "joint":
                 return losses.actor + losses.entropy + self.hyperparameters.value_coef * losses.critic
@@ -85,7 +86,7 @@ class Objective:
         return losses.critic
 
     def output_gradients(self, names: tuple[str, ...], batch: Batch) -> dict[str, OutputGradients]:
-        """Those of each of the named losses. Advantages and returns are targets: nothing flows through them."""
+        """Return the output gradients of each named loss. Advantages and returns are targets, without gradient."""
         grad_log_prob = (batch.advantages * batch.weight).neg_()
         grad_entropy = batch.weight * -self.hyperparameters.entropy_coef.unsqueeze(-1)
         policy = self.distribution.gradient(batch.policy, batch.actions, grad_log_prob, grad_entropy)

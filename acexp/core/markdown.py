@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows under headings; what would end a cell is escaped."""
+    """Return a Markdown table; in the rows, pipes are escaped and line breaks become spaces."""
     lines = [columns, ["---"] * len(columns), *([_escaped(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

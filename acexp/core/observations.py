@@ -1,7 +1,7 @@
-"""Observation spaces, taken apart into leaves, and leaves turned into the tensors that a network reads.
+"""Observation spaces split into leaves, and the encoding of leaves as the tensors that a network reads.
 
-A Dict or Tuple space is a tree; its leaves are what can be normalized and encoded each on its own. A plain space is a
-tree of one leaf, so there is one way to treat them all.
+A Dict or Tuple space is a tree; each of its leaves is normalized and encoded on its own. A plain space is a tree with
+one leaf, so that all spaces are treated alike.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Leaves = tuple[Tensor, ...]
 Inputs = tuple[Tensor, ...]
 
 SMALLEST_IMAGE_SIDE = 36
-"""What the Nature CNN's three convolutions need; a smaller uint8 array is read as a vector."""
+"""The smallest side that the Nature CNN's three convolutions accept; a smaller uint8 array is read as a vector."""
 
 PRACTICALLY_INFINITE = 1e10
-"""Some environments write the largest float32 where they mean infinity."""
+"""The magnitude beyond which a bound counts as infinite: some environments use the largest float32 for infinity."""
 
 
 class LeafKind(Enum):
-    """What a leaf holds, which decides how it is stored, normalized and encoded."""
+    """What a leaf contains; its kind decides how it is stored, normalized and encoded."""
 
     VECTOR = "vector"
     IMAGE = "image"
@@ -50,17 +50,17 @@ _STORED_AS = {
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One part of an observation.
+    """One array of an observation.
 
     Attributes:
-        path: where it stands in the tree, for messages: `observation`, or `observation["camera"][0]`.
-        keys: the same as keys and indices, to take it out of a batch.
-        kind: see LeafKind.
-        shape: of one observation, as the environment gives it.
-        given_as: the dtype that the environment gives it in.
-        low, high: bounds of a VECTOR or IMAGE, `[*shape]`; None otherwise.
-        categories: sizes of the one-hots of a DISCRETE leaf, one per component.
-        start: what counts as category 0, one per component.
+        path: Position in the tree, for messages: `observation`, or `observation["camera"][0]`.
+        keys: The same position as keys and indices, to select the leaf from a batch.
+        kind: What the leaf contains; see LeafKind.
+        shape: Shape of one observation, as the environment returns it.
+        given_as: Name of the dtype in which the environment returns it.
+        low, high: Bounds of a VECTOR or IMAGE leaf, `[*shape]`; None otherwise.
+        categories: Sizes of the one-hot vectors of a DISCRETE leaf, one per component.
+        start: The values that count as category 0, one per component.
     """
 
     path: str
@@ -75,22 +75,22 @@ class Leaf:
 
     @property
     def dtype(self) -> torch.dtype:
-        """How it is stored in a rollout."""
+        """The dtype in which a rollout stores the leaf."""
         return _STORED_AS[self.kind]
 
     @property
     def unbounded(self) -> list[int]:
-        """The flat indices of the dimensions that have an infinite bound."""
+        """The flat indices of the dimensions with an infinite bound."""
         if self.low is None or self.high is None:
             return []
-        # In float64: a narrower type may hold the bounds, but not what they are compared with.
+        # Bounds are compared in float64, since their own dtype may be too narrow for PRACTICALLY_INFINITE.
         low, high = (np.abs(bound.astype(np.float64)) for bound in (self.low, self.high))
         infinite = (low > PRACTICALLY_INFINITE) | (high > PRACTICALLY_INFINITE)
         return [int(i) for i in np.flatnonzero(infinite)]
 
     @property
     def encoded_shape(self) -> tuple[int, ...]:
-        """Shape of one encoded observation: `(features,)`, or `(channels, height, width)` of an image."""
+        """The shape of one encoded observation: `(features,)`, or `(channels, height, width)` of an image."""
         if self.kind is LeafKind.IMAGE:
             return _image_layout(self.shape)[1]
         if self.kind is LeafKind.DISCRETE:
@@ -98,7 +98,7 @@ class Leaf:
         return (math.prod(self.shape),)
 
     def encode(self, x: Tensor) -> Tensor:
-        """`[M, B, *shape]` -> float32 `[M, B, *encoded_shape]`."""
+        """Encode the leaf's values for a network: `[M, B, *shape]` -> float32 `[M, B, *encoded_shape]`."""
         if self.kind is LeafKind.IMAGE:
             order, shape = _image_layout(self.shape)
             return x.permute(0, 1, *(axis + 2 for axis in order)).reshape(*x.shape[:2], *shape)
@@ -115,10 +115,10 @@ class Leaf:
 
 
 def _image_layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    """How to bring an image to channels first: the order of its axes, and the (channels, height, width) it becomes.
+    """Return the order of axes that puts an image's channels first, and the resulting (channels, height, width).
 
-    Takes `[H, W]`, `[C, H, W]`, `[H, W, C]` and stacks `[S, C, H, W]`, `[S, H, W, C]`, whose frames become channels.
-    The channel axis is the shorter end; equal ends mean channels first.
+    Accepts `[H, W]`, `[C, H, W]`, `[H, W, C]` and stacks `[S, C, H, W]`, `[S, H, W, C]`, whose frames become channels.
+    The channel axis is the first or last axis of a frame, whichever is shorter; the first if they are equal.
     """
     if len(shape) == 2:
         return (0, 1), (1, *shape)
@@ -137,7 +137,7 @@ def _is_image(space: spaces.Box) -> bool:
 
 
 def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str | int, ...] = ()) -> tuple[Leaf, ...]:
-    """The leaves of an observation space, in the order of its keys; raises UserError where there is no encoding."""
+    """Return the leaves of an observation space in the order of its keys. Raises UserError if one is unsupported."""
     given_as = str(space.dtype)
     match space:
         case spaces.Dict():
@@ -147,10 +147,10 @@ def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str 
             parts = [leaves_of(part, f"{path}[{i}]", (*keys, i)) for i, part in enumerate(space.spaces)]
             return tuple(leaf for part in parts for leaf in part)
         case spaces.Discrete():
-            one = Leaf(
+            leaf = Leaf(
                 path, keys, LeafKind.DISCRETE, (), given_as, categories=(int(space.n),), start=(int(space.start),)
             )
-            return (one,)
+            return (leaf,)
         case spaces.MultiDiscrete():
             sizes = tuple(int(n) for n in space.nvec.reshape(-1))
             start = tuple(int(s) for s in np.asarray(space.start).reshape(-1))
@@ -169,21 +169,21 @@ def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str 
 
 
 def pick(observation: Any, leaf: Leaf) -> NDArray[Any]:
-    """A leaf's array out of a batched observation: `[E, *shape]`."""
+    """Select a leaf's array from a batched observation: `[E, *shape]`."""
     for key in leaf.keys:
         observation = observation[key]
     return np.asarray(observation)
 
 
 def input_shapes(leaves: tuple[Leaf, ...]) -> tuple[tuple[int, ...], ...]:
-    """What a network reads: one vector of all the vector parts, if there are any, then each image."""
+    """Return the shapes of a network's inputs: one vector of all non-image leaves, if any, then each image."""
     images = tuple(leaf.encoded_shape for leaf in leaves if leaf.kind is LeafKind.IMAGE)
     width = sum(leaf.encoded_shape[0] for leaf in leaves if leaf.kind is not LeafKind.IMAGE)
     return (((width,),) if width else ()) + images
 
 
 def encode(leaves: tuple[Leaf, ...], values: Leaves) -> Inputs:
-    """Normalized leaves `[M, B, *shape]` -> the network's inputs, `[M, B, *input_shape]` each."""
+    """Encode normalized leaves `[M, B, *shape]` as a network's inputs, `[M, B, *input_shape]` each."""
     encoded = [leaf.encode(value) for leaf, value in zip(leaves, values, strict=True)]
     if len(encoded) == 1:
         return (encoded[0],)

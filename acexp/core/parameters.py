@@ -1,7 +1,7 @@
-"""All parameters of a population in one tensor, `[M, P]`: a row for each member.
+"""All parameters of a population in one tensor, `[M, P]`, with one row per member.
 
-Every parameter is a view of it, `[M, *shape]`, and stands with its module's: `actor | trunk | critic`. In that order
-each set of modules that an optimizer may own is one slice, so that clipping and stepping are a few calls on one tensor,
+Every parameter is a view of it, `[M, *shape]`. The columns are ordered by module, `actor | trunk | critic`, so that
+each set of modules that an optimizer may own is one slice: clipping and stepping take a few calls on one tensor,
 whatever the network looks like.
 """
 
@@ -18,18 +18,18 @@ from torch import Tensor
 MODULES = ("actor", "trunk", "critic")
 
 Initializer = Callable[[Tensor, torch.Generator], None]
-"""Fills one member's parameter in place."""
+"""A function that fills one member's parameter in place."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
-    """A parameter to be made.
+    """The description of a parameter to create.
 
     Attributes:
-        name: within its module.
-        shape: for one member.
-        initialize: how it is filled.
-        read_as: the shape that its layer wants it in, if not its own.
+        name: Name within its module.
+        shape: Shape for one member.
+        initialize: Function that fills it.
+        read_as: Shape in which its layer reads it, if that is not `shape`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ParameterSpec:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Where a module's parameters stand, in the columns `[start, stop)`."""
+    """The columns `[start, stop)` that hold a module's parameters."""
 
     module: str
     start: int
@@ -51,9 +51,9 @@ class Parameters:
     """The parameters of M members, allocated and initialized.
 
     Args:
-        specs: the parameters of each module that the architecture has; the names are among MODULES.
-        generators: one per member; a member draws the same numbers whatever the population's size.
-        device: where they live; initialization happens on the CPU.
+        specs: The parameters of each module that the architecture has; the keys are among MODULES.
+        generators: One per member; a member draws the same numbers whatever the population's size.
+        device: Device of the parameters; initialization happens on the CPU.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Parameters:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The modules that there are, in the order of their columns."""
+        """The modules that the architecture has, in the order of their columns."""
         return tuple(self.specs)
 
     @property
@@ -102,24 +102,27 @@ class Parameters:
         return len(self.flat)
 
     def of(self, *modules: str) -> tuple[Tensor, ...]:
-        """The tensors of some modules as their layers read them, `[M, *read_as]`, in column order."""
+        """Return the tensors of some modules as their layers read them, `[M, *read_as]`, in column order."""
         if len(modules) == 1:
             return self._tensors[modules[0]]
         return tuple(tensor for module in MODULES if module in modules for tensor in self._tensors[module])
 
     def named(self) -> dict[str, Tensor]:
-        """Every parameter `[M, *shape]` under its full name, such as `actor.log_std`; they share memory."""
+        """Return every parameter `[M, *shape]` by its full name, such as `actor.log_std`; all are views of `flat`."""
         return {
             f"{module}.{spec.name}": self.flat[:, start:stop].view(self.n_members, *spec.shape)
             for module, spec, start, stop in self._layout()
         }
 
     def size(self, module: str) -> int:
-        """How many parameters one member has in a module."""
+        """Return the number of parameters that one member has in a module."""
         return sum(segment.stop - segment.start for segment in self.segments if segment.module == module)
 
     def columns(self, modules: Sequence[str]) -> tuple[Tensor, tuple[Segment, ...]]:
-        """The slice `[M, P']` of some neighbouring modules, which shares memory, and their segments within it."""
+        """Return the slice `[M, P']` of some neighbouring modules, a view of `flat`, and their segments within it.
+
+        Raises ValueError if the modules are not neighbours.
+        """
         chosen = [segment for segment in self.segments if segment.module in modules]
         if not chosen or any(a.stop != b.start for a, b in pairwise(chosen)):
             raise ValueError(f"{tuple(modules)} are not neighbours in {self.modules}")

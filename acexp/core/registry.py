@@ -1,4 +1,4 @@
-"""A registry per config group: a name leads to its config class and its builder."""
+"""Registries of the config groups, which map a name to a config class and a builder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ B = TypeVar("B", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[B]):
-    """What is registered under one name."""
+    """The config class and the builder that are registered under one name."""
 
     name: str
     config: type[Any]
@@ -21,7 +21,7 @@ class Entry(Generic[B]):
 
     @property
     def summary(self) -> str:
-        """The first line of the builder's docstring."""
+        """The first line of the builder's docstring, without its period."""
         return (self.build.__doc__ or "").strip().split("\n")[0].rstrip(".")
 
 
@@ -43,10 +43,10 @@ class Registry(Generic[B]):
         self._entries: dict[str, Entry[B]] = {}
 
     def register(self, name: str, config: type[Any] | None = None) -> Callable[[B], B]:
-        """Decorator: make a builder (a function or a class) choosable as `name`.
+        """Return a decorator that registers a builder (a function or a class) as `name`.
 
-        Registering the same builder twice is allowed, since a plugin may be imported twice; another one under a
-        taken name raises ValueError.
+        Registering the same builder twice is allowed, since a plugin may be imported twice; registering another
+        builder under a taken name raises ValueError.
         """
 
         def decorate(build: B) -> B:
@@ -65,14 +65,18 @@ class Registry(Generic[B]):
     def names(self) -> tuple[str, ...]:
         return tuple(self._entries)
 
+    def config_of(self, name: object) -> type[Any]:
+        """Return the config class that is registered under a name, the group's default class for an unknown one."""
+        return self._entries[name].config if name in self._entries else self._default_config
+
     def __getitem__(self, name: str) -> Entry[B]:
-        """The entry of this name; raises UserError with the choices when there is none."""
+        """Return the entry of this name. Raises UserError, which lists the choices, if there is none."""
         if name not in self._entries:
             raise UserError(
                 f"There is no {self.group} called {name!r}.",
                 value=name,
                 choices=self.names,
                 remedy=f"choose one of these, or register your own and name its module in plugins=[...]; "
-                f"`acexp list {self.group}` says what each does",
+                f"`acexp list {self.group}` describes each",
             )
         return self._entries[name]

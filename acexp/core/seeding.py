@@ -1,4 +1,4 @@
-"""Where every random number of a run comes from.
+"""The seeds of all random numbers of a run.
 
 One `numpy.random.SeedSequence(seed)` is split by `spawn` into independent streams, so that environments,
 initialization and action sampling never share numbers, within a run or between runs: `seed + i` would give seeds 0 and
@@ -23,15 +23,15 @@ class Streams(NamedTuple):
 
 
 def streams(seed: int) -> Streams:
-    """Split a run's seed into its streams."""
+    """Split a run's seed into its independent streams."""
     return Streams(*np.random.SeedSequence(seed).spawn(len(Streams._fields)))
 
 
 def environment_seeds(sequence: np.random.SeedSequence, n_envs: int, begin_at: int = 0) -> list[int]:
-    """One seed in [0, 2^31) per environment: every engine takes these, C++ ones included.
+    """Return one seed in [0, 2^31) per environment, a range that every engine accepts, C++ engines included.
 
-    Where training begins again at a later env step, with new episodes, they are others: the same episodes are not
-    played twice.
+    Where training begins again at a later env step with new episodes, the seeds depend on that step, `begin_at`, so
+    that the same episodes are not played twice.
     """
     if begin_at:
         sequence = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, begin_at))
@@ -39,6 +39,6 @@ def environment_seeds(sequence: np.random.SeedSequence, n_envs: int, begin_at: i
 
 
 def generator(sequence: np.random.SeedSequence, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator seeded from a stream."""
+    """Return a torch generator seeded from a stream."""
     word = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator(device=device).manual_seed(word)

@@ -11,7 +11,7 @@ from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 
 
 class RunningMoments(NamedTuple):
-    """Mean and population variance of everything seen so far.
+    """The mean and population variance of all samples so far.
 
     Shapes: `mean`, `variance` `[M, ...]`, `n_samples` `[M]`; all float64, so that a million samples lose nothing.
     """
@@ -22,7 +22,7 @@ class RunningMoments(NamedTuple):
 
 
 def initial_moments(n_members: int, shape: tuple[int, ...], device: torch.device | str = "cpu") -> RunningMoments:
-    """Mean 0, variance 1, and a count so small that the first batch decides."""
+    """Return mean 0, variance 1, and a count so small that the first batch outweighs them."""
     return RunningMoments(
         mean=torch.zeros(n_members, *shape, dtype=torch.float64, device=device),
         variance=torch.ones(n_members, *shape, dtype=torch.float64, device=device),
@@ -31,12 +31,12 @@ def initial_moments(n_members: int, shape: tuple[int, ...], device: torch.device
 
 
 def merge(moments: RunningMoments, samples: Tensor, valid: Tensor) -> RunningMoments:
-    """Take the valid samples of one batch into account.
+    """Return the moments updated with the valid samples of one batch.
 
     Args:
-        moments: what is known, `[M, ...]`.
-        samples: `[M, B, ...]`, any real dtype.
-        valid: `[M, B]`, bool; a member without a valid sample keeps its moments.
+        moments: The moments so far, `[M, ...]`.
+        samples: The batch, `[M, B, ...]`, any real dtype.
+        valid: Which samples count, `[M, B]` bool; the moments of a member without a valid sample do not change.
 
     With batch mean b, batch variance w, counts n and k and d = b - mean:
     `mean' = mean + d k / (n + k)`, `variance' = (n variance + k w + d^2 n k / (n + k)) / (n + k)`.
@@ -55,13 +55,13 @@ def merge(moments: RunningMoments, samples: Tensor, valid: Tensor) -> RunningMom
 
 
 def put(moments: RunningMoments, newer: RunningMoments) -> None:
-    """Bring moments up to date in place."""
-    for mine, theirs in zip(moments, newer, strict=True):
-        mine.copy_(theirs)
+    """Copy the newer moments into `moments` in place."""
+    for target, source in zip(moments, newer, strict=True):
+        target.copy_(source)
 
 
 def _exact_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population variance of the valid samples, `[M, ...]` each, float64."""
+    """Return mean and population variance of the valid samples, `[M, ...]` each, float64."""
     samples = samples.to(torch.float64)
     weight = valid.to(torch.float64).view(*valid.shape, *(1,) * (samples.dim() - 2))
     mean = (samples * weight).sum(1) / count
@@ -69,9 +69,9 @@ def _exact_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tenso
 
 
 def _pixel_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for uint8, several times as fast.
+    """Return mean and population variance of valid uint8 samples, several times as fast as _exact_moments.
 
-    Sums of such small whole numbers are exact in float32 up to 258 samples, and off by 1e-7 of themselves beyond.
+    Sums of such small integers are exact in float32 up to 258 samples; beyond, their relative error is 1e-7.
     """
     pixels, weight = samples.flatten(2).to(torch.float32), valid.to(torch.float32).unsqueeze(1)
     shape = (len(samples), *samples.shape[2:])
@@ -81,15 +81,15 @@ def _pixel_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tenso
 
 
 def mean_weights(valid: Tensor, process_group: ProcessGroup = SINGLE_PROCESS) -> Tensor:
-    """What makes a weighted sum the mean over a member's valid entries: `[M, B]` -> `[M, B]`; 0 if none is valid.
+    """Return weights with which a sum is the mean over a member's valid entries, or 0 if none is valid.
 
-    With process_group, the mean is over the entries of all of them.
+    `[M, B]` -> `[M, B]`. With several processes, the mean is over the entries of all of them.
     """
     return valid / process_group.sum(valid.sum(-1, keepdim=True)).clamp(min=1.0)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the valid entries of each member: `[..., B]`, `[..., B]` -> `[...]`; 0 where nothing is valid.
+    """Return the mean over each member's valid entries, 0 if none is valid: `[..., B]`, `[..., B]` -> `[...]`.
 
     `valid` has the dtype of `values`, holding ones and zeros.
     """
@@ -97,7 +97,7 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor, valid: Tensor) -> Tensor:
-    """`1 - Var(returns - values) / Var(returns)` of each member: `[..., M, B]` x 3 -> `[..., M]`.
+    """Return `1 - Var(returns - values) / Var(returns)` of each member: `[..., M, B]` x 3 -> `[..., M]`.
 
     1 is a perfect critic, 0 one that predicts the mean, below 0 worse than that. NaN where the returns do not vary.
     """

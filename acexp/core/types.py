@@ -1,4 +1,4 @@
-"""What travels between the parts: rollouts, batches and measurements, all immutable.
+"""Values passed between the parts of the algorithm: rollouts, batches and measurements, all immutable.
 
 Shapes: `T` steps, `M` members, `N` environments per member, `B = T * N`, `K` policy parameters.
 """
@@ -14,7 +14,7 @@ from acexp.core.tape import Tape
 
 
 class Episode(NamedTuple):
-    """A finished episode: whose it was, its undiscounted raw return, its length in steps."""
+    """A finished episode: the index of its member, its undiscounted raw return, and its length in steps."""
 
     member: int
     episode_return: float
@@ -22,16 +22,16 @@ class Episode(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """T steps of M members times N environments. The tensors are reused: valid until the next rollout.
+    """T steps of M members times N environments. The tensors are reused by the next rollout.
 
     Attributes:
-        observations: leaves `[T + 1, M, N, *shape]`, raw; the last row is the observation after the last step.
-        actions: as sampled, `[T, M, N, *action_shape]`.
-        rewards: for learning (clipped where the environment asks for it), float32 `[T, M, N]`.
-        terminated, truncated: bool `[T, M, N]`.
-        valid: bool `[T, M, N]`, False in reset slots, whose action was ignored and whose reward is 0.
-        tape: what the actors computed on the way.
-        episodes: those that ended in this rollout, in the order in which they ended.
+        observations: Leaves `[T + 1, M, N, *shape]`, raw; the last row is the observation after the last step.
+        actions: Actions as sampled, `[T, M, N, *action_shape]`.
+        rewards: Rewards for learning (clipped if the environment config requires it), float32 `[T, M, N]`.
+        terminated, truncated: Whether and how an episode ended at the step, bool `[T, M, N]`.
+        valid: Bool `[T, M, N]`, False in reset slots, whose action was ignored and whose reward is 0.
+        tape: Outputs of the actors' layers.
+        episodes: Episodes that ended in this rollout, in the order in which they ended.
     """
 
     observations: Leaves
@@ -45,15 +45,15 @@ class Rollout(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A rollout, evaluated by the current networks; flat, a row for each member. It owns its tensors.
+    """A rollout evaluated by the current networks, flattened to one row per member. It owns its tensors.
 
     Attributes:
-        policy: the actor's output `[M, B, K]`.
-        values: the critic's output `[M, B]`.
-        actions: `[M, B, *action_shape]`.
-        advantages, returns: targets `[M, B]`.
-        valid: float32 `[M, B]`, ones and zeros.
-        weight: float32 `[M, B]`, what makes sums over valid slots their means.
+        policy: The actor's output, `[M, B, K]`.
+        values: The critic's output, `[M, B]`.
+        actions: Actions as sampled, `[M, B, *action_shape]`.
+        advantages, returns: Targets of the actor and of the critic, `[M, B]`.
+        valid: 1 in valid slots, else 0, float32 `[M, B]`.
+        weight: Weights with which sums over slots are means over valid slots, float32 `[M, B]`.
     """
 
     policy: Tensor
@@ -65,25 +65,16 @@ class Batch(NamedTuple):
     weight: Tensor
 
 
-class Hyperparameters(NamedTuple):
-    """What may differ between the members of a population, float32 `[M]` each."""
-
-    gamma: Tensor
-    gae_lambda: Tensor
-    entropy_coef: Tensor
-    value_coef: Tensor
-
-
 class GroupNorms(NamedTuple):
-    """What clipping did to the gradient of one optimizer group.
+    """The norms of one optimizer group's gradient before and after clipping.
 
     Attributes:
-        group: `joint`, `actor` or `critic`.
-        modules: the modules that the group steps, in column order.
-        before, after: the norm of each module's part of the gradient, `[M, len(modules)]`; `after` is measured on the
-            clipped gradient. For a member that was stopped, `before` says what its gradient was, `after` is 0.
+        group: Name of the group: `joint`, `actor` or `critic`.
+        modules: The modules that the group steps, in column order.
+        before, after: The norm of each module's part of the gradient, `[M, len(modules)]`; `after` is measured on the
+            clipped gradient. For a member that was stopped, `before` is the norm of its gradient, and `after` is 0.
         clipped: 1 where clipping changed the gradient, else 0, float32 `[M]`.
-        learning_rate: what the step was taken with, `[M]`.
+        learning_rate: Learning rates of the step, `[M]`.
     """
 
     group: str
@@ -95,14 +86,14 @@ class GroupNorms(NamedTuple):
 
 
 class UpdateStatistics(NamedTuple):
-    """What one update learned from and what it measured; losses are computed from it where somebody wants to see them.
+    """The batch of one update and its measurements; the losses are computed from it only if they are logged.
 
     Attributes:
-        batch: what it learned from.
-        progress: share of the budget spent before it.
-        norms: one per optimizer group.
-        learning: bool `[M]`; False for a member that stands still since one of its gradients was not finite.
-        trunk_cosine: between the actor's and the critic's gradient on the trunk, `[M]`; None where it was not measured.
+        batch: The batch that the update learned from.
+        progress: Share of the budget spent before the update.
+        norms: Gradient norms, one entry per optimizer group.
+        learning: Bool `[M]`; False for a member that no longer learns because one of its gradients was not finite.
+        trunk_cosine: Cosine between the actor's and the critic's gradient on the trunk, `[M]`; None if not measured.
     """
 
     batch: Batch

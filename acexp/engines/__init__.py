@@ -1,7 +1,7 @@
-"""Layer 1: what steps the environments. An engine looks like Gymnasium's vector environments in NEXT_STEP mode."""
+"""Engines, which step several environments at once, like Gymnasium's vector environments in NEXT_STEP mode."""
 
 from acexp.engines.ale import Ale
-from acexp.engines.base import ENGINES, Engine, EngineConfig, Step, choose_engine, open_engine
+from acexp.engines.base import ENGINES, Engine, EngineBase, EngineConfig, Step, choose_engine, open_engine
 from acexp.engines.environment import EnvironmentConfig, as_code, is_atari
 from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
@@ -12,6 +12,7 @@ __all__ = [
     "ENGINES",
     "Ale",
     "Engine",
+    "EngineBase",
     "EngineConfig",
     "EnvironmentConfig",
     "Envpool",

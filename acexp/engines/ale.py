@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
+from acexp.engines.base import ENGINES, EngineBase, EngineConfig, Step
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
     ATARI_MAX_FRAMES,
@@ -21,7 +20,7 @@ from acexp.engines.environment import (
     is_atari,
     spec_of,
 )
-from acexp.system.packages import is_installed
+from acexp.system.packages import Package
 
 if TYPE_CHECKING:
     from ale_py.vector_env import AtariVectorEnv
@@ -30,8 +29,11 @@ _SUPPORTED_KWARGS = {"game", "repeat_action_probability", "full_action_space", "
 
 
 @ENGINES.register("ale")
-class Ale:
-    """Atari games in C++ threads, with the standard preprocessing built in."""
+class Ale(EngineBase):
+    """Steps Atari games in C++ threads, with the standard preprocessing built in."""
+
+    packages: ClassVar[tuple[Package, ...]] = (Package("ale-py", "Atari games", "pip install ale-py"),)
+    preference = 40
 
     def __init__(self, environments: AtariVectorEnv, seeds: list[int]) -> None:
         self._environments: AtariVectorEnv | None = environments
@@ -41,16 +43,13 @@ class Ale:
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
-        if not is_installed("ale_py"):
-            return "its package is not installed (pip install ale-py)"
+        missing = super().cannot_step(environment)
+        if missing is not None:
+            return missing
         if not is_atari(environment):
             return "it steps Atari games only"
         unsupported = set(environment.kwargs) - _SUPPORTED_KWARGS
         return f"it does not take env.kwargs {sorted(unsupported)}" if unsupported else None
-
-    @classmethod
-    def is_equal(cls, environment: EnvironmentConfig) -> bool:
-        return True
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
@@ -86,12 +85,6 @@ class Ale:
         observation, reward, terminated, truncated, _ = self._environments.step(actions)
         return Step(observation, reward, terminated, truncated)
 
-    def save(self) -> None:
-        return None
-
-    def load(self, states: Sequence[EnvironmentState]) -> None:
-        raise NotImplementedError("its environments' state cannot be had")
-
     def close(self) -> None:
-        # The C++ threads end when the last reference goes; AtariVectorEnv has no other way to end them.
+        # The C++ threads end with the last reference to the object; AtariVectorEnv has no method that ends them.
         self._environments = None

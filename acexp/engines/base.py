@@ -1,21 +1,21 @@
-"""The engine interface, the registry of engines, and `auto`."""
+"""The interface of engines, their registry, and the choice of an engine for an environment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import gymnasium as gym
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
+from acexp.core.settings import setting
 from acexp.engines.environment import EnvironmentConfig
+from acexp.system.packages import Package, is_installed
 
 AUTO = "auto"
-AUTO_ORDER = ("mujoco", "ale", "tabular", "envpool", "gymnasium")
-"""Fastest first: `auto` takes the first of these that steps the environment as Gymnasium does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +23,13 @@ class EngineConfig:
     """Which engine steps the environments.
 
     Attributes:
-        name: `auto` takes the fastest installed engine that can step the environment.
-        threads: the most that an engine with threads of its own may use; 0 lets it use every core. It uses fewer where
-            they would have too little to do each.
+        name: Name of the engine; `auto` takes the fastest installed one that steps the environment as Gymnasium does.
+        threads: Largest number of threads for an engine that has its own; 0 for one per core. The engine uses fewer
+            if each would have too little to do.
     """
 
     name: str = AUTO
-    threads: int = 0
+    threads: int = setting(0, incidental=True)
 
     def __post_init__(self) -> None:
         if self.threads < 0:
@@ -37,11 +37,11 @@ class EngineConfig:
 
 
 class Step(NamedTuple):
-    """What one step of E environments gave; the arrays are the engine's and hold until its next step.
+    """The result of one step of E environments; the arrays belong to the engine and are valid until its next step.
 
     Attributes:
-        observation: batched as Gymnasium batches the single space; the true final one where an episode just ended.
-        reward: raw, `[E]`; 0 in a reset slot.
+        observation: Batched as Gymnasium batches the single space; the true final one where an episode just ended.
+        reward: Raw rewards, `[E]`; 0 in a reset slot.
         terminated, truncated: bool `[E]`.
     """
 
@@ -52,73 +52,117 @@ class Step(NamedTuple):
 
 
 EnvironmentState = dict[str, Any]
-"""All that one environment's future depends on but the actions to come, as tensors and plain values."""
+"""The state of one environment as tensors and plain values; with the same actions, it determines its future."""
 
 
 class Engine(Protocol):
     """E environments stepped together.
 
     The step after an episode's end is a reset: its action is ignored, its reward is 0, its observation is the first of
-    the next episode (Gymnasium's NEXT_STEP autoreset).
+    the next episode (Gymnasium's NEXT_STEP autoreset). An engine of your own inherits from EngineBase, whose defaults
+    suit most.
+
+    Attributes:
+        packages: The packages that the engine needs; their versions are recorded with each run.
+        preference: `auto` takes the engine of the highest preference that steps the environment as Gymnasium does.
+        observation_space, action_space: The spaces of a single environment.
     """
 
+    packages: ClassVar[tuple[Package, ...]]
+    preference: ClassVar[int]
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
-        """Why this engine cannot step this environment, or None if it can."""
+        """Return why this engine cannot step this environment, None if it can."""
 
     @classmethod
     def is_equal(cls, environment: EnvironmentConfig) -> bool:
-        """Whether it is known to step this environment, which it can step, as Gymnasium does."""
+        """Return True if this engine, which can step this environment, is known to step it as Gymnasium does."""
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
-        """Make one environment per seed; raises UserError where the environment cannot be had."""
+        """Return an engine with one environment per seed; raises UserError if the environment cannot be made."""
 
     def reset(self) -> Any:
-        """Start every environment from its own seed; the first observations."""
+        """Reset every environment with its own seed and return the first observations."""
 
     def step(self, actions: NDArray[Any]) -> Step:
-        """Advance every environment by one slot."""
+        """Step every environment with its action, or reset it where an episode has ended. See Step."""
 
     def save(self) -> list[EnvironmentState] | None:
-        """The state of each environment; None where it cannot be had, so that resuming begins new episodes."""
+        """Return the state of each environment; None if it cannot be saved, so that resuming begins new episodes."""
 
     def load(self, states: Sequence[EnvironmentState]) -> None:
-        """Go on from states that `save` gave, instead of `reset`. The last observations are the caller's to keep."""
+        """Continue from states that `save` returned, instead of `reset`. The caller keeps the last observations."""
 
     def close(self) -> None:
-        """Free what the environments hold. Calling it twice does nothing."""
+        """Free the resources of the environments. A second call does nothing."""
+
+
+class EngineBase:
+    """Base class of engines: needs no packages, is never chosen by `auto`, steps anything, cannot save states."""
+
+    packages: ClassVar[tuple[Package, ...]] = ()
+    preference: ClassVar[int] = 0
+
+    @classmethod
+    def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
+        """Return which package is missing, None if none is."""
+        for package in cls.packages:
+            if not is_installed(package.name.replace("-", "_")):
+                return f"its package is not installed ({package.remedy})"
+        return None
+
+    @classmethod
+    def is_equal(cls, environment: EnvironmentConfig) -> bool:
+        return True
+
+    def save(self) -> list[EnvironmentState] | None:
+        return None
+
+    def load(self, states: Sequence[EnvironmentState]) -> None:
+        raise NotImplementedError("this engine cannot load the state of environments")
+
+    def close(self) -> None:
+        """Do nothing, since this engine has no resources to free."""
 
 
 ENGINES: Registry[type[Engine]] = Registry("engine", EngineConfig)
+"""All engines by name, those of plugins included."""
 
 
 def choose_engine(environment: EnvironmentConfig, config: EngineConfig) -> EngineConfig:
-    """The config with `auto` resolved; raises UserError for an engine that cannot step this environment."""
+    """Return the config with `auto` resolved; raises UserError for an engine that cannot step this environment."""
 
     def obstacle(name: str) -> str | None:
         return ENGINES[name].build.cannot_step(environment)
 
     if config.name == AUTO:
-        equal = (n for n in AUTO_ORDER if obstacle(n) is None and ENGINES[n].build.is_equal(environment))
-        return replace(config, name=next(equal))
+        preferred = sorted(ENGINES.names, key=lambda name: -ENGINES[name].build.preference)
+        able = (
+            name
+            for name in preferred
+            if ENGINES[name].build.preference > 0
+            and obstacle(name) is None
+            and ENGINES[name].build.is_equal(environment)
+        )
+        return replace(config, name=next(able))
     reason = obstacle(config.name)
     if reason is not None:
-        able = tuple(name for name in ENGINES.names if obstacle(name) is None)
+        able_names = tuple(name for name in ENGINES.names if obstacle(name) is None)
         raise UserError(
             f"The engine {config.name!r} cannot step {environment.id}: {reason}.",
             key="engine.name",
             value=config.name,
-            choices=(AUTO, *able),
-            remedy="choose an engine that can, or leave it to engine=auto",
+            choices=(AUTO, *able_names),
+            remedy="choose an engine that can, or set engine=auto",
         )
     return config
 
 
 def open_engine(environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Engine:
-    """The engine that the config names, with one environment per seed."""
+    """Open the engine that the config names, with one environment per seed."""
     chosen = choose_engine(environment, config)
     return ENGINES[chosen.name].build.open(environment, seeds, chosen)

@@ -1,4 +1,4 @@
-"""One environment: what the config says about it, and how Gymnasium makes it."""
+"""The config of an environment, and functions that make it with Gymnasium."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ATARI_STACK = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentConfig:
-    """Which environment.
+    """Settings of an environment.
 
     Attributes:
-        id: a Gymnasium id, `ALE/...` and `module:Name-v0` included.
-        kwargs: for its constructor.
-        max_episode_steps: time limit in env steps; None keeps the environment's own.
+        id: A Gymnasium id, such as `CartPole-v1`, `ALE/Pong-v5` or `module:Name-v0`.
+        kwargs: Keyword arguments of the environment's constructor.
+        max_episode_steps: Time limit in env steps; None keeps the environment's own.
     """
 
     id: str
@@ -43,7 +43,7 @@ class EnvironmentConfig:
 
 
 def prepare_libraries() -> None:
-    """Make the Atari ids known, and keep the simulators' own banners and log files away from the user.
+    """Register the Atari ids, and disable the banners and log files that simulators write by themselves.
 
     Each process that makes environments calls this once; calling it again does nothing new.
     """
@@ -53,24 +53,23 @@ def prepare_libraries() -> None:
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         if "ALE/Pong-v5" not in gym.registry:
             gym.register_envs(ale_py)
-    # It refuses to be imported with a RuntimeError where MUJOCO_GL is something that it does not know.
+    # Importing mujoco raises RuntimeError if MUJOCO_GL has an unknown value.
     with suppress(ImportError, RuntimeError):
         import mujoco
 
-        # MuJoCo prints its warnings, and appends them to MUJOCO_LOG.TXT in the working directory, unless somebody
-        # takes them.
+        # Without a handler, MuJoCo prints its warnings and appends them to MUJOCO_LOG.TXT in the working directory.
         mujoco.set_mju_user_warning(lambda message: None)
 
 
 def generator_at(state: Any) -> np.random.Generator:
-    """A generator such as Gymnasium's, in a state that was saved from one."""
+    """Return a random number generator like Gymnasium's, in a saved state."""
     generator, _ = gym.utils.seeding.np_random(0)
     generator.bit_generator.state = state
     return generator
 
 
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:
-    """What Gymnasium has registered under this id; raises UserError with the nearest ids when there is nothing."""
+    """Return Gymnasium's registration of the environment; raises UserError, with similar ids, if there is none."""
     prepare_libraries()
     module, _, name = environment.id.rpartition(":")
     try:
@@ -87,7 +86,7 @@ def spec_of(environment: EnvironmentConfig) -> EnvSpec:
     except gym.error.Error as error:
         near = nearest(environment.id, gym.registry)
         raise UserError(
-            f"Gymnasium knows no environment {environment.id!r}.",
+            f"Gymnasium has no environment {environment.id!r}.",
             key="env.id",
             value=environment.id,
             choices=_versions_like(environment.id) or ((near,) if near else ()),
@@ -103,7 +102,7 @@ def _versions_like(environment_id: str) -> tuple[str, ...]:
 
 
 def is_atari(environment: EnvironmentConfig) -> bool:
-    """Whether it is a game of the Arcade Learning Environment that shows its screen."""
+    """Return True for a game of the Arcade Learning Environment whose observations are images."""
     spec = spec_of(environment)
     return spec.entry_point == "ale_py.env:AtariEnv" and _atari_arguments(environment)["obs_type"] != "ram"
 
@@ -113,7 +112,7 @@ def _atari_arguments(environment: EnvironmentConfig) -> dict[str, Any]:
 
 
 def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
-    """One environment with its standard preprocessing; raises UserError where it cannot be made."""
+    """Return one environment with its standard preprocessing; raises UserError if it cannot be made."""
     atari = is_atari(environment)
     try:
         return _make_atari(environment) if atari else _make_plain(environment)
@@ -122,7 +121,7 @@ def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
             f"{environment.id} needs a package that is not installed: {error}",
             key="env.id",
             value=environment.id,
-            remedy="install it as the message says",
+            remedy="install it as described in the message",
         ) from error
     except (TypeError, ValueError, ImportError, RuntimeError, gym.error.Error) as error:
         raise UserError(
@@ -131,7 +130,7 @@ def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
             value=environment.kwargs or environment.id,
             remedy="check env.kwargs against the environment's documentation"
             if environment.kwargs
-            else "choose another environment, or install what it asks for",
+            else "choose another environment, or install what it requires",
         ) from error
 
 
@@ -150,7 +149,7 @@ def _make_plain(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
 
 
 def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
-    """The preprocessing of Mnih et al. (2015) and Machado et al. (2018), as ale-py's vector environment does it.
+    """Return an Atari environment with the preprocessing of Mnih et al. (2015) and Machado et al. (2018).
 
     Up to 30 no-ops, fire to start, the maximum of the last two of four frames, 84 x 84 gray, 4 frames stacked (black
     before the first), whole games rather than lives, and the id's own sticky actions. Rewards stay raw here; learning

@@ -1,17 +1,17 @@
-"""The engine for what envpool has: Gymnasium's environments, rewritten in C++ and stepped in C++ threads."""
+"""The engine for the environments of envpool, which are rewritten in C++ and stepped in C++ threads."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
+from acexp.engines.base import ENGINES, EngineBase, EngineConfig, Step
+from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import (
     ATARI_FRAME_SKIP,
     ATARI_MAX_FRAMES,
@@ -24,10 +24,10 @@ from acexp.engines.environment import (
     spec_of,
 )
 from acexp.engines.threads import worthwhile
-from acexp.system.packages import is_installed
+from acexp.system.packages import Package
 
 EQUAL = ("CartPole-v1", "CliffWalking-v1", "LunarLander-v3", "PongNoFrameskip-v4")
-"""What tests compare with Gymnasium's; `auto` takes envpool for nothing else."""
+"""The environments that tests compare with Gymnasium's; `auto` takes envpool for no others."""
 
 _OWN_SETTINGS = {"num_envs", "batch_size", "num_threads", "seed", "env_seed", "max_episode_steps"}
 _ATARI_ELSEWHERE = {"game", "obs_type", "frameskip", "max_num_frames_per_episode"}
@@ -35,8 +35,13 @@ _NO_LIMIT = 2**31 - 1
 
 
 @ENGINES.register("envpool")
-class Envpool:
-    """Gymnasium's environments rewritten in C++; the same in distribution, not in their random numbers."""
+class Envpool(EngineBase):
+    """Steps environments that envpool rewrote in C++; equal to Gymnasium's in distribution, not in random numbers."""
+
+    packages: ClassVar[tuple[Package, ...]] = (
+        Package("envpool", "LunarLander and CartPole faster (optional)", "pip install 'acexp[fast]'"),
+    )
+    preference = 20
 
     def __init__(
         self, pool: Any, spaces: tuple[gym.Space[Any], gym.Space[Any]], n_envs: int, max_episode_steps: int | None
@@ -44,15 +49,14 @@ class Envpool:
         self._pool: Any = pool
         self.observation_space, self.action_space = spaces
         self._ids = np.arange(n_envs, dtype=np.int32)
-        self._limit = _NO_LIMIT if max_episode_steps is None else max_episode_steps
-        self._elapsed = np.zeros(n_envs, np.int64)
-        self._done = np.zeros(n_envs, np.bool_)
+        self._clock = EpisodeClock(n_envs, max_episode_steps)
         self._overdue = np.zeros(n_envs, np.bool_)
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
-        if not is_installed("envpool"):
-            return "its package is not installed (pip install 'acexp[fast]')"
+        missing = super().cannot_step(environment)
+        if missing is not None:
+            return missing
         import envpool
 
         task, settings = _task(environment)
@@ -69,10 +73,10 @@ class Envpool:
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
         import envpool
 
-        theirs = make(environment)
-        spaces = (theirs.observation_space, theirs.action_space)
-        limit = theirs.spec.max_episode_steps if theirs.spec else None
-        theirs.close()
+        original = make(environment)
+        spaces = (original.observation_space, original.action_space)
+        limit = original.spec.max_episode_steps if original.spec else None
+        original.close()
         if is_atari(environment) and limit is None:
             limit = ATARI_MAX_FRAMES // ATARI_FRAME_SKIP
         task, settings = _task(environment)
@@ -85,21 +89,22 @@ class Envpool:
             **settings,
         )
         with warnings.catch_warnings():
-            # Gymnasium remarks that envpool writes the bounds of some spaces as float64.
+            # Gymnasium warns that envpool gives the bounds of some spaces as float64.
             warnings.simplefilter("ignore")
-            its_own = (pool.observation_space, pool.action_space)
-        for space, own in zip(spaces, its_own, strict=True):
+            pool_spaces = (pool.observation_space, pool.action_space)
+        for space, own in zip(spaces, pool_spaces, strict=True):
             if (space.shape, _size(space)) != (own.shape, _size(own)):
                 raise UserError(
                     f"envpool's {task} has other spaces than Gymnasium's {environment.id}: {own}, not {space}.",
                     key="engine.name",
                     value=config.name,
-                    remedy="leave it to engine=auto",
+                    remedy="set engine=auto",
                 )
         return cls(pool, spaces, len(seeds), limit)
 
     def reset(self) -> Any:
-        self._elapsed[:], self._done[:], self._overdue[:] = 0, False, False
+        self._clock.reset()
+        self._overdue[:] = False
         return self._pool.reset()[0]
 
     def step(self, actions: NDArray[Any]) -> Step:
@@ -107,16 +112,15 @@ class Envpool:
             observation, reward, terminated, truncated = self._step_some(actions)
         else:
             observation, reward, terminated, truncated, _ = self._pool.step(actions)
-        self._elapsed += 1
-        self._elapsed[self._done] = 0
-        # Not every environment of envpool's heeds its time limit.
-        self._overdue = (self._elapsed >= self._limit) & ~(terminated | truncated)
+        self._clock.count()
+        # Some of envpool's environments ignore their time limit.
+        self._overdue = (self._clock.elapsed >= self._clock.limit) & ~(terminated | truncated)
         truncated = truncated | self._overdue
-        self._done = terminated | truncated
+        self._clock.done = terminated | truncated
         return Step(observation, reward, terminated, truncated)
 
     def _step_some(self, actions: NDArray[Any]) -> tuple[Any, ...]:
-        """Reset those that ran into our own time limit, and step the others: two calls, whose rows are put together."""
+        """Reset the environments that reached the time limit here, and step the others; both results are merged."""
         late, others = self._ids[self._overdue], self._ids[~self._overdue]
         self._pool._reset(late)
         parts = [(late, self._pool.recv())]
@@ -130,19 +134,13 @@ class Envpool:
         whole[1][late] = 0.0
         return tuple(whole)
 
-    def save(self) -> None:
-        return None
-
-    def load(self, states: Sequence[EnvironmentState]) -> None:
-        raise NotImplementedError("its environments' state cannot be had")
-
     def close(self) -> None:
-        # The C++ threads end when the last reference goes.
+        # The C++ threads end with the last reference to the pool.
         self._pool = None
 
 
 def _task(environment: EnvironmentConfig) -> tuple[str, dict[str, Any]]:
-    """Envpool's name of an environment, and what it must be told."""
+    """Return envpool's name of an environment, and its settings."""
     if not is_atari(environment):
         return environment.id, dict(environment.kwargs)
     arguments = {**spec_of(environment).kwargs, **environment.kwargs}
@@ -162,7 +160,7 @@ def _task(environment: EnvironmentConfig) -> tuple[str, dict[str, Any]]:
 
 
 def _threads(environment: EnvironmentConfig, n_envs: int, limit: int) -> int:
-    """A game's frame is work enough for a thread by itself."""
+    """Return the number of threads; one frame of an Atari game is enough work for a thread."""
     return min(limit, n_envs) if is_atari(environment) else worthwhile(n_envs, limit)
 
 

@@ -1,10 +1,10 @@
-"""The engine that steps anything: Gymnasium's environments, one after the other, in this process."""
+"""The engine for every Gymnasium environment, which steps them one after the other in this process."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import gymnasium as gym
 import numpy as np
@@ -14,20 +14,21 @@ from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
+from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import EnvironmentConfig, make
+from acexp.system.packages import Package
 
 LONGEST_REPLAY = 100_000
-"""Steps of an episode that are remembered, so that its state can be had; a few bytes each."""
+"""Largest number of steps of an episode whose actions are kept, to restore its state; a few bytes per step."""
 
 
 class _Episode(NamedTuple):
-    """How an environment came to where it is.
+    """The history from which the state of an environment is restored.
 
     Attributes:
-        seed: of its first reset.
-        random: its generator's state before the last reset; None if that was the first.
-        actions: since then.
+        seed: Seed of the environment's first reset.
+        random: State of the environment's generator before its last reset; None if that was the first.
+        actions: The actions since the last reset.
     """
 
     seed: int
@@ -36,8 +37,11 @@ class _Episode(NamedTuple):
 
 
 @ENGINES.register("gymnasium")
-class Gymnasium:
-    """Gymnasium's SyncVectorEnv: every environment there is, in one process, without copies."""
+class Gymnasium(EngineBase):
+    """Steps any environment with Gymnasium's SyncVectorEnv, in one process, without copying observations."""
+
+    packages: ClassVar[tuple[Package, ...]] = (Package("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),)
+    preference = 10
 
     def __init__(self, environments: SyncVectorEnv, seeds: list[int]) -> None:
         self._environments = environments
@@ -50,10 +54,6 @@ class Gymnasium:
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
         return None
-
-    @classmethod
-    def is_equal(cls, environment: EnvironmentConfig) -> bool:
-        return True
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
@@ -76,7 +76,7 @@ class Gymnasium:
 
     @property
     def environments(self) -> list[gym.Env[Any, Any]]:
-        """The environments themselves, to look at."""
+        """The single environments, for drawing them."""
         return list(self._environments.envs)
 
     def reset(self) -> Any:
@@ -85,12 +85,12 @@ class Gymnasium:
         return self._environments.reset(seed=list(self._seeds))[0]
 
     def step(self, actions: NDArray[Any]) -> Step:
-        self._remember(actions)
+        self._record(actions)
         observation, reward, terminated, truncated, _ = self._environments.step(actions)
         self._done = terminated | truncated
         return Step(observation, reward, terminated, truncated)
 
-    def _remember(self, actions: NDArray[Any]) -> None:
+    def _record(self, actions: NDArray[Any]) -> None:
         for i, action in enumerate(actions.copy()):
             episode = self._episodes[i]
             if self._done[i]:
@@ -100,7 +100,7 @@ class Gymnasium:
                 episode.actions.append(action)
 
     def save(self) -> list[EnvironmentState] | None:
-        """How to get there again: few environments can be copied, but all can be played again."""
+        """Return the actions of each episode: few environments can be copied, but all can be replayed."""
         if any(len(episode.actions) == LONGEST_REPLAY for episode in self._episodes):
             return None
         return [
@@ -126,7 +126,7 @@ class Gymnasium:
         self._environments._autoreset_envs = self._done.copy()
 
     def _actions(self, state: EnvironmentState, *, as_given: bool = False) -> Iterable[Any]:
-        """An episode's actions, as an environment takes them or as they were given."""
+        """Return an episode's actions, one by one in the form that an environment takes, or else as they were given."""
         if state["actions"] is None:
             return ()
         actions = state["actions"].numpy()

@@ -1,9 +1,9 @@
-"""The engine for Gymnasium's MuJoCo v5 locomotion: one model, one MjData per environment, stepped in threads."""
+"""The engine for Gymnasium's MuJoCo v5 locomotion tasks: one model, one MjData per environment, several threads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium as gym
 import numpy as np
@@ -11,22 +11,28 @@ import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
+from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
+from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
 from acexp.engines.mujoco_tasks import TASKS
 from acexp.engines.threads import ThreadPool, worthwhile
 from acexp.system.cores import available_cores
-from acexp.system.packages import is_installed
+from acexp.system.packages import Package
 
 
 @ENGINES.register("mujoco")
-class Mujoco:
-    """MuJoCo locomotion, equal to Gymnasium's to the last bit.
+class Mujoco(EngineBase):
+    """Steps MuJoCo's locomotion tasks in threads, equal to Gymnasium's to the last bit.
 
     Each environment keeps its MjData, and so its solver's warm start, from step to step. `mj_step` releases Python's
-    global lock, so threads step environments side by side. Gymnasium's own environment stands model: it holds the
-    constants, and each reset runs its code on the environment's data and generator.
+    global lock, so threads step environments side by side. One of Gymnasium's own environments provides the constants,
+    and each reset runs its code on the data and the generator of the environment that is reset.
     """
+
+    packages: ClassVar[tuple[Package, ...]] = (
+        Package("mujoco", "HalfCheetah and other MuJoCo environments", "pip install mujoco"),
+    )
+    preference = 50
 
     def __init__(self, model: Any, seeds: list[int], max_episode_steps: int | None, n_threads: int) -> None:
         import mujoco
@@ -44,27 +50,22 @@ class Mujoco:
             [(rows[i], getattr(data, field)) for field, rows in self._state.items()]
             for i, data in enumerate(self._data)
         ]
-        self._limit = np.inf if max_episode_steps is None else max_episode_steps
-        self._elapsed = np.zeros(len(seeds), np.int64)
+        self._clock = EpisodeClock(len(seeds), max_episode_steps)
         self._position = np.zeros(len(seeds))
-        self._done = np.zeros(len(seeds), np.bool_)
         self._actions: NDArray[Any] = np.zeros(0)
-        self._crew = ThreadPool(worthwhile(len(seeds), n_threads), self._advance)
+        self._threads = ThreadPool(worthwhile(len(seeds), n_threads), self._advance)
         self.observation_space: gym.Space[Any] = model.observation_space
         self.action_space: gym.Space[Any] = model.action_space
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
-        if not is_installed("mujoco"):
-            return "its package is not installed (pip install mujoco)"
+        missing = super().cannot_step(environment)
+        if missing is not None:
+            return missing
         spec = spec_of(environment)
         if spec.entry_point not in TASKS or spec.additional_wrappers:
             return "it steps Gymnasium's HalfCheetah, Hopper, Walker2d, Swimmer, Ant and Humanoid v5 only"
         return None
-
-    @classmethod
-    def is_equal(cls, environment: EnvironmentConfig) -> bool:
-        return True
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
@@ -74,7 +75,7 @@ class Mujoco:
 
     def reset(self) -> Any:
         self._random = [seeding.np_random(seed)[0] for seed in self._seeds]
-        self._elapsed[:], self._done = 0, np.zeros(len(self._seeds), np.bool_)
+        self._clock.reset()
         for i in range(len(self._seeds)):
             self._restart(i)
         self._position = self._task.position(self._state).copy()
@@ -82,19 +83,15 @@ class Mujoco:
 
     def step(self, actions: NDArray[Any]) -> Step:
         self._actions = actions
-        starting = self._done
-        self._crew.run(range(len(starting)))
+        starting = self._clock.done
+        self._threads.run(range(len(starting)))
         for i in np.flatnonzero(starting).tolist():
             self._restart(i)
         position = self._task.position(self._state)
         velocity = (position - self._position) / self._env.dt
         self._position = position.copy()
         reward, terminated = self._task.judge(self._state, velocity, actions)
-        self._elapsed += 1
-        if starting.any():
-            reward[starting], terminated[starting], self._elapsed[starting] = 0.0, False, 0
-        truncated = self._elapsed >= self._limit
-        self._done = terminated | truncated
+        truncated = self._clock.end_step(reward, terminated)
         return Step(self._task.observe(self._state), reward, terminated, truncated)
 
     def save(self) -> list[EnvironmentState]:
@@ -102,15 +99,14 @@ class Mujoco:
             {
                 "physics": self._physics(i),
                 "position": float(self._position[i]),
-                "elapsed": int(self._elapsed[i]),
-                "done": bool(self._done[i]),
+                **self._clock.state(i),
                 "random": self._random[i].bit_generator.state,
             }
             for i in range(len(self._data))
         ]
 
     def _physics(self, i: int) -> torch.Tensor:
-        """Everything that `mj_step` goes on from, the solver's warm start included."""
+        """Return all values that `mj_step` depends on, the solver's warm start included, float64 `[size]`."""
         import mujoco
 
         values = np.empty(mujoco.mj_stateSize(self._env.model, mujoco.mjtState.mjSTATE_INTEGRATION))
@@ -124,13 +120,12 @@ class Mujoco:
             physics = state["physics"].numpy()
             mujoco.mj_setState(self._env.model, self._data[i], physics, mujoco.mjtState.mjSTATE_INTEGRATION)
         self._position = np.array([state["position"] for state in states])
-        self._elapsed = np.array([state["elapsed"] for state in states])
-        self._done = np.array([state["done"] for state in states])
+        self._clock.load(states)
         self._random = [generator_at(state["random"]) for state in states]
 
     def _advance(self, i: int) -> None:
-        """One slot of one environment; called from any thread, but for one environment by one thread at a time."""
-        if self._done[i]:
+        """Step one environment; any thread may call it, but only one at a time for one environment."""
+        if self._clock.done[i]:
             return
         self._controls[i][:] = self._actions[i]
         self._mj_step(self._env.model, self._data[i], self._env.frame_skip)
@@ -149,5 +144,5 @@ class Mujoco:
             row[...] = values
 
     def close(self) -> None:
-        self._crew.close()
+        self._threads.close()
         self._env.close()

@@ -1,6 +1,6 @@
-"""Gymnasium's MuJoCo v5 locomotion tasks for a whole batch: what is observed, rewarded and ended, in numpy.
+"""Observations, rewards and terminations of Gymnasium's MuJoCo v5 locomotion tasks, for whole batches in numpy.
 
-Every constant is read off Gymnasium's own environment and every expression keeps its order of operations and its
+Every constant is read from Gymnasium's own environment and every expression keeps its order of operations and its
 dtypes, so that the results are equal to the last bit. E is the number of environments.
 """
 
@@ -15,37 +15,45 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Judgement = tuple[Floats, NDArray[np.bool_]]
-"""Rewards and whether the task ended, `[E]` each."""
+"""Rewards, and whether the episode terminated, `[E]` each."""
 State = Mapping[str, Floats]
-"""What was gathered from every environment's MjData, `[E, *shape of the field]`, by the field's name."""
+"""Fields of every environment's MjData, `[E, *shape of the field]`, by the field's name."""
 
 VELOCITY_LIMIT = 10.0
 
 
 class Task(Protocol):
-    """One kind of environment. Built from Gymnasium's own, unwrapped.
+    """The observations and rewards of one kind of environment, built from Gymnasium's unwrapped environment.
 
     Attributes:
-        fields: of MjData, that the other methods need.
-        needs_contact_forces: whether `mj_rnePostConstraint` has to follow each step.
+        fields: The fields of MjData that the methods read.
+        needs_contact_forces: Whether `mj_rnePostConstraint` has to be called after each step.
     """
 
     fields: tuple[str, ...]
     needs_contact_forces: bool
 
     def position(self, state: State) -> Floats:
-        """The x position whose progress is rewarded, `[E]`."""
+        """Return the x position whose progress is rewarded, `[E]`."""
 
     def observe(self, state: State) -> Floats:
-        """Observations, `[E, O]`."""
+        """Return the observations, `[E, O]`."""
 
     def judge(self, state: State, velocity: Floats, actions: NDArray[Any]) -> Judgement:
-        """What the step is worth, from the x velocity `[E]` and the actions `[E, A]`."""
+        """Return the rewards and terminations of a step, from the x velocity `[E]` and the actions `[E, A]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the reward of every task is made of; a task without health or contact leaves those out."""
+    """The weights of the terms of a task's reward; those of health and contact are 0 where a task has no such term.
+
+    Attributes:
+        forward: Weight of the x velocity.
+        control: Weight of the control cost.
+        contact: Weight of the contact cost.
+        healthy: Reward for every step in a healthy state.
+        ends: Whether an unhealthy state terminates the episode.
+    """
 
     forward: float
     control: float
@@ -55,7 +63,7 @@ class Terms:
 
     @classmethod
     def of(cls, env: Any) -> Terms:
-        """The weights of Gymnasium's environment."""
+        """Return the weights of Gymnasium's environment."""
         return cls(
             forward=env._forward_reward_weight,
             control=env._ctrl_cost_weight,
@@ -65,17 +73,17 @@ class Terms:
         )
 
     def control_cost(self, controls: NDArray[Any]) -> NDArray[Any]:
-        """`weight * |controls|^2`, `[E, A]` -> `[E]`, in the controls' own dtype."""
+        """Compute `weight * |controls|^2`, `[E, A]` -> `[E]`, in the controls' own dtype."""
         cost: NDArray[Any] = self.control * np.square(controls).sum(-1)
         return cost
 
     def contact_cost(self, forces: Floats) -> Floats:
-        """`weight * |forces|^2` over all bodies, `[E, bodies, 6]` -> `[E]`."""
+        """Compute `weight * |forces|^2` over all bodies, `[E, bodies, 6]` -> `[E]`."""
         cost: Floats = self.contact * _flat(np.square(forces)).sum(1)
         return cost
 
     def judgement(self, velocity: Floats, healthy: NDArray[np.bool_], costs: NDArray[Any]) -> Judgement:
-        """Reward and end of a task that can fail."""
+        """Return the rewards and terminations of a task with unhealthy states, `[E]` each."""
         return self.forward * velocity + healthy * self.healthy - costs, ~healthy & self.ends
 
 
@@ -84,7 +92,7 @@ def _flat(values: Floats) -> Floats:
 
 
 class Swift:
-    """HalfCheetah and Swimmer: forward speed less the cost of control, and no end."""
+    """HalfCheetah and Swimmer, which reward forward speed minus the control cost and never terminate."""
 
     fields: tuple[str, ...] = ("qpos", "qvel")
     needs_contact_forces = False
@@ -105,7 +113,7 @@ class Swift:
 
 
 class Upright:
-    """Hopper and Walker2d: the same with a reward for staying upright, and an end when that fails."""
+    """Hopper and Walker2d, which also reward staying upright, and terminate when that fails."""
 
     fields: tuple[str, ...] = ("qpos", "qvel")
     needs_contact_forces = False
@@ -140,7 +148,7 @@ def _inside(values: Floats, limits: tuple[float, float]) -> NDArray[np.bool_]:
 
 
 class Ant:
-    """Ant: moves in the plane, pays for contact forces, and observes them."""
+    """Ant, which moves in the plane, has a cost for contact forces, and observes them."""
 
     fields: tuple[str, ...] = ("qpos", "qvel", "cfrc_ext", "xpos")
     needs_contact_forces = True
@@ -175,7 +183,7 @@ class Ant:
 
 
 class Humanoid:
-    """Humanoid: the progress of its centre of mass; observes inertia, velocities and forces of every body."""
+    """Humanoid, which rewards progress of its centre of mass and observes every body's inertia, velocity and forces."""
 
     fields: tuple[str, ...] = ("qpos", "qvel", "cinert", "cvel", "qfrc_actuator", "cfrc_ext", "xipos", "ctrl")
     needs_contact_forces = True
@@ -219,4 +227,4 @@ TASKS: Mapping[str, Callable[[Any], Task]] = {
     "gymnasium.envs.mujoco.ant_v5:AntEnv": Ant,
     "gymnasium.envs.mujoco.humanoid_v5:HumanoidEnv": Humanoid,
 }
-"""By the entry point that Gymnasium has registered for an id."""
+"""The task of each entry point that Gymnasium has registered."""

@@ -1,4 +1,4 @@
-"""Environments that draw themselves, whether there is a screen or not."""
+"""Makes environments render images, with or without a screen."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from acexp.core.errors import UserError
 from acexp.engines.environment import ATARI_FRAME_SKIP, EnvironmentConfig, is_atari, make
 
 MODE = "rgb_array"
-"""What Gymnasium calls an environment that gives its pictures away instead of showing them."""
+"""Gymnasium's render mode that returns images instead of showing them."""
 
 FOLLOWING = "track"
-"""What Gymnasium's MuJoCo models call the camera that goes along."""
+"""The name that Gymnasium's MuJoCo models give to the camera that follows the robot."""
 
 ATARI_HERTZ = 60
 USUAL_FPS = 30.0
@@ -27,9 +27,9 @@ BACKENDS = {
     "osmesa": "install libosmesa6",
     "glfw": "needs a display; without one, use egl or osmesa",
 }
-"""What MUJOCO_GL takes, in the order in which they are tried, and what to do where it does not work."""
+"""The values of MUJOCO_GL, in the order in which they are tried, each with a remedy if it does not work."""
 
-# It ends without cleaning up: a back end that fails complains about that, too, after its reason.
+# The probe exits without cleanup, because a failing back end would print further errors there, after its reason.
 PROBE = """
 import os
 try:
@@ -48,10 +48,10 @@ LONGEST_REASON = 160
 
 
 def drawing(environment: EnvironmentConfig) -> EnvironmentConfig:
-    """The same environment, made so that it draws what it does; raises UserError where it cannot.
+    """Return the config of the same environment with image rendering; raises UserError if it cannot render.
 
-    It sets environment variables of this process, which decide how libraries draw: with SDL, which PyGame draws with,
-    without a window, and with MuJoCo's first OpenGL back end that works.
+    This function sets environment variables of this process: SDL, which PyGame uses, draws without a window, and
+    MuJoCo uses the first OpenGL back end that works.
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
@@ -65,16 +65,16 @@ def drawing(environment: EnvironmentConfig) -> EnvironmentConfig:
             f"{environment.id} draws no pictures: {MODE!r} is not among its render modes.",
             key="env.id",
             value=environment.id,
-            remedy="an environment of your own needs metadata['render_modes'], a render_mode argument and render()",
+            remedy="your own environment needs metadata['render_modes'], a render_mode argument and render()",
         )
     if needs_opengl:
-        # Gymnasium reads it when it draws for the first time, so that mujoco may have been imported before.
+        # Gymnasium reads the variable when it draws for the first time, so mujoco may have been imported before.
         os.environ[MUJOCO_GL] = _working_backend(environment)
     return replace(environment, kwargs=environment.kwargs | camera | {"render_mode": MODE})
 
 
 def _following_camera(env: Any, kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """Gymnasium 1.4's own camera stands still, and a cheetah is out of its sight in a second."""
+    """Return kwargs that choose a following camera: Gymnasium 1.4's is fixed, and a cheetah soon leaves its view."""
     import mujoco
 
     known = mujoco.mj_name2id(env.model, mujoco.mjtObj.mjOBJ_CAMERA, FOLLOWING) != -1
@@ -82,16 +82,16 @@ def _following_camera(env: Any, kwargs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def frames_per_second(environment: EnvironmentConfig, metadata: Mapping[str, Any]) -> float:
-    """How many env steps make a second: as the environment says; for Atari games, as the console played."""
+    """Return the env steps per second: the environment's `render_fps`, or the console's speed for Atari games."""
     if is_atari(environment):
         return ATARI_HERTZ / ATARI_FRAME_SKIP
     return float(metadata.get("render_fps") or USUAL_FPS)
 
 
 def obstacle(backend: str) -> str | None:
-    """Why MuJoCo cannot draw with this back end, or None if it can.
+    """Return why MuJoCo cannot draw with this back end, None if it can.
 
-    One that does not work may end its process, or hang, so it is tried in one of its own.
+    The back end is tried in a separate process, because a back end that does not work may crash its process or hang.
     """
     try:
         tried = subprocess.run(
@@ -108,15 +108,15 @@ def obstacle(backend: str) -> str | None:
         return f"hangs for {PROBE_SECONDS} s"
     if tried.returncode == 0:
         return None
-    said = tried.stdout.strip().splitlines()
-    reason = said[-1] if said else f"its process ended with code {tried.returncode}"
+    lines = tried.stdout.strip().splitlines()
+    reason = lines[-1] if lines else f"its process ended with code {tried.returncode}"
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]} ..."
 
 
 def _working_backend(environment: EnvironmentConfig) -> str:
-    asked = os.environ.get(MUJOCO_GL, "").strip().lower()
+    requested = os.environ.get(MUJOCO_GL, "").strip().lower()
     found: dict[str, str] = {}
-    for backend in (asked,) if asked else BACKENDS:
+    for backend in (requested,) if requested else BACKENDS:
         reason = obstacle(backend)
         if reason is None:
             return backend
@@ -125,7 +125,7 @@ def _working_backend(environment: EnvironmentConfig) -> str:
         f"{environment.id} cannot be drawn: no OpenGL back end works here. "
         + " ".join(f"{backend}: {reason.removesuffix('.')}." for backend, reason in found.items()),
         key=MUJOCO_GL,
-        value=asked or None,
-        remedy=(f"unset {MUJOCO_GL}, so that each is tried; " if asked else "")
+        value=requested or None,
+        remedy=(f"unset {MUJOCO_GL}, so that each is tried; " if requested else "")
         + "Debian and Ubuntu: apt install libegl1, or libosmesa6",
     )

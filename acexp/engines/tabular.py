@@ -1,4 +1,4 @@
-"""The engine for Gymnasium's tabular environments: their transition tables, looked up for all of them at once."""
+"""The engine for Gymnasium's tabular environments, which looks up their transition tables for a whole batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from acexp.engines.base import ENGINES, EngineConfig, EnvironmentState, Step
+from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
+from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
 
 _TABULAR = {
@@ -20,12 +21,14 @@ _TABULAR = {
 
 
 @ENGINES.register("tabular")
-class Tabular:
-    """CliffWalking and FrozenLake by their own tables and random numbers, equal to Gymnasium's step by step.
+class Tabular(EngineBase):
+    """Steps CliffWalking and FrozenLake by their tables and random numbers, equal to Gymnasium's step by step.
 
-    `P[state][action]` lists what can happen as (probability, next state, reward, terminated). An environment draws one
-    uniform number per step and per reset, and takes the first outcome whose cumulated probability exceeds it.
+    `P[state][action]` lists the possible outcomes as (probability, next state, reward, terminated). An environment
+    draws one uniform number per step and per reset, and takes the first outcome whose cumulated probability exceeds it.
     """
+
+    preference = 30
 
     def __init__(self, model: Any, seeds: list[int], max_episode_steps: int | None) -> None:
         n_outcomes = max(len(outcomes) for by_action in model.P.values() for outcomes in by_action.values())
@@ -42,12 +45,10 @@ class Tabular:
                 self._next[row], self._rewards[row], self._terminates[row] = states, rewards, ends
         self._start = np.cumsum(model.initial_state_distrib)[np.newaxis]
         self._is_random = n_outcomes > 1 or np.count_nonzero(model.initial_state_distrib) > 1
-        self._limit = np.inf if max_episode_steps is None else max_episode_steps
+        self._clock = EpisodeClock(len(seeds), max_episode_steps)
         self._seeds = seeds
         self._random: list[np.random.Generator] = []
         self._state = np.zeros(len(seeds), np.int64)
-        self._elapsed = np.zeros(len(seeds), np.int64)
-        self._done = np.zeros(len(seeds), np.bool_)
         self.observation_space: gym.Space[Any] = model.observation_space
         self.action_space: gym.Space[Any] = model.action_space
 
@@ -59,10 +60,6 @@ class Tabular:
         return None
 
     @classmethod
-    def is_equal(cls, environment: EnvironmentConfig) -> bool:
-        return True
-
-    @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
         wrapped = make(environment)
         limit = wrapped.spec.max_episode_steps if wrapped.spec else None
@@ -70,46 +67,40 @@ class Tabular:
 
     def reset(self) -> Any:
         self._random = [seeding.np_random(seed)[0] for seed in self._seeds]
-        self._elapsed[:], self._done = 0, np.zeros(len(self._seeds), np.bool_)
+        self._clock.reset()
         self._state = _first_above(self._start, self._draw())
         return self._state
 
     def step(self, actions: NDArray[Any]) -> Step:
-        # One number for each, whether it is spent on a step or on a start.
+        # Each environment draws one number per slot, for a step or for a reset.
         numbers = self._draw() if self._is_random else np.zeros((len(actions), 1))
         outcome = _first_above(self._cumulated[self._state, actions], numbers) if self._is_random else 0
         where = (self._state, actions, outcome)
         state, reward, terminated = self._next[where], self._rewards[where], self._terminates[where]
-        self._elapsed += 1
-        starting = self._done
+        starting = self._clock.done
         if starting.any():
             state = np.where(starting, _first_above(self._start, numbers), state)
-            reward[starting], terminated[starting], self._elapsed[starting] = 0.0, False, 0
-        truncated = self._elapsed >= self._limit
-        self._state, self._done = state, terminated | truncated
+        self._state = state
+        truncated = self._clock.end_step(reward, terminated)
         return Step(state, reward, terminated, truncated)
 
     def save(self) -> list[EnvironmentState]:
         return [
-            {"state": int(s), "elapsed": int(n), "done": bool(done), "random": generator.bit_generator.state}
-            for s, n, done, generator in zip(self._state, self._elapsed, self._done, self._random, strict=True)
+            {"state": int(state), **self._clock.state(i), "random": generator.bit_generator.state}
+            for i, (state, generator) in enumerate(zip(self._state, self._random, strict=True))
         ]
 
     def load(self, states: Sequence[EnvironmentState]) -> None:
         self._state = np.array([state["state"] for state in states])
-        self._elapsed = np.array([state["elapsed"] for state in states])
-        self._done = np.array([state["done"] for state in states])
+        self._clock.load(states)
         self._random = [generator_at(state["random"]) for state in states]
 
     def _draw(self) -> NDArray[Any]:
-        """A uniform number from each environment's own generator, `[E, 1]`."""
+        """Draw a uniform number from each environment's own generator, `[E, 1]`."""
         return np.array([[generator.random()] for generator in self._random])
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def _first_above(cumulated: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
-    """The first outcome whose cumulated probability exceeds the number: `[E or 1, n]`, `[E, 1]` -> `[E]`."""
+    """Return the first outcome whose cumulated probability exceeds the number: `[E or 1, n]`, `[E, 1]` -> `[E]`."""
     first: NDArray[Any] = np.argmax(cumulated > numbers, -1)
     return first

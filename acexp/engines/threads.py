@@ -1,4 +1,4 @@
-"""A few threads that share a list of small jobs, for simulators that release Python's global lock while they step."""
+"""A pool of threads for small jobs, for simulators that release Python's global lock while they step."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 ENVIRONMENTS_PER_THREAD = 8
-"""To wake a thread takes about as long as five to ten steps of a small simulator (docs/performance.md)."""
+"""Smallest number of environments per thread: waking a thread takes as long as 5 to 10 steps of a small simulator."""
 
 
 def worthwhile(n_envs: int, limit: int) -> int:
-    """How many threads pay for so many environments, `limit` at most."""
+    """Return the number of threads that is fastest for `n_envs` environments, at most `limit`."""
     return max(1, min(limit, n_envs // ENVIRONMENTS_PER_THREAD))
 
 
 class ThreadPool:
-    """The calling thread and some helpers, which take jobs one at a time until none is left.
+    """The calling thread and `n_threads - 1` helper threads, which take jobs one at a time until none is left.
 
-    Handing out single jobs, rather than a slice to each, keeps all of them busy when a helper wakes late or a job is
-    dear. Locks are all the signalling there is: an executor's futures cost as much as a simulator's step.
+    Taking single jobs, rather than equal slices, keeps all threads busy when a helper wakes late or a job is slow.
+    Threads are signalled by locks only, because a future of an executor costs as much as a simulator's step.
     """
 
     def __init__(self, n_threads: int, job: Callable[[int], None]) -> None:
@@ -36,7 +36,7 @@ class ThreadPool:
             helper.start()
 
     def run(self, jobs: Iterable[int]) -> None:
-        """Do them all, in any order; what one raises is raised here once every thread has stopped."""
+        """Run all jobs, in any order; an exception of a job is raised here after every thread has stopped."""
         self._jobs = iter(jobs)
         for start in self._starts:
             start.release()
@@ -64,7 +64,7 @@ class ThreadPool:
             end.release()
 
     def close(self) -> None:
-        """End the helpers. Calling it twice does nothing."""
+        """End the helper threads. A second call does nothing."""
         if not self._is_open:
             return
         self._is_open = False

@@ -1,4 +1,4 @@
-"""Layer 5: a trained policy for other programs: traced to ONNX, checked against torch, described on a card."""
+"""Export of a trained policy for other programs: traced to ONNX, checked against torch, described on a card."""
 
 from acexp.export.card import batched
 from acexp.export.export import CARD, MODEL, Exported, export

@@ -1,4 +1,4 @@
-"""The page that goes with an exported policy."""
+"""The model card of an exported policy."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from acexp.normalizers import NORMALIZERS
 from acexp.optimizers import DualConfig, OptimizerConfig
 
 ACTING = ("actor", "trunk")
-"""The modules that the graph holds; the critic only serves training."""
+"""The modules that the graph contains; the critic is only used in training."""
 
 LISTED = 8
-"""Components that are described one by one; an observation may have hundreds."""
+"""The largest number of components that are described one by one; an observation may have hundreds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a card tells of.
+    """What a model card describes.
 
     Attributes:
-        config: the run's.
-        policy: its own, of one member.
-        action_space: the environment's.
-        step: env steps that it had been trained for.
-        graph: the policy in ONNX, in a file called `file`.
-        file: see there.
-        compared: on how many observations the graph was compared with torch.
-        difference: the largest that was found.
-        status, summary: what the run's files say.
-        evaluated: what eval.json says of this policy; empty where there is nothing.
-        versions: of what it was exported with.
+        config: the run's config.
+        policy: the run's policy, with one member.
+        action_space: the action space of the environment.
+        step: the env steps that the policy was trained for.
+        graph: the policy in ONNX.
+        file: the name of the file that contains the graph.
+        compared: the number of observations on which the graph was compared with torch.
+        difference: the largest difference that was found.
+        status, summary: the contents of the run's status.json and summary.json.
+        evaluated: the content of eval.json if it is about this policy, else empty.
+        versions: the versions of the packages that it was exported with.
     """
 
     config: RunConfig
@@ -60,7 +60,7 @@ class Subject:
 
 
 def card(subject: Subject) -> str:
-    """The page, in Markdown. The same subject gives the same text: it holds no time."""
+    """Return the model card in Markdown; the same subject gives the same text, because it contains no time."""
     config = subject.config
     parts = [
         f"# A policy for {config.env.id}",
@@ -79,7 +79,7 @@ def card(subject: Subject) -> str:
 
 
 def usage(subject: Subject) -> str:
-    """One step in the environment, as Python that runs where the file lies."""
+    """Return Python code for one step in the environment, which runs in the folder of the exported file."""
     pairs = zip(subject.graph.inputs, subject.policy.observe.leaves, strict=True)
     feed = [f'"{port.name}": numpy.asarray({leaf.path}, "{port.dtype}")[None]' for port, leaf in pairs]
     inputs = f"{{{feed[0]}}}" if len(feed) == 1 else "{\n" + "".join(f"    {entry},\n" for entry in feed) + "}"
@@ -97,8 +97,8 @@ def usage(subject: Subject) -> str:
 
 def _ports(subject: Subject) -> str:
     leaves = subject.policy.observe.leaves
-    meanings = [("input", _observed(leaf)) for leaf in leaves]
-    meanings += [("output", text) for text in _given(subject.action_space)]
+    meanings = [("input", _input_meaning(leaf)) for leaf in leaves]
+    meanings += [("output", text) for text in _output_meanings(subject.action_space)]
     ports = (*subject.graph.inputs, *subject.graph.outputs)
     rows = [
         (kind, f"`{port.name}`", port.dtype, batched(port), text)
@@ -108,11 +108,11 @@ def _ports(subject: Subject) -> str:
 
 
 def batched(port: Port) -> str:
-    """Its shape in the graph."""
+    """Return the shape of a port in the graph, which begins with the batch."""
     return f"[{', '.join(map(str, (BATCH, *port.shape)))}]"
 
 
-def _observed(leaf: Leaf) -> str:
+def _input_meaning(leaf: Leaf) -> str:
     what = f"`{leaf.path}`"
     match leaf.kind:
         case LeafKind.IMAGE:
@@ -124,8 +124,8 @@ def _observed(leaf: Leaf) -> str:
     return f"{what}: numbers, as they are"
 
 
-def _given(space: gym.Space[Any]) -> tuple[str, str]:
-    """What the outputs `action` and `policy` mean."""
+def _output_meanings(space: gym.Space[Any]) -> tuple[str, str]:
+    """Return the meanings of the outputs `action` and `policy`."""
     match space:
         case spaces.Discrete():
             return f"the most likely action, {_indices([int(space.start)], [int(space.n)])}", "a logit for each action"
@@ -140,13 +140,13 @@ def _given(space: gym.Space[Any]) -> tuple[str, str]:
             return "1 where that is likelier than 0", "a logit of 1 for each"
         case spaces.Box():
             bounds = np.unique(np.stack((space.low.reshape(-1), space.high.reshape(-1))), axis=1)
-            told = f"[{bounds[0, 0]:g}, {bounds[1, 0]:g}]" if bounds.shape[1] == 1 else "the space's bounds"
-            return f"the mean, brought into {told}", "means, before that, then log standard deviations"
+            limits = f"[{bounds[0, 0]:g}, {bounds[1, 0]:g}]" if bounds.shape[1] == 1 else "the space's bounds"
+            return f"the mean, brought into {limits}", "means, before that, then log standard deviations"
     raise ValueError(f"actions from {space}")
 
 
 def _indices(starts: Sequence[int], sizes: Sequence[int]) -> str:
-    """The indices that each component may have."""
+    """Return the range of the indices of each component."""
     return _listed([f"{start} to {start + size - 1}" for start, size in zip(starts, sizes, strict=True)], ", ")
 
 
@@ -201,8 +201,8 @@ def _optimizer(config: RunConfig) -> str:
     sides: dict[str, OptimizerConfig] = {"": config.optim}
     if isinstance(config.optim, DualConfig):
         sides = {" of the actor": config.optim.actor, " of the critic": config.optim.critic}
-    told = [f"{side.algorithm}{whose} with learning rate {side.learning_rate:g}" for whose, side in sides.items()]
-    return f"{config.optim.name}: {', '.join(told)}"
+    described = [f"{side.algorithm}{whose} with learning rate {side.learning_rate:g}" for whose, side in sides.items()]
+    return f"{config.optim.name}: {', '.join(described)}"
 
 
 def _network(subject: Subject) -> str:
@@ -227,7 +227,7 @@ def _limits(subject: Subject) -> str:
 
 
 def _bound(difference: float) -> str:
-    """The next power of ten: the digits themselves are different on every processor."""
+    """Return the next power of ten as a bound, because the digits are different on every processor."""
     return f"less than 1e{math.floor(math.log10(difference)) + 1}" if difference else "nothing"
 
 

@@ -1,38 +1,37 @@
-"""A trained run's policy as a file for other programs, with a page about it."""
+"""Exports a run's policy as an ONNX file with a model card."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from acexp.algorithm.assembly import build_policy, evaluation_engine, evaluation_noise
-from acexp.config import RunConfig, from_yaml
+from acexp.algorithm.assembly import evaluation_engine, evaluation_noise
+from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.export import graph as onnx_graph
 from acexp.export.card import Subject, card
 from acexp.export.graph import Graph
 from acexp.runs import evaluation, run_directory
-from acexp.runs.evaluation import policy_file, restore
-from acexp.system.files import ELSEWHERE, read_json, replace_files, unwritable
+from acexp.runs.saved_policy import open_policy, saved_run
+from acexp.system.files import CHOOSE_OUT, replace_files, unwritable
 
 MODEL, CARD = "policy.onnx", "MODEL_CARD.md"
 N_ENVS, N_STEPS = 8, 40
-"""How much is played to compare the graph with torch: 320 observations."""
+"""The numbers of environments and of steps whose 8 x 40 = 320 observations test the graph against torch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """An exported policy.
 
     Attributes:
-        model, card: the files.
-        graph: what the model holds.
-        difference: the largest between its policy parameters and torch's.
-        compared: on how many real observations.
+        model, card: The files that were written.
+        graph: The content of the model.
+        difference: The largest difference between its policy parameters and torch's.
+        compared: Number of real observations on which both were computed.
     """
 
     model: Path
@@ -45,21 +44,18 @@ class Exported:
 def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = False) -> Exported:
     """Write a run's policy as ONNX, and its model card, into `out` or the run's directory.
 
-    Nothing is written unless onnxruntime computes from real observations what torch does. Raises UserError where the
-    packages, the networks or the space on the disk are missing, and where a policy cannot be expressed.
+    Nothing is written unless onnxruntime and torch agree on real observations. Raises UserError if packages, the run's
+    networks or disk space are missing, or if the policy cannot be expressed in ONNX.
     """
     onnx_graph.require_packages()
-    config = from_yaml(directory / run_directory.CONFIG, allow_plugins=allow_plugins)
-    saved, summary = policy_file(directory), _json(directory / run_directory.SUMMARY)
-    status, evaluated = run_directory.read_status(directory), _json(directory / evaluation.FILE)
-    engine = evaluation_engine([config], N_ENVS)
-    try:
-        policy = build_policy([config], engine, torch.device("cpu"))
-        (step,) = restore([saved], policy)
-        played = onnx_graph.play_some(policy, engine, N_STEPS, evaluation_noise([config]))
-        action_space = engine.action_space
-    finally:
-        engine.close()
+    run = saved_run(directory, allow_plugins=allow_plugins)
+    config = run.config
+    summary = _content(run_directory.read_summary, directory, run_directory.SUMMARY)
+    evaluated = _content(evaluation.read, directory, evaluation.FILE)
+    status = run_directory.read_status(directory)
+    with open_policy([run], evaluation_engine([config], N_ENVS)) as saved:
+        policy, (step,), action_space = saved.policy, saved.steps, saved.engine.action_space
+        played = onnx_graph.play_some(policy, saved.engine, N_STEPS, evaluation_noise([config]))
     graph = onnx_graph.to_graph(policy, action_space, played, _notes(config, step))
     difference = onnx_graph.check(graph, policy, played)
     compared = len(played.parameters)
@@ -75,7 +71,7 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
             difference=difference,
             status=status,
             summary=summary,
-            # An evaluation of an earlier policy tells nothing of this.
+            # An evaluation of an earlier policy is not shown.
             evaluated=evaluated if evaluated.get("step") == step else {},
             versions={package: version(package) for package in ("acexp", "torch", *onnx_graph.PACKAGES)},
         )
@@ -90,15 +86,15 @@ def _notes(config: RunConfig, step: int) -> dict[str, str]:
     return {"made by": "acexp", "environment": config.env.id, "seed": str(config.seed), "env steps": str(step)}
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """What a file of the run says; nothing where there is none."""
+def _content(read: Callable[[Path], dict[str, Any]], directory: Path, name: str) -> dict[str, Any]:
+    """Return the content of a file of the run, empty if there is none; raises UserError if it cannot be read."""
     try:
-        return read_json(path)
+        return read(directory)
     except (OSError, ValueError, TypeError):
         raise UserError(
-            f"The run's {path.name} cannot be read.",
-            value=str(path),
-            remedy="move it away; a model card can do without",
+            f"The run's {name} cannot be read.",
+            value=str(directory / name),
+            remedy="move the file away; a model card can be written without it",
         ) from None
 
 
@@ -107,4 +103,4 @@ def _write(contents: dict[Path, bytes], target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         replace_files(contents)
     except OSError as error:
-        raise unwritable("The policy", error, target, ELSEWHERE) from error
+        raise unwritable("The policy", error, target, CHOOSE_OUT) from error

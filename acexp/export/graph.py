@@ -1,4 +1,4 @@
-"""A policy as an ONNX graph, and whether that computes what the policy does."""
+"""A policy as an ONNX graph, and the check that the graph computes what the policy does."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 ACTION, PARAMETERS = "action", "policy"
 BATCH = "batch"
 TOLERANCE = 1e-4
-"""How far the graph's policy parameters may be from torch's, as a share of the largest, or of 1 if that is more.
-
-Usual are 1e-6, and 1e-5 where a network reads raw pixels."""
+"""The largest allowed difference between the graph's policy parameters and torch's, relative to the largest of them, or
+to 1 if that is more. Usual differences are 1e-6, and 1e-5 if a network reads raw pixels."""
 
 BATCH_SIZES = (1, 7)
-"""What the graph is run with, beside everything at once."""
+"""The batch sizes that the graph is run with, besides all observations at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,9 @@ class Port:
     """An input or an output of the graph.
 
     Attributes:
-        name: in the graph.
-        dtype: as NumPy calls it.
-        shape: of one observation or action; the graph's own has the batch before it.
+        name: the name in the graph.
+        dtype: NumPy's name of the dtype.
+        shape: the shape of one observation or action; in the graph, the batch comes before it.
     """
 
     name: str
@@ -55,10 +54,10 @@ class Graph:
     """A policy in ONNX.
 
     Attributes:
-        content: the file's.
+        content: the content of the ONNX file.
         inputs: the raw leaves of an observation, in their order.
-        outputs: ACTION, the most likely action as `step` takes it, and PARAMETERS, what the distribution reads.
-        opset: the version of the operators.
+        outputs: ACTION, the most likely action as `step` takes it, and PARAMETERS, those of the action distribution.
+        opset: the version of the ONNX operators.
     """
 
     content: bytes
@@ -69,11 +68,11 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """E real observations, and what the policy made of them in torch.
+    """E real observations, and the policy parameters that torch computed from them.
 
     Attributes:
-        leaves: `[E, *shape]` each, in the dtype that the environment's space has.
-        parameters: float32 `[E, K]`.
+        leaves: the leaves of the observations, `[E, *shape]` each, in the dtype of the environment's space.
+        parameters: the policy parameters, float32 `[E, K]`.
     """
 
     leaves: tuple[NDArray[Any], ...]
@@ -81,7 +80,7 @@ class Played:
 
 
 def require_packages() -> None:
-    """Raise UserError unless the packages of the extra can be imported."""
+    """Raise UserError unless the packages of the extra `onnx` can be imported."""
     for package in PACKAGES:
         try:
             with _silence():
@@ -94,23 +93,23 @@ def require_packages() -> None:
 
 
 def play_some(policy: Policy, engine: Engine, n_steps: int, generators: Sequence[torch.Generator]) -> Played:
-    """Play a policy of one member, with sampled actions so that it gets about."""
+    """Play a policy of one member for `n_steps` steps, with sampled actions so that the observations vary."""
     observation = engine.reset()
     leaves: list[list[NDArray[Any]]] = [[] for _ in policy.observe.leaves]
     parameters = []
     for _ in range(n_steps):
-        for kept, leaf in zip(leaves, policy.observe.leaves, strict=True):
-            kept.append(pick(observation, leaf).astype(leaf.given_as))
+        for values, leaf in zip(leaves, policy.observe.leaves, strict=True):
+            values.append(pick(observation, leaf).astype(leaf.given_as))
         with torch.inference_mode():
             parameters.append(policy.parameters(policy.load(observation))[0].numpy())
         observation = engine.step(policy.act(observation, generators)).observation
-    return Played(tuple(np.concatenate(kept) for kept in leaves), np.concatenate(parameters))
+    return Played(tuple(np.concatenate(values) for values in leaves), np.concatenate(parameters))
 
 
 def to_graph(policy: Policy, actions: gym.Space[Any], played: Played, notes: Mapping[str, str]) -> Graph:
-    """Trace a policy of one member; `notes` go into the file's metadata.
+    """Trace a policy of one member to ONNX; `notes` go into the file's metadata.
 
-    Raises UserError where it holds something that ONNX cannot express.
+    Raises UserError if the policy contains something that ONNX cannot express.
     """
     leaves = policy.observe.leaves
     inputs = tuple(
@@ -132,10 +131,10 @@ def to_graph(policy: Policy, actions: gym.Space[Any], played: Played, notes: Map
     except Exception as error:
         raise UserError(
             f"The policy cannot be expressed in ONNX: {_reason(error)}",
-            remedy="write its network, and its normalizer, with operations that torch.onnx knows, without decisions "
-            "that hang on values or on the batch's size",
+            remedy="write its network, and its normalizer, with operations that torch.onnx supports, without "
+            "decisions that depend on values or on the size of the batch",
         ) from error
-    # Not all spaces say int64 where actions are indices, but `step` is always given that.
+    # Some spaces have another dtype for actions that are indices, but `step` always receives int64.
     is_index = isinstance(actions, gym.spaces.Discrete)
     outputs = (
         Port(ACTION, "int64" if is_index else str(actions.dtype), tuple(actions.shape or ())),
@@ -145,10 +144,10 @@ def to_graph(policy: Policy, actions: gym.Space[Any], played: Played, notes: Map
 
 
 def check(graph: Graph, policy: Policy, played: Played) -> float:
-    """Run the graph with onnxruntime on what was played; the largest difference from torch's policy parameters.
+    """Run the graph with onnxruntime on the played observations; return its largest difference from torch.
 
-    Raises UserError where that is more than TOLERANCE, or where an action is not the one that the graph's own
-    parameters ask for: it may differ from torch's only as far as they do, as between two logits that tie.
+    Raises UserError if the policy parameters differ by more than TOLERANCE, or if an action does not follow from the
+    graph's own parameters: an action may differ from torch's only because the parameters do, as when two logits tie.
     """
     import onnxruntime
 
@@ -169,7 +168,7 @@ def check(graph: Graph, policy: Policy, played: Played) -> float:
                 if not difference <= allowed:
                     raise _differs(f"`{PARAMETERS}` by {difference:.2g}, more than {allowed:.2g}")
                 largest = max(largest, difference)
-                _compare_actions(actions, _asked_for(policy, parameters))
+                _compare_actions(actions, _expected_actions(policy, parameters))
     except UserError:
         raise
     except Exception as error:
@@ -178,14 +177,14 @@ def check(graph: Graph, policy: Policy, played: Played) -> float:
 
 
 class _Traceable(nn.Module):
-    """A policy of one member as torch.export takes it."""
+    """A policy of one member as a module that torch.export can trace."""
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self._policy = policy
 
     def forward(self, *leaves: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw leaves `[B, *shape]` as the environment gives them -> actions as it takes them, parameters `[B, K]`."""
+        """Map raw leaves `[B, *shape]` of the environment to actions as it takes them, and parameters `[B, K]`."""
         policy = self._policy
         read = zip(leaves, policy.observe.leaves, strict=True)
         parameters = policy.parameters(tuple(x.to(leaf.dtype).unsqueeze(0) for x, leaf in read))
@@ -194,7 +193,7 @@ class _Traceable(nn.Module):
 
 
 def _input_names(leaves: Sequence[Leaf]) -> list[str]:
-    """`observation`, or `observation_camera_0` for a part of it: identifiers, as ONNX asks for, and each only once."""
+    """Return a unique identifier for each leaf: `observation`, or `observation_camera_0` for a part of it."""
     names: list[str] = []
     for leaf in leaves:
         name = re.sub(r"\W", "_", "_".join(("observation", *map(str, leaf.keys))), flags=re.ASCII)
@@ -205,7 +204,7 @@ def _input_names(leaves: Sequence[Leaf]) -> list[str]:
 
 
 def _serialized(program: torch.onnx.ONNXProgram, notes: Mapping[str, str]) -> tuple[bytes, int]:
-    """The file's content, without the paths of the code that was traced, and its opset."""
+    """Return the content of the file, without the paths of the traced code, and its opset."""
     import onnx
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
@@ -213,28 +212,28 @@ def _serialized(program: torch.onnx.ONNXProgram, notes: Mapping[str, str]) -> tu
     model = program.model_proto
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    # Shapes in between speak of the batch by another name, and can be inferred.
+    # Intermediate shapes have another name for the batch, and can be inferred.
     del model.graph.value_info[:], model.graph.metadata_props[:]
     onnx.helper.set_model_props(model, dict(notes))
     (opset,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     return model.SerializeToString(deterministic=True), int(opset)
 
 
-def _asked_for(policy: Policy, parameters: NDArray[Any]) -> NDArray[Any]:
+def _expected_actions(policy: Policy, parameters: NDArray[Any]) -> NDArray[Any]:
     return policy.distribution.to_environment(policy.distribution.mode(torch.from_numpy(parameters)).numpy())
 
 
-def _compare_actions(given: NDArray[Any], wanted: NDArray[Any]) -> None:
-    if given.shape != wanted.shape or given.dtype != wanted.dtype:
-        raise _differs(f"`{ACTION}` is {given.dtype} {given.shape}, not {wanted.dtype} {wanted.shape}")
-    if np.issubdtype(wanted.dtype, np.floating):
-        # Bounds may be far from 1, and every dtype rounds in its own way.
-        slack = 8 * np.finfo(wanted.dtype).eps
-        is_same = np.allclose(given, wanted, rtol=slack, atol=slack * max(1.0, float(np.abs(wanted).max())))
+def _compare_actions(actual: NDArray[Any], expected: NDArray[Any]) -> None:
+    if actual.shape != expected.shape or actual.dtype != expected.dtype:
+        raise _differs(f"`{ACTION}` is {actual.dtype} {actual.shape}, not {expected.dtype} {expected.shape}")
+    if np.issubdtype(expected.dtype, np.floating):
+        # Bounds may be far from 1, and the rounding error depends on the dtype.
+        slack = 8 * np.finfo(expected.dtype).eps
+        is_same = np.allclose(actual, expected, rtol=slack, atol=slack * max(1.0, float(np.abs(expected).max())))
     else:
-        is_same = np.array_equal(given, wanted)
+        is_same = np.array_equal(actual, expected)
     if not is_same:
-        raise _differs(f"`{ACTION}` is not what `{PARAMETERS}` asks for")
+        raise _differs(f"`{ACTION}` does not follow from `{PARAMETERS}`")
 
 
 def _differs(how: str) -> UserError:
@@ -245,7 +244,7 @@ def _differs(how: str) -> UserError:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what was wrong in the first place: exporters wrap it in pages of advice."""
+    """Return the first line of the original error, which exporters wrap in pages of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(error).strip()
@@ -254,7 +253,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """The exporter prints, logs and warns about matters of its own."""
+    """Suppress what the exporter prints, logs and warns about."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

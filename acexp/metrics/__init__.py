@@ -1,13 +1,12 @@
-"""Layer 1: where measurements go. Tags are named in one place, values are written in one place."""
+"""The metrics of training: their tags, the recorder that averages them, and the writers that save them."""
 
 from acexp.metrics.console import Display, PlainDisplay, RichDisplay, Silent, display_for
-from acexp.metrics.divergence import AllDiverged, Divergence
-from acexp.metrics.jsonl import JsonlWriter
+from acexp.metrics.divergence import Divergence
+from acexp.metrics.jsonl import JsonlWriter, Series, read_last, read_series
 from acexp.metrics.recorder import Recorder, Writer
 from acexp.metrics.tensorboard import Experiment, TensorBoardWriter
 
 __all__ = [
-    "AllDiverged",
     "Display",
     "Divergence",
     "Experiment",
@@ -15,8 +14,11 @@ __all__ = [
     "PlainDisplay",
     "Recorder",
     "RichDisplay",
+    "Series",
     "Silent",
     "TensorBoardWriter",
     "Writer",
     "display_for",
+    "read_last",
+    "read_series",
 ]

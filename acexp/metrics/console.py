@@ -1,4 +1,4 @@
-"""What a person sees while it trains: a progress bar in a terminal, plain lines elsewhere."""
+"""Console output during training: a progress bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ PLAIN_SECONDS = 10.0
 
 
 class Display(Protocol):
-    """Shows how far training has come."""
+    """Interface of a display that shows the progress of training."""
 
     def start(self, title: str, total_steps: int) -> None:
-        """Training begins."""
+        """Begin to show a training that lasts `total_steps` env steps."""
 
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
-        """Training goes on; None while no episode has ended."""
+        """Show the progress after `step` env steps; `mean_return` is None until an episode has ended."""
 
     def close(self) -> None:
-        """Training ended, one way or the other."""
+        """Stop showing progress, after training has ended or failed."""
 
 
 def _return_text(mean_return: float | None) -> str:
@@ -29,7 +29,7 @@ def _return_text(mean_return: float | None) -> str:
 
 
 class Silent:
-    """Shows nothing."""
+    """A display that shows nothing."""
 
     def start(self, title: str, total_steps: int) -> None:
         pass
@@ -72,7 +72,7 @@ class RichDisplay:
 
 
 class PlainDisplay:
-    """A line now and then, for logs and pipes."""
+    """A display that prints a line every 10 seconds, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -106,5 +106,5 @@ class PlainDisplay:
 
 
 def display_for(console: Console) -> Display:
-    """A bar for a terminal, lines for anything else."""
+    """Return a progress bar for a terminal, and plain lines for anything else."""
     return RichDisplay(console) if console.is_terminal else PlainDisplay(console)

@@ -1,4 +1,4 @@
-"""What was no longer finite, and when."""
+"""The values of a member that stopped being finite, and the env step at which they did."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ LEARNED_FROM = {
     "values": "the critic's output",
     "advantages": "an advantage",
 }
-"""The tensors of a batch in the order in which they come about, in words."""
-
-
-class AllDiverged(Exception):
-    """No member is left whose numbers are finite."""
+"""A description of each tensor of a batch that is checked, in the order in which they are computed."""
 
 
 class Divergence(NamedTuple):
-    """The end of a member's training.
+    """The reason why a member's training ended early: a value that was not finite.
 
     Attributes:
-        what: was not finite.
-        step: env steps of the member at the end of that update.
+        what: a description of the value.
+        step: the env steps of the member at the end of the update in which it was found.
     """
 
     what: str
@@ -34,12 +30,12 @@ class Divergence(NamedTuple):
 
 
 def culprit(update: UpdateStatistics, member: int) -> str:
-    """The first tensor of an update that was not finite for a member that was stopped by it."""
-    for name, words in LEARNED_FROM.items():
+    """Return a description of the first tensor of an update that was not finite for a member that diverged in it."""
+    for name, description in LEARNED_FROM.items():
         if not getattr(update.batch, name)[member].isfinite().all():
-            return words
+            return description
     for group in update.norms:
         for module, norm in zip(group.modules, group.before[member].tolist(), strict=True):
             if not norm < float("inf"):
-                return f"the gradient of the {group.group} loss by the {module}'s parameters"
+                return f"the gradient of the {group.group} loss with respect to the {module}'s parameters"
     return "a gradient"

@@ -1,4 +1,4 @@
-"""Gathers what every update measured and, at each interval, hands every member's numbers to its writers."""
+"""Averages the measurements of updates and passes each member's values to its writers at every log interval."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from acexp.core.losses import Objective
 from acexp.core.types import Episode, UpdateStatistics
 from acexp.metrics import tags
 from acexp.metrics.console import Display
-from acexp.metrics.divergence import AllDiverged, Divergence, culprit
+from acexp.metrics.divergence import Divergence, culprit
 
 RECENT_EPISODES = 100
 FOLD_AT = 2**18
@@ -23,30 +23,30 @@ SHOW_SECONDS = 0.2
 
 
 class Writer(Protocol):
-    """Where one run's scalars go."""
+    """Interface of an object that writes the scalars of one run."""
 
     def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:
-        """Write what was measured up to an env step; `timings` holds what the wall clock decides."""
+        """Write the scalars measured up to env step `step`; `timings` holds values that depend on the wall clock."""
 
     def end(self, step: int, results: Mapping[str, float]) -> None:
-        """Write what the run came to, at the env step that it ended at."""
+        """Write the results of the run, which ended at env step `step`."""
 
     def close(self) -> None:
-        """Flush and free."""
+        """Flush and close the output."""
 
 
 class Recorder:
     """Averages each tag over the updates since the last log, and episodes over those that ended since.
 
-    A value that does not exist yet is left out. The last update is always logged. Nothing is computed between
-    intervals but the number of valid slots. A member whose numbers are not finite is noted in `divergences` and no
-    longer written; AllDiverged is raised when none is left.
+    A value that does not exist yet is left out. The last update is always logged. Updates are evaluated together at
+    the end of an interval, or earlier if they take too much memory. A member with a value that is not finite is listed
+    in `divergences` and no longer written.
 
     Args:
-        objective: by which the updates' batches are scored.
-        writers: those of each member.
-        every: log interval in env steps.
-        display: the console.
+        objective: computes the losses of the updates' batches.
+        writers: the writers of each member.
+        every: the log interval in env steps.
+        display: shows the progress on the console.
     """
 
     def __init__(self, objective: Objective, writers: Sequence[Sequence[Writer]], every: int, display: Display) -> None:
@@ -67,7 +67,7 @@ class Recorder:
         self.step = 0
 
     def record(self, step: int, episodes: Sequence[Episode], statistics: UpdateStatistics, *, last: bool) -> None:
-        """Take an update, and the episodes that ended in it, into account; `step`: env steps per member so far."""
+        """Record an update and the episodes that ended in it; `step`: env steps per member so far."""
         self.step = step
         self._pending.append((step, statistics))
         for episode in episodes:
@@ -79,25 +79,29 @@ class Recorder:
             self._next_log = (step // self._every + 1) * self._every
         elif len(self._pending) * statistics.batch.values.numel() >= FOLD_AT:
             self._fold()
-        if len(self.divergences) == len(self._writers):
+        if self.all_diverged:
             self._log()
-            raise AllDiverged
         now = time.perf_counter()
         if now - self._shown_at >= SHOW_SECONDS or last:
             self._shown_at = now
             self._display.update(step, self.steps_per_second, self.recent_return())
 
+    @property
+    def all_diverged(self) -> bool:
+        """Whether every member has diverged."""
+        return len(self.divergences) == len(self._writers)
+
     def will_log(self, step: int, *, last: bool) -> bool:
-        """Whether an update that ends at this env step ends an interval too."""
+        """Return True if an update that ends at env step `step` also ends a log interval."""
         return last or step >= self._next_log
 
     def diverge(self, member: int, what: str) -> None:
-        """Take note that something of a member is not finite now, unless it has diverged before."""
+        """Record that `what` is not finite for a member at this env step, unless the member has diverged before."""
         self._fold()
         self._diverged(member, what, self.step)
 
     def note(self, member: int, scalars: Mapping[str, float]) -> None:
-        """Write what somebody else measured of a member at this env step."""
+        """Write scalars of a member at this env step that updates do not measure, such as those of an evaluation."""
         self._fold()
         if member not in self.divergences:
             finite = {tag: value for tag, value in scalars.items() if math.isfinite(value)}
@@ -105,35 +109,35 @@ class Recorder:
                 writer.write(self.step, finite, {})
 
     def end(self, member: int, step: int) -> None:
-        """Tell a member's writers what its run came to."""
+        """Write the final results of a member's run, which ended at env step `step`."""
         recent = self.recent_return(member)
         for writer in self._writers[member]:
             writer.end(step, {} if recent is None else {tags.FINAL_RETURN: recent})
 
     @property
     def seconds(self) -> float:
-        """Since training began."""
+        """Seconds since training began or was resumed."""
         return time.perf_counter() - self._started
 
     @property
     def steps_per_second(self) -> float:
-        """Env steps of all members together per second, since training began or was resumed."""
+        """Env steps per second of all members together, since training began or was resumed."""
         return (self.step - self._first_step) * len(self._writers) / max(self.seconds, 1e-9)
 
     def recent_return(self, member: int | None = None) -> float | None:
-        """Mean return of the last 100 episodes of a member, or of every member; None before the first has ended."""
+        """Return the mean return of the last 100 episodes of a member, or of every member; None if there is none."""
         chosen = self._recent if member is None else (self._recent[member],)
         returns = [episode.episode_return for episodes in chosen for episode in episodes]
         return math.fsum(returns) / len(returns) if returns else None
 
     @property
     def valid_steps(self) -> list[int]:
-        """How many slots of each member were not resets."""
+        """Number of slots of each member that were not resets."""
         self._fold()
         return [int(n) for n in self._valid_steps]
 
     def state(self, member: int) -> dict[str, Any]:
-        """All that a member's next lines depend on, as plain values."""
+        """Return everything that a member's future log lines depend on, as plain values."""
         self._fold()
         divergence = self.divergences.get(member)
         return {
@@ -148,7 +152,7 @@ class Recorder:
         }
 
     def load(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Go on from the states of its members, which have come equally far."""
+        """Continue from the states of all members, which must be at the same env step."""
         self.step = self._first_step = states[0]["step"]
         self._logged_step = states[0]["logged_step"]
         self._next_log = (self.step // self._every + 1) * self._every
@@ -170,7 +174,7 @@ class Recorder:
     def _fold(self) -> None:
         """Add the pending updates to the running sums, so that a long interval does not fill the memory.
 
-        An update whose gradient was not finite counts as not having been, as do those that came after it.
+        An update whose gradient was not finite is not counted, and neither are those after it.
         """
         if not self._pending:
             return
@@ -186,12 +190,12 @@ class Recorder:
             exists = learning & ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else learning
             nothing = (torch.zeros(len(learning[0]), dtype=torch.float64), torch.zeros(len(learning[0])).long())
             total, count = self._sums.get(tag, nothing)
-            # One after the other: the sum must not depend on how often it was folded.
+            # Values are added one after the other, so that the sum does not depend on how often it was folded.
             added = torch.cat((total.unsqueeze(0), torch.where(exists, values, 0.0).double().cpu())).cumsum(0)[-1]
             self._sums[tag] = (added, count + exists.sum(0).cpu())
 
     def _log(self) -> None:
-        """Write what was gathered since the last time; for a member that diverged meanwhile, up to that step."""
+        """Write the averages since the last log; for a member that diverged in between, up to the step where it did."""
         self._fold()
         means = {tag: (total / count).tolist() for tag, (total, count) in self._sums.items()}
         counts = {tag: count.tolist() for tag, (_, count) in self._sums.items()}

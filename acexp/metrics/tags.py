@@ -1,4 +1,4 @@
-"""The tags, and how a stretch of updates becomes one number for each. `docs/metrics.md` explains every one."""
+"""The tags of metrics and the functions that compute their values. `docs/metrics.md` explains every tag."""
 
 from __future__ import annotations
 
@@ -22,56 +22,61 @@ EVALUATED_RETURN = "eval/return_mean"
 FINAL_RETURN = "final/mean_return_last_100"
 TRUNK_COSINE = "grad/trunk_cosine"
 UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE, TRUNK_COSINE})
-"""NaN here means that the value does not exist, not that something diverged."""
+"""The tags whose value may be undefined: NaN means that there is no value, not that something diverged."""
 
 
 def before_clip(part: str) -> str:
-    """The tag of a part's gradient norm before clipping."""
+    """Return the tag of a part's gradient norm before clipping."""
     return f"grad_norm/{part}/before_clip"
 
 
 def after_clip(part: str) -> str:
-    """The tag of a part's gradient norm after clipping."""
+    """Return the tag of a part's gradient norm after clipping."""
     return f"grad_norm/{part}/after_clip"
 
 
 def clip_fraction(part: str) -> str:
-    """The tag of the share of updates in which clipping changed the gradient of what an optimizer steps."""
+    """Return the tag of the share of updates in which clipping changed the gradient that an optimizer steps with."""
     return f"grad_norm/{part}/clip_fraction"
 
 
 def evaluation(returns: Summary, lengths: Summary) -> dict[str, float]:
-    """Of one evaluation's episodes."""
+    """Return the scalars of an evaluation by tag, from the returns and lengths of its episodes."""
     named = {f"eval/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
     return {**named, "eval/length_mean": lengths.mean, "eval/episodes": returns.n}
 
 
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
-    """Every tag's value at each of U updates, `[U, M]`."""
+    """Return the value of every tag at each of U updates, `[U, M]`."""
     batches = Batch(*(torch.stack(parts) for parts in zip(*(s.batch for s in statistics), strict=True)))
     progress = torch.tensor([s.progress for s in statistics], device=batches.values.device).unsqueeze(1)
     losses = objective.at(progress).losses(batches)
-    followed = [objective.total(group.group, losses) for group in statistics[0].norms]
+    totals = [objective.total(group.group, losses) for group in statistics[0].norms]
     scalars = {
         "losses/actor": losses.actor,
         "losses/critic": losses.critic,
         "losses/entropy": losses.entropy,
-        "losses/total": torch.stack(followed).sum(0),
+        "losses/total": torch.stack(totals).sum(0),
         "policy/entropy": losses.mean_entropy,
         EXPLAINED_VARIANCE: explained_variance(batches.values, batches.returns, batches.valid),
     }
     deviation = objective.distribution.standard_deviation(batches.policy)
     if deviation is not None:
         scalars["policy/std"] = (deviation * batches.weight).sum(-1)
-    measured = next((s.trunk_cosine for s in statistics if s.trunk_cosine is not None), None)
-    if measured is not None:
-        unknown = torch.full_like(measured, math.nan)
-        scalars[TRUNK_COSINE] = torch.stack([unknown if s.trunk_cosine is None else s.trunk_cosine for s in statistics])
+    first_cosine = next((s.trunk_cosine for s in statistics if s.trunk_cosine is not None), None)
+    if first_cosine is not None:
+        undefined = torch.full_like(first_cosine, math.nan)
+        cosines = [undefined if s.trunk_cosine is None else s.trunk_cosine for s in statistics]
+        scalars[TRUNK_COSINE] = torch.stack(cosines)
     return scalars | norms(statistics)
 
 
 def norms(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
-    """Norms of groups, modules and everything. A part that two optimizers step counts both of its gradients."""
+    """Return the gradient norms and learning rates of U updates by tag, `[U, M]` each.
+
+    Norms are those of optimizer groups, of modules and of everything together. The norm of a module that two optimizers
+    step counts both of its gradients.
+    """
     updates = [s.norms for s in statistics]
     scalars: dict[str, Tensor] = {}
     modules: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -97,6 +102,6 @@ def _root_of_squares(parts: Iterable[Tensor]) -> Tensor:
 
 
 def clip_charts(tags: Iterable[str]) -> dict[str, list[str]]:
-    """Which tags belong on one chart: the norms before and after clipping of each part that was measured."""
+    """Return the tags that belong on one chart, by part: the norms before and after clipping."""
     parts = [tag.split("/")[1] for tag in tags if tag.endswith("/before_clip")]
     return {part: [before_clip(part), after_clip(part)] for part in parts}

@@ -1,4 +1,4 @@
-"""Scalars, layout, config and hyperparameters for TensorBoard."""
+"""A writer of scalars, chart layout, config and hyperparameters for TensorBoard."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from acexp.metrics.tags import EVALUATED_RETURN, FINAL_RETURN, clip_charts
 
 FLUSH_SECONDS = 10
 COMPARED = (FINAL_RETURN, EVALUATED_RETURN)
-"""Columns of the HPARAMS table: the last values of these tags."""
+"""The tags whose last values are columns of the HPARAMS table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What a run is, for who looks at it in TensorBoard.
+    """The description of a run in TensorBoard.
 
     Attributes:
-        config: resolved, as YAML; shown under TEXT.
-        settings: by dotted key; shown under HPARAMS.
-        group: equal for runs that differ in their seed alone, which the HPARAMS table shows as one row.
+        config: the resolved config as YAML, shown under TEXT.
+        settings: the settings by dotted key, shown under HPARAMS.
+        group: a name that runs share if they differ only in their seed; the HPARAMS table shows a group as one row.
     """
 
     config: str
@@ -33,16 +33,16 @@ class Experiment:
 
 
 class TensorBoardWriter:
-    """One event file per run; all scalars of a step go into one event.
+    """Writer of one event file per run; all scalars of a step go into one event.
 
     Args:
-        directory: the run's.
-        experiment: what is written at a run's beginning; None adds to a run that is over.
-        resume_at: the env step to go on from; None for a run that begins.
+        directory: the run's directory.
+        experiment: the description that is written when a run begins; None adds to a run that is over.
+        resume_at: the env step that the run is resumed at; None for a run that begins.
     """
 
     def __init__(self, directory: Path, experiment: Experiment | None, resume_at: int | None = None) -> None:
-        # Whoever reads the events forgets those of the steps that are trained again.
+        # TensorBoard discards the events of steps that are trained again.
         purge = None if resume_at is None else resume_at + 1
         self._writer = SummaryWriter(str(directory), flush_secs=FLUSH_SECONDS, purge_step=purge)
         self._has_layout = bool(resume_at) or experiment is None
@@ -66,7 +66,7 @@ class TensorBoardWriter:
         file_writer.add_summary(summary, step)
 
     def _add_layout(self, tags: Mapping[str, float]) -> None:
-        """The norms from before and after clipping on one chart, for every part."""
+        """Add a chart for every part, with its gradient norms before and after clipping."""
         charts = {part: ["Multiline", pair] for part, pair in clip_charts(tags).items()}
         self._writer.add_custom_scalars({"gradient norms before and after clipping": charts})
         self._has_layout = True

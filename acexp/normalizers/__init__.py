@@ -1,4 +1,4 @@
-"""Layer 1: observation and reward normalization, with each member's own statistics."""
+"""Observation and reward normalization, with separate statistics for each member."""
 
 from acexp.normalizers.observation import (
     NORMALIZERS,

@@ -1,4 +1,4 @@
-"""Observation normalization, leaf by leaf, and the way from raw leaves to a network's inputs."""
+"""Observation normalization, leaf by leaf, and the conversion of raw leaves to a network's inputs."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ NUMERIC = (LeafKind.VECTOR, LeafKind.IMAGE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NormalizerConfig:
-    """Which normalizer."""
+    """The config of an observation normalizer: its name in NORMALIZERS."""
 
     name: str
 
 
 class LeafNormalizer(Protocol):
-    """Normalizes one numeric leaf; discrete leaves never meet one.
+    """The interface of a normalizer of one numeric leaf. Discrete leaves are not normalized.
 
-    Built as `LeafNormalizer(leaf, n_members, config, device)`. A class of your own is registered with
+    It is built as `LeafNormalizer(leaf, n_members, config, device)`. Register a class of your own with
     `@NORMALIZERS.register("name")`.
     """
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Raw `[M, B, *shape]` in the leaf's dtype -> float32 of the same shape. Does not change `x`."""
+        """Normalize raw `[M, B, *shape]` in the leaf's dtype to float32 of the same shape, without changing `x`."""
 
     def update(self, x: Tensor, valid: Tensor) -> None:
-        """Learn from a rollout's raw observations `[M, B, *shape]` where `valid` `[M, B]` (bool) says so."""
+        """Learn from a rollout's raw observations `[M, B, *shape]` where `valid`, bool `[M, B]`, is True."""
 
     def state(self) -> dict[str, Tensor]:
-        """What was learned, `[M, ...]` each: the tensors themselves, so that they can be put back."""
+        """Return the learned tensors, `[M, ...]` each: not copies, so that they can be restored in place."""
 
 
 Builder = Callable[[Leaf, int, NormalizerConfig, torch.device], LeafNormalizer]
@@ -50,7 +50,7 @@ NORMALIZERS: Registry[Builder] = Registry("normalizer", NormalizerConfig)
 
 @NORMALIZERS.register("none")
 class Unchanged:
-    """Observations as they are, in float32."""
+    """Observations without normalization, in float32."""
 
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
         pass
@@ -67,7 +67,7 @@ class Unchanged:
 
 @NORMALIZERS.register("bounds")
 class Bounds:
-    """The bounds of the space mapped to [0, 1], an image to pixel / 255; the bounds must be finite."""
+    """Observations scaled from the space's bounds, which must be finite, to [0, 1]; images to pixel / 255."""
 
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
         if leaf.unbounded:
@@ -100,10 +100,11 @@ class Bounds:
 
 @NORMALIZERS.register("running")
 class Running:
-    """Running mean and variance of each member, clipped at 10; statistics move once per rollout, after its update.
+    """Observations scaled by each member's running mean and variance, clipped at 10; updated once per rollout.
 
-    A pixel's variance has that of a tenth of its range added: a pixel that has hardly ever changed would otherwise meet
-    the network at its full clip the first time it does, and throw the critic off.
+    The statistics are updated after the rollout has been evaluated. For images, the square of a tenth of a pixel's
+    range is added to the variance: otherwise a pixel that has hardly ever changed would reach the network at the
+    clipping limit when it first changes, and disturb the critic.
     """
 
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
@@ -126,7 +127,7 @@ class Running:
 
 @NORMALIZERS.register("auto")
 def auto(leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> LeafNormalizer:
-    """An image or a finite Box by its bounds, an unbounded Box by running statistics, discrete parts not at all."""
+    """Use `bounds` for images and finite Boxes, `running` for unbounded Boxes; leave discrete leaves unchanged."""
     return NORMALIZERS["running" if leaf.unbounded else "bounds"].build(leaf, n_members, config, device)
 
 
@@ -135,29 +136,29 @@ def _size(leaf: Leaf) -> int:
 
 
 class ObservationNormalizer:
-    """From raw leaves to a network's inputs: numeric leaves normalized, then every leaf encoded."""
+    """Converts raw leaves to a network's inputs: numeric leaves are normalized, then every leaf is encoded."""
 
     def __init__(self, leaves: Sequence[Leaf], normalizers: Sequence[LeafNormalizer | None]) -> None:
         self.leaves = tuple(leaves)
         self._normalizers = tuple(normalizers)
 
     def __call__(self, values: Leaves) -> Inputs:
-        """Raw leaves `[M, B, *shape]` -> inputs `[M, B, *input_shape]`."""
+        """Normalize and encode raw leaves `[M, B, *shape]` as inputs `[M, B, *input_shape]`."""
         return encode(self.leaves, self.normalized(values))
 
     def normalized(self, values: Leaves) -> Leaves:
-        """Raw leaves -> normalized leaves of the same shapes; discrete ones pass."""
+        """Return the normalized leaves, of the same shapes as the raw ones; discrete leaves are unchanged."""
         pairs = zip(self._normalizers, values, strict=True)
         return tuple(x if normalizer is None else normalizer(x) for normalizer, x in pairs)
 
     def update(self, values: Leaves, valid: Tensor) -> None:
-        """Learn from a rollout: leaves `[M, B, *shape]`, `valid` bool `[M, B]`."""
+        """Learn from a rollout's raw leaves `[M, B, *shape]` where `valid`, bool `[M, B]`, is True."""
         for normalizer, x in zip(self._normalizers, values, strict=True):
             if normalizer is not None:
                 normalizer.update(x, valid)
 
     def state(self) -> dict[str, Tensor]:
-        """What was learned, under `<leaf's path>.<name>`."""
+        """Return the learned tensors, not copies, under `<leaf's path>.<name>`."""
         pairs = zip(self.leaves, self._normalizers, strict=True)
         return {f"{leaf.path}.{k}": v for leaf, n in pairs if n is not None for k, v in n.state().items()}
 
@@ -165,7 +166,7 @@ class ObservationNormalizer:
 def build_observation_normalizer(
     leaves: Sequence[Leaf], n_members: int, config: NormalizerConfig, device: torch.device
 ) -> ObservationNormalizer:
-    """A normalizer for each numeric leaf; raises UserError where the kind does not suit the bounds."""
+    """Build a normalizer for each numeric leaf. Raises UserError if the chosen one requires finite bounds."""
     build = NORMALIZERS[config.name].build
     return ObservationNormalizer(
         leaves, [build(leaf, n_members, config, device) if leaf.kind in NUMERIC else None for leaf in leaves]

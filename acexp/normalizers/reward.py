@@ -1,4 +1,4 @@
-"""Reward scaling for learning; episodes are always counted in raw rewards."""
+"""Reward scaling for learning; the returns of episodes are always sums of raw rewards."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ EPSILON = 1e-8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardNormalizerConfig:
-    """Which reward normalizer."""
+    """The config of a reward normalizer: its name in REWARD_NORMALIZERS."""
 
     name: str
 
 
 class RewardNormalizer(Protocol):
-    """Scales a rollout's rewards. Built as `RewardNormalizer(n_members, n_envs, gamma, config, device)`."""
+    """The interface of a reward normalizer, built as `RewardNormalizer(n_members, n_envs, gamma, config, device)`."""
 
     def __call__(self, rewards: Tensor, done: Tensor, valid: Tensor) -> Tensor:
-        """Scaled rewards for learning.
+        """Return the scaled rewards for learning.
 
         Args:
-            rewards: float32 `[T, M, N]`, not changed.
-            done: terminated or truncated, bool `[T, M, N]`.
-            valid: bool `[T, M, N]`; rewards of the other slots mean nothing.
+            rewards: Raw rewards, float32 `[T, M, N]`, which are not changed.
+            done: Whether the step terminated or truncated an episode, bool `[T, M, N]`.
+            valid: Which slots are valid, bool `[T, M, N]`; rewards of the others are meaningless.
 
         Returns:
-            float32 `[T, M, N]`.
+            The scaled rewards, float32 `[T, M, N]`.
         """
 
     def state(self) -> dict[str, Tensor]:
-        """What was learned, `[M, ...]` each: the tensors themselves, so that they can be put back."""
+        """Return the learned tensors, `[M, ...]` each: not copies, so that they can be restored in place."""
 
 
 Builder = Callable[[int, int, Tensor, RewardNormalizerConfig, torch.device], RewardNormalizer]
@@ -49,7 +49,7 @@ REWARD_NORMALIZERS: Registry[Builder] = Registry("reward_normalizer", RewardNorm
 
 @REWARD_NORMALIZERS.register("none")
 class Raw:
-    """Rewards as they are."""
+    """Rewards without normalization."""
 
     def __init__(
         self, n_members: int, n_envs: int, gamma: Tensor, config: RewardNormalizerConfig, device: torch.device
@@ -67,7 +67,7 @@ class Raw:
 class ReturnStd:
     """Rewards divided by the running standard deviation of the discounted return, clipped at 10.
 
-    The scale is taken after the rollout's own returns have been counted, as in OpenAI Baselines' VecNormalize.
+    The statistics are updated with the rollout's own returns first, as in OpenAI Baselines' VecNormalize.
     """
 
     def __init__(

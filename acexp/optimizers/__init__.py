@@ -1,4 +1,4 @@
-"""Layer 1: which optimizer steps which parameters, and how."""
+"""Optimization algorithms, gradient clipping, and layouts, which assign parameters to optimizers."""
 
 from acexp.optimizers.algorithms import ALGORITHMS, Algorithm
 from acexp.optimizers.base import OptimizerConfig

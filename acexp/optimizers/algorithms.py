@@ -1,8 +1,8 @@
 """Optimization algorithms on a whole population's parameters, `[M, P]`, with one learning rate per member.
 
-torch.optim knows one learning rate per tensor, a population needs one per row. These are the same formulas as
-torch.optim's (tests compare them), written on one tensor: a handful of calls per update for any network. Each keeps
-memory for what it computes on the way, as large networks lose more by asking for it anew than by the arithmetic.
+torch.optim has one learning rate per tensor; a population needs one per row. The formulas are those of torch.optim
+(tests compare them), applied to one tensor: a handful of calls per update for any network. Each algorithm reuses memory
+for its intermediate results, because for large networks allocating it anew takes longer than the arithmetic.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from acexp.optimizers.base import OptimizerConfig
 
 
 class Algorithm(Protocol):
-    """Steps parameters in place.
+    """The interface of an optimization algorithm, which steps parameters in place.
 
-    Built as `Algorithm(parameters, config)`, with `parameters` `[M, P]`, which may be a view. A class of your own is
-    registered with `@ALGORITHMS.register("name")`.
+    It is built as `Algorithm(parameters, config)`, with `parameters` `[M, P]`, which may be a view. Register a class of
+    your own with `@ALGORITHMS.register("name")`.
     """
 
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
-        """One step: `gradient` `[M, P]`, `learning_rate` `[M, 1]`; neither is changed."""
+        """Take one step with `gradient` `[M, P]` and `learning_rate` `[M, 1]`; neither is changed."""
 
     def state(self) -> dict[str, Tensor]:
-        """What the next step depends on, `[M, ...]` each: the tensors themselves, so that they can be put back."""
+        """Return the tensors that the next step depends on, `[M, ...]` each: not copies, so they can be restored."""
 
 
 class Builder(Protocol):
-    """Makes an Algorithm."""
+    """The interface of a function or class that builds an Algorithm."""
 
     def __call__(self, parameters: Tensor, config: OptimizerConfig) -> Algorithm: ...
 
@@ -41,7 +41,7 @@ ALGORITHMS: Registry[Builder] = Registry("optimizer algorithm", OptimizerConfig)
 
 @ALGORITHMS.register("adam")
 class Adam:
-    """Adam (Kingma and Ba, 2015), as torch.optim.Adam."""
+    """Adam (Kingma and Ba, 2015), as in torch.optim.Adam."""
 
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._parameters = parameters
@@ -50,7 +50,7 @@ class Adam:
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
         self._scratch = torch.empty_like(parameters)
-        # One count for all, kept once for each, so that members can be taken apart.
+        # All members have the same count; it is stored once per member so that members can be saved separately.
         self._steps = torch.zeros(len(parameters), dtype=torch.int64)
 
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
@@ -85,7 +85,7 @@ class _Momentum:
 
 @ALGORITHMS.register("rmsprop")
 class RMSprop:
-    """RMSprop as torch.optim.RMSprop: the square average starts at 0, eps outside the root."""
+    """RMSprop as in torch.optim.RMSprop: the average of squares starts at 0, eps is added outside the root."""
 
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._alpha, self._eps = config.alpha, config.eps
@@ -104,7 +104,7 @@ class RMSprop:
 
 @ALGORITHMS.register("rmsprop_tf")
 class RMSpropTF:
-    """RMSprop as TensorFlow 1 had it: the square average starts at 1, eps under the root. Published A2C used it."""
+    """RMSprop as in TensorFlow 1, used by published A2C: the average of squares starts at 1, eps is under the root."""
 
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._alpha, self._eps = config.alpha, config.eps
@@ -123,7 +123,7 @@ class RMSpropTF:
 
 @ALGORITHMS.register("sgd")
 class SGD:
-    """Gradient descent, with momentum if asked for, as torch.optim.SGD."""
+    """Gradient descent with optional momentum, as in torch.optim.SGD."""
 
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._momentum = _Momentum(parameters, config.momentum)

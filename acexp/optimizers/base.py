@@ -1,4 +1,4 @@
-"""What one optimizer is told."""
+"""The config of one optimizer."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from dataclasses import dataclass, field
 
 from acexp.core.annealing import require_annealing
 from acexp.core.errors import UserError
+from acexp.core.settings import setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
-    """Settings of one optimizer; an algorithm reads those that it knows.
+    """The settings of one optimizer; each algorithm reads only those that it uses.
 
     Attributes:
-        algorithm: a name in ALGORITHMS.
-        learning_rate: of the first update.
-        anneal: `none`, or `linear` to zero over the run's budget.
-        eps: in the denominator of adam and rmsprop; under the root in rmsprop_tf.
-        alpha: decay of the squared gradients' average in rmsprop and rmsprop_tf.
-        betas: decays of adam's averages.
-        momentum: of rmsprop, rmsprop_tf and sgd.
+        algorithm: Name of the algorithm in ALGORITHMS.
+        learning_rate: Learning rate of the first update.
+        anneal: Schedule of the learning rate: `none`, or `linear` to zero over the run's budget.
+        eps: Number added to the denominator of adam and rmsprop; under the root in rmsprop_tf.
+        alpha: Decay of the squared gradients' average in rmsprop and rmsprop_tf.
+        betas: Decays of adam's two averages.
+        momentum: Momentum of rmsprop, rmsprop_tf and sgd.
     """
 
     algorithm: str = "adam"
-    learning_rate: float = 7e-4
+    learning_rate: float = setting(7e-4, per_member=True)
     anneal: str = "none"
     eps: float = 1e-5
     alpha: float = 0.99
@@ -34,15 +35,17 @@ class OptimizerConfig:
         require_annealing(self.anneal, "anneal")
         if not 0.0 <= self.learning_rate < float("inf"):
             raise UserError(
-                "A learning rate is a number from 0 up.",
+                "A learning rate must be finite and not negative.",
                 key="learning_rate",
                 value=self.learning_rate,
-                remedy="0 keeps the parameters where they are; 7e-4 is A2C's usual rate",
+                remedy="0 leaves the parameters unchanged; 7e-4 is the usual learning rate of A2C",
             )
         if not 0.0 < self.eps < float("inf"):
-            raise UserError("eps is positive: it keeps a division by zero away.", key="eps", value=self.eps)
+            raise UserError(
+                "eps must be positive and finite: it prevents a division by zero.", key="eps", value=self.eps
+            )
         for key, decay in (("alpha", self.alpha), ("momentum", self.momentum), *(("betas", b) for b in self.betas)):
             if not 0.0 <= decay < 1.0:
-                raise UserError("A decay lies in [0, 1).", key=key, value=decay)
+                raise UserError("A decay must be in [0, 1).", key=key, value=decay)
         if len(self.betas) != 2:
-            raise UserError("betas are two numbers.", key="betas", value=str(self.betas))
+            raise UserError("betas must be two numbers.", key="betas", value=str(self.betas))

@@ -1,4 +1,4 @@
-"""Layer 1: gradient clipping, per member, on the flat gradient of an optimizer group."""
+"""Gradient clipping, separately for each member, on the flat gradient of an optimizer group."""
 
 from __future__ import annotations
 
@@ -13,61 +13,62 @@ from torch import Tensor
 from acexp.core.errors import UserError
 from acexp.core.parameters import Segment
 from acexp.core.registry import Registry
+from acexp.core.settings import setting
 
 SCOPES = ("optimizer", "module")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipConfig:
-    """How gradients are clipped. Every kind takes every field, so that kinds can be swept together.
+    """The settings of gradient clipping. Every kind accepts every field, so that one sweep can vary the kind.
 
     Attributes:
-        name: `norm`, `value` or `none`.
-        max_norm: of `norm`.
-        max_value: of `value`.
-        scope: what `norm` clips together: everything that an optimizer steps, or each module by itself.
+        name: Kind of clipping: `norm`, `value` or `none`.
+        max_norm: Largest norm of a gradient, for `norm`.
+        max_value: Largest magnitude of an entry, for `value`.
+        scope: What `norm` clips together: all that an `optimizer` steps, or each `module` by itself.
     """
 
     name: str
-    max_norm: float = 0.5
-    max_value: float = 0.5
+    max_norm: float = setting(0.5, per_member=True)
+    max_value: float = setting(0.5, per_member=True)
     scope: str = "optimizer"
 
     def __post_init__(self) -> None:
         if self.scope not in SCOPES:
             raise UserError(
-                f"There is no clipping scope {self.scope!r}.", key="scope", value=self.scope, choices=SCOPES
+                f"There is no clipping scope called {self.scope!r}.", key="scope", value=self.scope, choices=SCOPES
             )
         for key, bound in (("max_norm", self.max_norm), ("max_value", self.max_value)):
             if not bound > 0.0:
                 raise UserError(
-                    "A clipping bound is positive.", key=key, value=bound, remedy="clip=none turns clipping off"
+                    "A clipping bound must be positive.", key=key, value=bound, remedy="clip=none turns clipping off"
                 )
 
 
 class Clip(Protocol):
-    """Clips gradients, each member's by itself."""
+    """The interface of gradient clipping, which clips each member's gradient separately."""
 
     def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
-        """Clip in place.
+        """Clip the gradient in place.
 
         Args:
-            gradient: `[M, P]`, of one optimizer group.
-            segments: where its modules stand.
-            norms: of each module's part, before, `[M, len(segments)]`.
+            gradient: Gradient of one optimizer group, `[M, P]`.
+            segments: Columns of its modules.
+            norms: Norm of each module's part before clipping, `[M, len(segments)]`.
 
         Returns:
-            The clipped gradient, and `[M]` float32: 1 where something changed.
+            The clipped gradient, and float32 `[M]`, 1 where clipping changed it, else 0.
         """
 
 
 Builder = Callable[[Sequence[ClipConfig], torch.device], Clip]
 CLIPS: Registry[Builder] = Registry("clip", ClipConfig)
-"""Builders take one config per member; all but the bounds is equal among them, and `none` is a bound of its own."""
+"""Builders take one config per member. These differ at most in the bounds and in `none`, an infinite bound."""
 
 
 def module_norms(gradient: Tensor, segments: Sequence[Segment]) -> Tensor:
-    """The Euclidean norm of each module's part: `[M, P]` -> `[M, len(segments)]`."""
+    """Return the Euclidean norm of each module's part of a gradient: `[M, P]` -> `[M, len(segments)]`."""
     return torch.stack([torch.linalg.vector_norm(gradient[:, s.start : s.stop], dim=1) for s in segments], 1)
 
 
@@ -76,7 +77,7 @@ def module_norms(gradient: Tensor, segments: Sequence[Segment]) -> Tensor:
 class ClipNorm:
     """Scale the gradient down to clip.max_norm where it is longer, as torch's clip_grad_norm_ does.
 
-    A member that is not clipped has an infinite bound, so that it can train beside members that are.
+    A member that is not clipped has an infinite bound, so that it can train in one population with members that are.
     """
 
     def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Optimizer layouts: one optimizer over everything, or one for the actor and one for the critic."""
+"""Optimizer layouts: one optimizer for all parameters, or one for the actor and one for the critic."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ TRUNK_OWNERS = ("both", "actor", "critic")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutConfig(OptimizerConfig):
-    """What every layout has: its name, and the settings of an optimizer."""
+    """The config of a layout: its name, and the settings of an optimizer."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SingleConfig(LayoutConfig):
-    """One optimizer, so nothing to add."""
+    """The config of the layout with one optimizer, which has no further settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DualConfig(LayoutConfig):
-    """Two optimizers; the YAML lets each inherit what it does not set.
+    """The config of the layout with two optimizers; in the YAML, each inherits the settings that it does not set.
 
     Attributes:
-        trunk: who owns the shared trunk: `both`, `actor` or `critic`. Without a trunk it changes nothing.
-        actor, critic: settings of each optimizer.
+        trunk: Which optimizers step the shared trunk: `both`, `actor` or `critic`. Without a trunk it has no effect.
+        actor, critic: Settings of each optimizer.
     """
 
     trunk: str = "both"
@@ -51,8 +51,8 @@ class DualConfig(LayoutConfig):
                 key="trunk",
                 value=self.trunk,
                 choices=TRUNK_OWNERS,
-                remedy="with `both`, each optimizer steps the trunk with the gradient of its own loss; otherwise one "
-                "does, and the other's gradient stops at its head",
+                remedy="with `both`, each optimizer steps the trunk with the gradient of its own loss; otherwise only "
+                "one does, and the gradient of the other stops at its head",
             )
 
 
@@ -61,8 +61,8 @@ class OptimizerGroup:
 
     Attributes:
         loss: `joint` (actor + value_coef * critic), `actor` or `critic`; also the group's name in the log.
-        modules: what it steps, in column order.
-        segments: where the modules stand in its gradient `[M, P']`.
+        modules: The modules that it steps, in column order.
+        segments: The modules' columns in its gradient `[M, P']`.
     """
 
     def __init__(
@@ -80,32 +80,32 @@ class OptimizerGroup:
         self._algorithm: Algorithm = ALGORITHMS[configs[0].algorithm].build(columns, configs[0])
 
     def learning_rate(self, progress: float) -> Tensor:
-        """`[M, 1]`, at a progress from 0 (nothing done) to 1 (budget spent)."""
+        """Return the learning rates `[M, 1]` at a progress from 0 (nothing done) to 1 (budget spent)."""
         return annealed(self._base_rate, self._anneal, progress)
 
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
-        """Step the parameters in place: `[M, P']`, `[M, 1]`."""
+        """Step the parameters in place with `gradient` `[M, P']` and `learning_rate` `[M, 1]`."""
         self._algorithm.step(gradient, learning_rate)
 
     def state(self) -> dict[str, Tensor]:
-        """What the next step depends on, `[M, ...]` each: the tensors themselves."""
+        """Return the tensors that the next step depends on, `[M, ...]` each: not copies."""
         return self._algorithm.state()
 
 
 Builder = Callable[[Sequence[LayoutConfig], Parameters], tuple[OptimizerGroup, ...]]
 OPTIMIZERS: Registry[Builder] = Registry("optim", LayoutConfig)
-"""Builders take one config per member; all but the learning rates is equal among them."""
+"""Builders take one config per member. These differ at most in their learning rates."""
 
 
 @OPTIMIZERS.register("single", SingleConfig)
 def single(configs: Sequence[LayoutConfig], parameters: Parameters) -> tuple[OptimizerGroup, ...]:
-    """One optimizer over all parameters, on actor + value_coef * critic."""
+    """Step all parameters with one optimizer that follows actor + value_coef * critic."""
     return (OptimizerGroup("joint", parameters.modules, parameters, configs),)
 
 
 @OPTIMIZERS.register("dual", DualConfig)
 def dual(configs: Sequence[LayoutConfig], parameters: Parameters) -> tuple[OptimizerGroup, ...]:
-    """One optimizer for the actor and one for the critic, each on its own loss; optim.trunk says who owns the trunk."""
+    """Step actor and critic with one optimizer each, on their own losses; optim.trunk assigns a shared trunk."""
     duals = [config for config in configs if isinstance(config, DualConfig)]
     assert len(duals) == len(configs)
     for side in ("actor", "critic"):

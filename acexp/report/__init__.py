@@ -1,4 +1,4 @@
-"""Layer 5: what a set of runs tells, with intervals: read, divided into cells, compared, written down."""
+"""Reports on sets of runs: reads them, divides them into cells, compares these with intervals, and writes pages."""
 
 from acexp.report.study import Question, Study, study
 from acexp.report.write import PAGE, write

@@ -1,4 +1,4 @@
-"""Experiments as curves of their own in TensorBoard: the mean over seeds, and the interval around it."""
+"""Curves of experiments for TensorBoard: the mean over seeds, and the interval around it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MEAN, LOW, HIGH = "mean", "low", "high"
 
 
 def aggregate(directory: Path) -> list[Path]:
-    """Write one TensorBoard run for each experiment below a directory, in place of what was there; returns them.
+    """Write one TensorBoard run for each experiment below a directory, in place of earlier ones; return their paths.
 
-    Every tag T that all of an experiment's finished runs have becomes `T/mean`, `T/low` and `T/high`: a margin chart.
-    Raises UserError where there is no run, OSError where nothing can be written.
+    Every tag T that all finished runs of an experiment have becomes `T/mean`, `T/low` and `T/high` in a margin chart.
+    Raises UserError if there is no run, OSError if the files cannot be written.
     """
     target = directory / FOLDER
     grid = divide(collect(directory).records)
@@ -40,12 +40,12 @@ def aggregate(directory: Path) -> list[Path]:
 
 
 def _clear(target: Path) -> None:
-    """Remove what was written before, and nothing else that may lie there."""
+    """Remove the event files that earlier calls wrote, and nothing else."""
     for events in target.glob("*/events.out.tfevents.*"):
         if not run_directory.is_claimed(events.parent):
             events.unlink()
             with suppress(OSError):
-                events.parent.rmdir()  # unless it holds something of somebody else's
+                events.parent.rmdir()  # fails if the directory holds other files, which stay
 
 
 def _common_tags(cell: Cell) -> list[str]:
@@ -57,11 +57,11 @@ def _write(directory: Path, cell: Cell, tags: Iterable[str]) -> None:
     writer = SummaryWriter(str(directory))
     charts = {}
     for i, tag in enumerate(tags):
-        of_tag = curves(cell, tag)
-        band = of_tag.band(i)
-        lows, highs = band if band is not None else (of_tag.mean, of_tag.mean)
+        tag_curves = curves(cell, tag)
+        band = tag_curves.band(i)
+        lows, highs = band if band is not None else (tag_curves.mean, tag_curves.mean)
         for step, *values in zip(
-            of_tag.steps.tolist(), of_tag.mean.tolist(), lows.tolist(), highs.tolist(), strict=True
+            tag_curves.steps.tolist(), tag_curves.mean.tolist(), lows.tolist(), highs.tolist(), strict=True
         ):
             parts = zip((MEAN, LOW, HIGH), values, strict=True)
             summary = Summary(value=[Summary.Value(tag=f"{tag}/{part}", simple_value=x) for part, x in parts])

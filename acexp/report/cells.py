@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone, and what sets them apart from others."""
+"""Cells, the groups of runs that differ only in their seed, and the factors that distinguish them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acexp.core.errors import UserError
-from acexp.report.records import POINTLESS_AT_TIMES, Record
+from acexp.report.records import SOMETIMES_WITHOUT_EFFECT, Record
 
 ABSENT = "-"
-"""Where a setting does not exist: `optim.trunk` of separate networks, for instance."""
+"""The level of a setting that a run does not have: `optim.trunk` of separate networks, for instance."""
 
 Levels = Mapping[str, str]
-"""The value of each factor."""
+"""The level of each factor, by the name of the factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One experiment: a config without its seed.
+    """One experiment: the runs of a config that differ only in their seed.
 
     Attributes:
-        environment: its id.
-        levels: the value of each factor.
-        records: its runs, by seed.
+        environment: the id of the environment.
+        levels: the level of each factor.
+        records: the runs, in the order of their seeds.
     """
 
     environment: str
@@ -33,28 +33,29 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """The name of the experiment, made of its factors and levels."""
         return name_of(self.levels)
 
     @property
     def done(self) -> tuple[Record, ...]:
-        """The runs that count."""
+        """The runs that are done; only these count in the results."""
         return tuple(record for record in self.records if record.is_done)
 
 
 def name_of(levels: Levels) -> str:
-    """What sets an experiment apart."""
+    """Return the name of the experiment with these levels, for instance `arch=shared, optim=dual`."""
     known = [f"{factor}={level}" for factor, level in levels.items() if level != ABSENT]
     return ", ".join(known) or "the only one"
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All cells, and the factors that they lie along.
+    """All cells, and the factors in which they differ.
 
     Attributes:
-        cells: by environment and name.
-        factors: the levels of each, in the order in which tables show them.
-        repeats: runs that are equal to another, seed included, and therefore left out.
+        cells: the cells, in the order of their environments and levels.
+        factors: the levels of each factor, in the order in which tables show them.
+        repeats: the directories of runs that are left out because they equal another run, seed included.
     """
 
     cells: tuple[Cell, ...]
@@ -63,10 +64,11 @@ class Grid:
 
     @property
     def environments(self) -> tuple[str, ...]:
+        """The ids of all environments."""
         return tuple(dict.fromkeys(cell.environment for cell in self.cells))
 
     def of(self, environment: str) -> tuple[Cell, ...]:
-        """The cells of an environment."""
+        """Return the cells of an environment."""
         return tuple(cell for cell in self.cells if cell.environment == environment)
 
     def __iter__(self) -> Iterator[Cell]:
@@ -74,9 +76,9 @@ class Grid:
 
 
 def divide(records: Sequence[Record]) -> Grid:
-    """Runs into cells. A factor is a setting that differs between runs of one environment.
+    """Divide runs into cells. A factor is a setting that differs between runs of one environment.
 
-    Environments bring settings of their own, so what differs between environments only is no factor.
+    A setting that differs only between environments is no factor, because environments have settings of their own.
     """
     keys = _factors(records)
     groups: dict[tuple[str, tuple[tuple[str, str], ...]], dict[int, Record]] = {}
@@ -106,13 +108,13 @@ def divide(records: Sequence[Record]) -> Grid:
 
 
 def _factors(records: Sequence[Record]) -> dict[str, str]:
-    """The keys that vary within an environment, and what to call them."""
+    """Return the keys of the settings that vary within an environment, with the name of each as a factor."""
     varying: dict[str, None] = {}
     for environment in dict.fromkeys(record.environment for record in records):
         mine = [record.settings for record in records if record.environment == environment]
         keys = dict.fromkeys(key for settings in mine for key in settings)
         varying |= dict.fromkeys(key for key in keys if _varies(key, mine))
-    # Names first: what comes along with a choice is a consequence of it.
+    # Names come first, because other settings that change together with a name are consequences of it.
     ordered = sorted(varying, key=lambda key: (not key.endswith(".name"), key.count(".")))
     kept: list[str] = []
     for key in ordered:
@@ -122,9 +124,9 @@ def _factors(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _varies(key: str, settings: Sequence[Mapping[str, str]]) -> bool:
-    """Whether it has several values; that it is pointless beside another setting is none."""
+    """Return True if a setting has several values; its absence does not count if it may be without effect."""
     values = {each.get(key, ABSENT) for each in settings}
-    return len(values - {ABSENT} if key in POINTLESS_AT_TIMES else values) > 1
+    return len(values - {ABSENT} if key in SOMETIMES_WITHOUT_EFFECT else values) > 1
 
 
 def _group(key: str) -> str:
@@ -132,13 +134,13 @@ def _group(key: str) -> str:
 
 
 def _follows(key: str, other: str, records: Sequence[Record]) -> bool:
-    """Whether the value of one setting is known from that of the other."""
+    """Return True if, in every environment, the value of `other` determines that of `key`."""
     pairs = {(r.environment, r.settings.get(other, ABSENT), r.settings.get(key, ABSENT)) for r in records}
     return len(pairs) == len({pair[:2] for pair in pairs})
 
 
 def _natural(level: str) -> tuple[int, float, str]:
-    """Numbers by size, and words after them."""
+    """Return a sort key that puts numbers in the order of their size, and words after them."""
     try:
         return 0, float(level), level
     except ValueError:
@@ -147,33 +149,35 @@ def _natural(level: str) -> tuple[int, float, str]:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What other cells are compared with.
+    """The levels whose cells the other cells are compared with.
 
     Attributes:
-        levels: as they were asked for, `arch=shared` or several; None for the first cell of each environment.
+        levels: the requested levels, `arch=shared` or several; None for the first cell of each environment.
     """
 
     levels: Levels | None
 
     def counterpart(self, cell: Cell, grid: Grid) -> Cell | None:
-        """The cell that differs in the baseline's levels alone; None for one that has them, or where there is none.
+        """Return the cell that differs from `cell` only by having the baseline's levels.
 
-        Where no cell is equal in all other levels, a level that does not exist in one of both may be ignored, if that
-        leaves a single cell: the trunk's owner of two optimizers, for instance, beside one optimizer.
+        Returns None if `cell` has these levels itself, or if there is no such cell. If no cell is equal in all other
+        levels, levels that are absent in one of the two cells are ignored, provided that this leaves a single cell:
+        the owner of the trunk, for instance, exists with two optimizers but not with one.
         """
         cells = grid.of(cell.environment)
         if self.levels is None:
             return None if cell is cells[0] else cells[0]
         if self.levels.items() <= cell.levels.items():
             return None
-        wanted = {**cell.levels, **self.levels}
+        target = {**cell.levels, **self.levels}
         having = [other for other in cells if self.levels.items() <= other.levels.items()]
-        equal = [other for other in having if dict(other.levels) == wanted]
-        near = [other for other in having if _agree(wanted, other.levels)]
+        equal = [other for other in having if dict(other.levels) == target]
+        near = [other for other in having if _agree(target, other.levels)]
         return next(iter(equal or near), None) if equal or len(near) == 1 else None
 
     @property
     def name(self) -> str:
+        """The baseline as reports name it."""
         return "the first of each environment" if self.levels is None else name_of(self.levels)
 
 
@@ -182,7 +186,7 @@ def _agree(a: Levels, b: Levels) -> bool:
 
 
 def baseline(text: str | None, grid: Grid) -> Baseline:
-    """`arch=shared,clip.max_norm=0.5` as a baseline; raises UserError for a factor or a level that is not there."""
+    """Parse a baseline such as `arch=shared,clip.max_norm=0.5`; raise UserError if a factor or level does not exist."""
     if text is None:
         return Baseline(None)
     levels: dict[str, str] = {}

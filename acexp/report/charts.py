@@ -1,4 +1,4 @@
-"""A study as charts: what Plotly draws, as plain data."""
+"""The charts of a study, as plain data for Plotly."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from acexp.report.table import text
 from acexp.report.traces import COLOURS, Trace, axes, colour_of, curve, dash_of, line_through, rounded, with_bars
 
 MOST_PROFILES = 16
-"""Cells up to which profiles can be told apart."""
+"""The largest number of cells whose profiles are drawn, as more could not be distinguished."""
 
 LONGEST_BESIDE = 24
-"""Characters of a name up to which it stands beside its row, rather than above it."""
+"""The length in characters up to which names are placed beside their rows, rather than above them."""
 
 STEPS = "env steps"
 
-WIDE = 30
-"""Times that the greatest value is the least one, from which on a logarithmic axis shows more."""
+LOG_AXIS_RATIO = 30
+"""The ratio of the largest to the smallest value from which on an axis is logarithmic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One picture.
+    """One chart of the report.
 
     Attributes:
-        section: the heading that it belongs under.
-        title, caption: above and below it.
-        traces, layout: for Plotly.
+        section: the heading that it is shown under.
+        title, caption: the texts above and below it.
+        traces, layout: Plotly's description of it.
     """
 
     section: str
@@ -44,7 +44,7 @@ class Chart:
 
 
 def charts(study: Study) -> list[Chart]:
-    """All pictures, without empty ones."""
+    """Return all charts of a study, without empty ones."""
     made: list[Chart] = [chart for search in study.searches for chart in _search(search)]
     for environment in study.grid.environments:
         at = [i for i, cell in enumerate(study.grid) if cell.environment == environment]
@@ -62,13 +62,13 @@ def charts(study: Study) -> list[Chart]:
 
 
 def _with_room(chart: Chart) -> Chart:
-    """Tall enough for its legend, which may have a name in each line."""
+    """Return the chart, tall enough for its legend, which may have one name per line."""
     n_names = sum("name" in trace and trace.get("showlegend", True) for trace in chart.traces)
     return replace(chart, layout={"height": 320 + 19 * n_names, **chart.layout})
 
 
 def _search(search: SearchRecord) -> Iterator[Chart]:
-    """The trials in their order, and against each setting that is a number."""
+    """Yield charts of the trials' values: in the order of the trials, and against each numeric setting."""
     known = [trial for trial in search.trials if trial.latest is not None]
     if not known:
         return
@@ -107,7 +107,7 @@ def _search(search: SearchRecord) -> Iterator[Chart]:
         if len(numbers) < len(chosen):
             continue
         layout = axes(key, "value")
-        if min(numbers) > 0 and max(numbers) >= WIDE * min(numbers):
+        if min(numbers) > 0 and max(numbers) >= LOG_AXIS_RATIO * min(numbers):
             layout["xaxis"]["type"] = "log"
         dots = {"x": numbers, "y": rounded(values), **markers}
         yield Chart("Search", f"{search.study}: {key}", "Each trial's value; crosses were pruned.", (dots,), layout)
@@ -241,8 +241,8 @@ def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
             name = study.gradients[i].cell.name
             for curves, dash, what in ((norms.before, "solid", "before"), (norms.after, "dot", "after")):
                 line = line_through(name, rounded(curves.steps), rounded(curves.mean), colour_of(colour), dash)
-                told = f"{what}: %{{y:,.3~g}} at %{{x:,}}<extra>{name}</extra>"
-                traces.append({**line, "hovertemplate": told, "showlegend": what == "before"})
+                hover = f"{what}: %{{y:,.3~g}} at %{{x:,}}<extra>{name}</extra>"
+                traces.append({**line, "hovertemplate": hover, "showlegend": what == "before"})
         caption = "Solid: before clipping. Dotted: after. Means over runs."
         layout = axes(STEPS, "gradient norm")
         layout["yaxis"]["type"] = "log"
@@ -283,7 +283,7 @@ def _cosine(study: Study, environment: str, at: Sequence[int]) -> Chart:
         for trace in curve(study.grid.cells[i], study.gradients[i].cosine, colour_of(colour), dash_of(colour), seed=i)
     ]
     caption = (
-        "The cosine between the actor's and the critic's gradient on the shared trunk: below 0 they pull apart, "
-        "at 0 they do not meddle with each other."
+        "The cosine between the actor's and the critic's gradient on the shared trunk: below 0 they conflict, "
+        "at 0 they are orthogonal."
     )
     return Chart("The shared trunk", environment, caption, tuple(traces), axes(STEPS, "cosine"))

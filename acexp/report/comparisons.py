@@ -1,4 +1,4 @@
-"""Cells against their baseline: how far apart, how surely, and in words."""
+"""Comparisons of cells with their baseline: the difference, its uncertainty, and a sentence that states both."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ FEWEST_PAIRS = 2
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A cell against its baseline.
+    """A comparison of a cell with its baseline.
 
     Attributes:
-        cell, baseline: what is compared.
-        n: pairs of runs with the same seed; where seeds are not the same, runs of the smaller side.
-        is_paired: whether there are pairs.
-        n_left_out: runs without a partner.
-        difference: of means, the cell's less the baseline's.
-        probability: that a run of the cell beats one of the baseline.
-        p: of equal means, by permutation.
-        p_corrected: Holm's, over all comparisons of the report.
-        needed: seeds that would tell means as far apart as these; None where nothing can be said.
-        verb: what the one with the higher score does to the other.
+        cell, baseline: the two cells that are compared.
+        n: the number of pairs of runs with the same seed; without pairs, the number of runs of the smaller cell.
+        is_paired: whether runs with the same seed are compared in pairs.
+        n_left_out: the number of runs without a partner.
+        difference: the difference of means, the cell's minus the baseline's.
+        probability: the probability that a run of the cell beats one of the baseline.
+        p: the p-value of equal means, by permutation.
+        p_corrected: `p` after Holm's correction over all comparisons of the report.
+        needed: the number of seeds that would show a difference as large as this; None if it is unknown.
+        verb: the verb of the sentence, which says what the cell with the higher score does to the other.
     """
 
     cell: Cell
@@ -56,13 +56,13 @@ class Comparison:
 
     @property
     def is_decided(self) -> bool:
-        """Whether the runs tell which is better."""
+        """Whether the runs show which of the two cells is better."""
         inside = self.difference.interval
         return inside is not None and inside.low * inside.high > 0 and self.p_corrected <= 1.0 - LEVEL
 
     @property
     def sentence(self) -> str:
-        """What can be quoted."""
+        """The result as a sentence that can be quoted."""
         one, other = _names(self.cell, self.baseline)
         where = f"On {self.cell.environment}"
         interval = self.difference.interval
@@ -79,15 +79,15 @@ class Comparison:
         if interval.low == interval.high == 0:
             return f"{where}, {one} and {other} reach the same with each of {self.n} seeds."
         inside = f"{number(self.difference.value)} [{number(interval.low)}, {number(interval.high)}]"
-        told = f"{where}, too few seeds to tell {one} from {other}: difference {inside}"
-        told += f", P = {self.probability:.2f}, n = {self.n}"
+        undecided = f"{where}, too few seeds to tell {one} from {other}: difference {inside}"
+        undecided += f", P = {self.probability:.2f}, n = {self.n}"
         if self.needed is None:
-            return f"{told}; the means are equal."
-        return f"{told}; about {max(self.needed, self.n + 1):,} would be needed."
+            return f"{undecided}; the means are equal."
+        return f"{undecided}; about {max(self.needed, self.n + 1):,} would be needed."
 
 
 def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
-    """Both by where they differ; what they share comes after the first."""
+    """Return the names of both cells by the levels in which they differ; the first also has the levels they share."""
     differ = [factor for factor in cell.levels if cell.levels[factor] != baseline.levels[factor]]
     shared = {factor: level for factor, level in cell.levels.items() if factor not in differ and level != ABSENT}
     one, other = (name_of({factor: each.levels[factor] for factor in differ}) for each in (cell, baseline))
@@ -95,7 +95,7 @@ def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
 
 
 def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline, verb: str) -> list[Comparison]:
-    """Every cell that has a baseline, where both have runs that count; p-values are corrected over all of them."""
+    """Compare every cell that has a baseline, if both have scores; p-values are corrected over all comparisons."""
     pairs = []
     by_cell = {id(each.cell): each for each in scores}
     for one in scores:

@@ -1,4 +1,4 @@
-"""Tags over training, brought to common steps."""
+"""Curves of tags over training, averaged over intervals that all runs of a cell have in common."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from acexp.report.cells import Cell, Grid
 from acexp.report.inference import band
 from acexp.report.records import NOTHING, Floats, Record
 
-MOST_STRETCHES = 100
+MOST_INTERVALS = 100
 FEWEST_EVALUATIONS = 5
-"""In training, for curves to be made of them."""
+"""The fewest evaluations during training that learning curves are made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Some runs' values of a tag, averaged over stretches of training.
+    """The values of a tag in several runs, averaged over intervals of training.
 
     Attributes:
-        steps: env steps at which each stretch ends, `[K]`.
-        values: `[n, K]`, by seed.
-        seeds: `[n]`.
+        steps: the env steps at which the intervals end, float64 `[K]`.
+        values: the mean of each run in each interval, float64 `[n, K]`, in the order of `seeds`.
+        seeds: the seed of each run, `[n]`.
     """
 
     steps: Floats
@@ -33,17 +33,17 @@ class Curves:
 
     @property
     def mean(self) -> Floats:
-        """Over runs, `[K]`."""
+        """The mean over runs at each step, `[K]`."""
         found: Floats = self.values.mean(0)
         return found
 
     def band(self, seed: int) -> tuple[Floats, Floats] | None:
-        """The interval of the mean at each step; None for fewer than two runs."""
+        """Return the 95% interval of the mean at each step, `[K]` and `[K]`; None for fewer than two runs."""
         return band(self.values, seed) if len(self.values) > 1 else None
 
 
 def return_tag(grid: Grid) -> str:
-    """What learning curves show: evaluations, if every run had some while it trained, else training episodes."""
+    """Return the tag of learning curves: evaluations if every run had enough in training, else training episodes."""
     done = [record for cell in grid for record in cell.done]
     is_evaluated = done and all(
         len(record.series.get(tags.EVALUATED_RETURN, NOTHING).steps) >= FEWEST_EVALUATIONS for record in done
@@ -52,11 +52,11 @@ def return_tag(grid: Grid) -> str:
 
 
 def curves(cell: Cell, tag: str) -> Curves:
-    """Of the runs of a cell that count and know the tag."""
+    """Return the curves of those runs of a cell that are done and have logged the tag."""
     records = [record for record in cell.done if len(record.series.get(tag, NOTHING).steps)]
     if not records:
         return Curves(np.zeros(0), np.zeros((0, 0)), ())
-    n = min([MOST_STRETCHES, *(len(record.series[tag].steps) for record in records)])
+    n = min([MOST_INTERVALS, *(len(record.series[tag].steps) for record in records)])
     ends = np.linspace(0.0, max(record.steps for record in records), n + 1)[1:]
     return Curves(
         steps=ends,
@@ -66,7 +66,7 @@ def curves(cell: Cell, tag: str) -> Curves:
 
 
 def _averaged(record: Record, tag: str, ends: Floats) -> Floats:
-    """A run's means over stretches; those without a value take what lies between their neighbours."""
+    """Return the means of a run over intervals; those without a value are interpolated from their neighbours."""
     series = record.series[tag]
     at = np.minimum(np.searchsorted(ends, series.steps), len(ends) - 1)
     counts = np.bincount(at, minlength=len(ends))
@@ -76,10 +76,10 @@ def _averaged(record: Record, tag: str, ends: Floats) -> Floats:
     return found
 
 
-def thresholds(grid: Grid, of_cell: Sequence[Curves], asked: float | None) -> dict[str, float]:
-    """By environment, the return that counts as having learned: what was asked for, or most of the way to the best.
+def thresholds(grid: Grid, of_cell: Sequence[Curves], requested: float | None) -> dict[str, float]:
+    """Return, by environment, the return that counts as having learned: `requested`, or 90% of the way to the best.
 
-    Most of the way: 90% from where the lowest cell's curve begins to where the highest one's ends.
+    The way leads from the lowest return that the curve of a cell begins with to the highest one that a curve ends with.
     """
     found = {}
     for environment in grid.environments:
@@ -87,11 +87,11 @@ def thresholds(grid: Grid, of_cell: Sequence[Curves], asked: float | None) -> di
         known = [curve.mean for curve in mine if len(curve.values)]
         if known:
             lowest, highest = min(mean[0] for mean in known), max(mean[-1] for mean in known)
-            found[environment] = float(lowest + 0.9 * (highest - lowest)) if asked is None else asked
+            found[environment] = float(lowest + 0.9 * (highest - lowest)) if requested is None else requested
     return found
 
 
 def profile_range(values: Sequence[Floats], n: int = 101) -> Floats:
-    """The scores from the lowest to the highest, at which profiles are compared."""
+    """Return `n` scores from the lowest to the highest, at which performance profiles are compared."""
     together = np.concatenate([*values]) if values else np.zeros(1)
     return np.linspace(float(together.min()), float(together.max()), n)

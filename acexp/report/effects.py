@@ -1,4 +1,4 @@
-"""What each factor does on average, and whether it does the same everywhere."""
+"""Main effects of factors, and interactions between two factors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from acexp.report.records import Floats
 from acexp.report.scores import CellScores, Estimate
 
 LARGEST_TABLE = 12
-"""Levels of both factors together up to which an interaction is drawn."""
+"""The number of levels of both factors together up to which an interaction is computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The mean over all cells with a level: every cell weighs the same, however many seeds it has.
+    """The mean over all cells with a level, where every cell has the same weight, however many seeds it has.
 
     Attributes:
-        environment: where.
-        factor, level: of which.
-        mean: of the cells' means, seeds drawn anew within each cell.
-        n_cells: how many.
+        environment: the id of the environment.
+        factor, level: the factor and its level.
+        mean: the mean of the cells' means; its interval resamples seeds within each cell.
+        n_cells: the number of cells with the level.
         reference: the level that it is compared with.
-        difference: of the means; None for the reference itself.
+        difference: the difference of its mean from that of the reference; None for the reference itself.
     """
 
     environment: str
@@ -41,13 +41,13 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """Two levels of two factors together.
+    """The combination of two levels of two factors.
 
     Attributes:
-        environment: where.
-        factors, levels: of which.
-        mean: over all cells that have both.
-        departure: from the sum of what both do on average; None where not every combination has runs.
+        environment: the id of the environment.
+        factors, levels: the two factors and their levels.
+        mean: the mean over all cells that have both levels.
+        departure: the departure of the mean from the sum of both main effects; None unless all combinations have runs.
     """
 
     environment: str
@@ -58,30 +58,31 @@ class Interaction:
 
 
 class _Means:
-    """The mean scores of an environment's cells, and what they become when seeds are drawn anew."""
+    """The mean scores of an environment's cells, as observed and with resampled seeds."""
 
     def __init__(self, scores: Sequence[CellScores]) -> None:
         known = [each for each in scores if len(each.values)]
         self.levels = [dict(each.cell.levels) for each in known]
         self._means = np.array([each.values.mean() for each in known])
         self._has_spread = np.array([len(each.values) > 1 for each in known])
-        # Every cell with a seed of its own: cells that are added up must not be drawn alike.
+        # Every cell has its own random seed, because cells that are added up must be resampled independently.
         drawn = [resampled_means(each.values, seed) for seed, each in enumerate(known)]
         self._drawn = np.stack(drawn, axis=-1) if drawn else np.zeros((1, 0))
 
-    def with_levels(self, wanted: Levels) -> Floats:
-        """The weights that make the mean of the cells with these levels, `[cells]`; all zero where there is none."""
-        weights = np.array([float(wanted.items() <= levels.items()) for levels in self.levels])
+    def with_levels(self, chosen: Levels) -> Floats:
+        """Return the weights `[cells]` that average the cells with these levels; all zero if there is none."""
+        weights = np.array([float(chosen.items() <= levels.items()) for levels in self.levels])
         return weights / weights.sum() if weights.any() else weights
 
     def estimate(self, weights: Floats) -> Estimate:
+        """Return the weighted sum of the means, with its interval if all cells in it have several seeds."""
         value = float(self._means @ weights)
         is_known = self._has_spread[weights != 0].all()
         return Estimate(value, interval(self._drawn @ weights) if is_known else None)
 
 
 def effects(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> list[Effect]:
-    """Of every factor, in environments where there are several; compared with the baseline's level, or the first."""
+    """Return the effects of every factor, in environments with several, compared with the baseline or first level."""
     found = []
     for environment, factors in _factors(grid):
         means = _Means([each for each in scores if each.cell.environment == environment])
@@ -89,8 +90,8 @@ def effects(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> lis
             levels = [level for level in grid.factors[factor] if level != ABSENT]
             weights = {level: means.with_levels({factor: level}) for level in levels}
             known = {level: each for level, each in weights.items() if each.any()}
-            asked = (baseline.levels or {}).get(factor)
-            reference = asked if asked in known else next(iter(known), "")
+            requested = (baseline.levels or {}).get(factor)
+            reference = requested if requested in known else next(iter(known), "")
             for level, each in known.items():
                 difference = None if level == reference else means.estimate(each - known[reference])
                 n_cells = int(np.count_nonzero(each))
@@ -99,7 +100,7 @@ def effects(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> lis
 
 
 def interactions(scores: Sequence[CellScores], grid: Grid) -> list[Interaction]:
-    """Of every pair of factors with few enough levels to be looked at."""
+    """Return the interactions of every pair of factors that has at most LARGEST_TABLE levels."""
     found: list[Interaction] = []
     for environment, factors in _factors(grid):
         means = _Means([each for each in scores if each.cell.environment == environment])
@@ -130,7 +131,7 @@ def _interaction(means: _Means, environment: str, factors: tuple[str, str], grid
 
 
 def _factors(grid: Grid) -> list[tuple[str, list[str]]]:
-    """The factors that vary in each environment, where there are at least two."""
+    """Return each environment in which at least two factors vary, with these factors."""
     found = []
     for environment in grid.environments:
         cells = grid.of(environment)

@@ -1,4 +1,4 @@
-"""Runs as tables for programs of one's own: pandas, which notebooks know how to show and to plot."""
+"""Runs as pandas tables, for notebooks and other programs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def read(directory: str | Path) -> pd.DataFrame:
-    """Every run in or below a directory, a row for each, whether it is done or not.
+    """Return a table with a row for every run in or below a directory, whether it is done or not.
 
     Columns: `environment`; one for each setting that differs between runs of an environment; `experiment`, which names
-    the run without its seed; `seed`, `status`, `evaluation` (the mean return of `acexp eval`), `training` (of the last
-    100 training episodes), `steps`, `steps_per_second` and `directory`. What a run does not have is NaN. Of runs that
-    are equal, seed included, there is one; of those that cannot be read, a warning.
+    the run without its seed; `seed`, `status`, `evaluation` (the mean return of `acexp eval`), `training` (that of the
+    last 100 training episodes), `steps`, `steps_per_second` and `directory`. Missing values are NaN. Of runs that are
+    equal, seed included, the table has one. A run that cannot be read is left out, with a warning.
 
-    Raises UserError where there is no run, or no pandas.
+    Raises UserError if there is no run, or if pandas is not installed.
     """
     require_package("pandas", "notebook", "Tables need")
     import pandas as pd
@@ -51,10 +51,10 @@ def read(directory: str | Path) -> pd.DataFrame:
 
 
 def read_metrics(directory: str | Path, *tags: str) -> pd.DataFrame:
-    """What the runs logged while they trained: a row for each run and log, a column for each tag.
+    """Return what the runs logged in training, with a row for each run and log step and a column for each tag.
 
-    The other columns are `environment`, the settings that differ, `experiment`, `seed` and `step`. Where a run has no
-    value at a step, there is NaN. Raises UserError as `read` does, and for a tag that no run has.
+    The other columns are `environment`, the settings that differ, `experiment`, `seed` and `step`. A value that a run
+    does not have at a step is NaN. Raises UserError as `read` does, and for a tag that no run has.
     """
     require_package("pandas", "notebook", "Tables need")
     import pandas as pd
@@ -89,7 +89,7 @@ def _runs(directory: str | Path) -> list[tuple[Cell, Record]]:
 
 
 def _with_numbers(table: pd.DataFrame, runs: Sequence[tuple[Cell, Record]]) -> pd.DataFrame:
-    """The same with settings that are numbers as numbers, so that they can be sorted and plotted."""
+    """Return the table with its numeric settings as numbers, so that they can be sorted and plotted."""
     for factor in runs[0][0].levels:
         try:
             table[factor] = table[factor].astype(float)

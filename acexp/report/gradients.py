@@ -1,4 +1,4 @@
-"""What clipping did, by what was clipped and by module, and how actor and critic pull at a shared trunk."""
+"""Gradient norms before and after clipping, and the gradients of actor and critic on a shared trunk."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class PartNorms:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """What a cell's gradients were like.
+    """The gradients of a cell over training.
 
     Attributes:
-        cell: whose.
-        norms: by part: what was clipped (`optim_joint`), then the modules.
-        clip_share: of updates in which clipping changed what an optimizer steps, by group, then by seed.
-        cosine: between the actor's and the critic's gradient on a shared trunk; empty where there is none.
+        cell: the cell.
+        norms: the norms of each part: first what was clipped (`optim_joint`), then the modules.
+        clip_share: the share of updates in which clipping changed the gradient that an optimizer steps with, by group,
+            then by seed.
+        cosine: the cosine between the actor's and the critic's gradient on a shared trunk; empty if there is none.
     """
 
     cell: Cell
@@ -36,7 +37,7 @@ class Gradients:
 
 
 def gradients(cell: Cell) -> Gradients:
-    """Of the runs of a cell that count."""
+    """Return the gradients of a cell, from its runs that are done."""
     known = dict.fromkeys(tag for record in cell.done for tag in record.series)
     parts = sorted(tags.clip_charts(known), key=lambda part: (not part.startswith("optim_"), part))
     shares = {

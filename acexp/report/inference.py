@@ -1,6 +1,6 @@
-"""What can be concluded from a few seeds: intervals, comparisons and tests; float64 numpy, seeded, no state.
+"""Statistics for few seeds: intervals, comparisons and tests in float64 NumPy, with seeds and without state.
 
-Every random draw comes from a generator that the caller's seed makes, so that the same numbers give the same report.
+Every random draw comes from a generator with the caller's seed, so that the same numbers give the same report.
 """
 
 from __future__ import annotations
@@ -16,48 +16,48 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
-"""Of the last axis: `[..., n]` -> `[...]`."""
+"""A function that reduces the last axis: `[..., n]` -> `[...]`."""
 
 RESAMPLES = 4000
 LEVEL = 0.95
 EXACT_UP_TO = 12
-"""Pairs up to which every assignment of signs is tried: 4,096 of them."""
+"""The number of pairs up to which the permutation test tries every assignment of signs: 4,096 for 12 pairs."""
 
 POWER = 0.8
-"""How surely as many seeds as are said to be needed would tell a difference."""
+"""The probability that the number of seeds that `seeds_needed` returns shows the difference."""
 
 _TAILS = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
 
 
 class Interval(NamedTuple):
-    """Where a statistic would be expected if the seeds were drawn again."""
+    """The range in which a statistic would be expected if the seeds were drawn again."""
 
     low: float
     high: float
 
 
 def mean(x: Floats) -> Floats:
-    """Of the last axis."""
+    """Return the mean over the last axis."""
     found: Floats = np.mean(x, axis=-1)
     return found
 
 
 def median(x: Floats) -> Floats:
-    """Of the last axis."""
+    """Return the median over the last axis."""
     found: Floats = np.median(x, axis=-1)
     return found
 
 
 def bootstrap(strata: Sequence[ArrayLike], statistic: Statistic, seed: int, resamples: int = RESAMPLES) -> Interval:
-    """The stratified percentile bootstrap (Agarwal et al., 2021): seeds are drawn anew within each stratum.
+    """Return the stratified percentile bootstrap interval (Agarwal et al., 2021): seeds are resampled in each stratum.
 
     Args:
         strata: the numbers of each environment, or of the only one.
-        statistic: of all numbers together.
-        seed: of the resampling.
-        resamples: how many.
+        statistic: the statistic of all numbers together.
+        seed: the seed of the resampling.
+        resamples: the number of resamples.
 
-    A single number in every stratum has no spread to learn from: its interval is infinite.
+    If every stratum has a single number, the spread is unknown and the interval is infinite.
     """
     groups = [np.asarray(stratum, np.float64).reshape(-1) for stratum in strata]
     if max(len(group) for group in groups) < 2:
@@ -68,7 +68,7 @@ def bootstrap(strata: Sequence[ArrayLike], statistic: Statistic, seed: int, resa
 
 
 def resampled_means(x: ArrayLike, seed: int, resamples: int = RESAMPLES) -> Floats:
-    """Means of seeds that were drawn anew, for sums and differences of several experiments: `[n, ...] -> [R, ...]`."""
+    """Return means of resampled seeds, for sums and differences of several experiments: `[n, ...] -> [R, ...]`."""
     values = np.asarray(x, np.float64)
     drawn = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), resamples)
     found: Floats = np.tensordot(drawn / len(values), values, axes=1)
@@ -76,13 +76,13 @@ def resampled_means(x: ArrayLike, seed: int, resamples: int = RESAMPLES) -> Floa
 
 
 def interval(resampled: Floats) -> Interval:
-    """The percentiles that hold 95% of what resampling gave."""
+    """Return the percentiles that contain 95% of the resampled values."""
     low, high = np.quantile(resampled, _TAILS)
     return Interval(float(low), float(high))
 
 
 def band(x: ArrayLike, seed: int, resamples: int = 1000) -> tuple[Floats, Floats]:
-    """The interval of the mean at each of K points, `[n, K] -> [K], [K]`; runs are drawn whole. n is at least 2."""
+    """Return the interval of the mean at each of K points, `[n, K] -> [K], [K]`; resamples whole runs, at least 2."""
     low, high = np.quantile(resampled_means(x, seed, resamples), _TAILS, axis=0)
     return low, high
 
@@ -90,7 +90,10 @@ def band(x: ArrayLike, seed: int, resamples: int = 1000) -> tuple[Floats, Floats
 def bootstrap_difference(
     x: ArrayLike, y: ArrayLike, statistic: Statistic, seed: int, *, paired: bool, resamples: int = RESAMPLES
 ) -> Interval:
-    """Of `statistic(x) - statistic(y)`; with `paired`, x and y have the same seeds in the same order."""
+    """Return the bootstrap interval of `statistic(x) - statistic(y)`.
+
+    With `paired`, x and y have the same seeds in the same order.
+    """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(a) < 2 or len(b) < 2:
         return Interval(-math.inf, math.inf)
@@ -101,22 +104,22 @@ def bootstrap_difference(
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
-    """How often a run of x beats a run of y, ties counting half: Mann and Whitney's U over all pairs."""
+    """Return how often a run of x beats a run of y, ties counting half: Mann and Whitney's U over all pairs."""
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     difference = a[:, None] - b[None, :]
     return float(((difference > 0) + 0.5 * (difference == 0)).mean())
 
 
 def profile(x: ArrayLike, thresholds: ArrayLike) -> Floats:
-    """The share of numbers above each threshold, `[K]`: a performance profile (Agarwal et al., 2021)."""
+    """Return the share of numbers above each threshold, `[K]`: a performance profile (Agarwal et al., 2021)."""
     found: Floats = (np.asarray(x, np.float64)[:, None] > np.asarray(thresholds, np.float64)).mean(0)
     return found
 
 
 def permutation_test(x: ArrayLike, y: ArrayLike, seed: int, *, paired: bool, resamples: int = RESAMPLES) -> float:
-    """The two-sided p-value of equal means: by flipped signs of the pairs' differences, or by shuffled labels.
+    """Return the two-sided p-value of equal means, by flipping signs of paired differences or by shuffling labels.
 
-    Exact for up to 12 pairs; otherwise from `resamples` draws, the observed one counted among them, so never 0.
+    It is exact for up to 12 pairs; otherwise it comes from `resamples` draws and the observed one, so it is never 0.
     """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     rng = np.random.default_rng(seed)
@@ -138,7 +141,7 @@ def permutation_test(x: ArrayLike, y: ArrayLike, seed: int, *, paired: bool, res
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction for several comparisons, in the order given: each may be read as if it were the only one."""
+    """Return p-values with Holm's correction for several comparisons, in the order given."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, i in enumerate(order):
@@ -148,10 +151,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(x: ArrayLike, y: ArrayLike, *, paired: bool, n_comparisons: int = 1) -> int | None:
-    """How many seeds would tell means as far apart as these, at 5% over all comparisons and with 80% power.
+    """Return how many seeds would show this difference of means, at 5% over all comparisons and with 80% power.
 
-    The normal approximation, with the spread as it was found, and no fewer than the permutation test can conclude
-    anything from: a rough number. None where the means are equal or a spread is unknown.
+    This is a rough number: the normal approximation with the observed spread, and no fewer seeds than the permutation
+    test needs for significance. It is None if the means are equal or a spread is unknown.
     """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     distance = abs(float(a.mean() - b.mean()))
@@ -164,7 +167,7 @@ def seeds_needed(x: ArrayLike, y: ArrayLike, *, paired: bool, n_comparisons: int
 
 
 def fewest_seeds(error: float, *, paired: bool) -> int:
-    """From how many seeds on the permutation test can give a p-value as small as `error`."""
+    """Return the fewest seeds with which the permutation test can give a p-value as small as `error`."""
     n = 2
     while 2.0 / (2**n if paired else math.comb(2 * n, n)) > error:
         n += 1

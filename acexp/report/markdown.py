@@ -1,18 +1,18 @@
-"""A study as Markdown."""
+"""The report of a study as Markdown."""
 
 from __future__ import annotations
 
 from acexp.report.study import Study
 from acexp.report.table import Table, to_markdown
-from acexp.report.tables import commands, standing, tables
+from acexp.report.tables import commands, run_counts, tables
 
 LEFT_TO_FILES = ("runs", "curves", "settings")
-"""Tables that are too long to be read, or said again as commands."""
+"""Tables that the Markdown file omits, because they are long or because the commands contain the same settings."""
 
 
 def markdown(study: Study) -> str:
-    """The whole report but for its pictures."""
-    parts = [f"# {study.title}", f"{len(study.runs.records)} runs: {standing(study)}."]
+    """Return the whole report as Markdown, without its charts."""
+    parts = [f"# {study.title}", f"{len(study.runs.records)} runs: {run_counts(study)}."]
     if study.comparisons:
         parts.append("\n".join(f"- {comparison.sentence}" for comparison in study.comparisons))
     parts += [_section(table.shown()) for table in tables(study) if table.name not in LEFT_TO_FILES]

@@ -1,18 +1,18 @@
-"""How numbers are written."""
+"""The format of numbers in reports."""
 
 from __future__ import annotations
 
 import math
 
 NOTHING = "\N{EN DASH}"
-"""Where there is no number."""
+"""The text that is shown where there is no number."""
 
 
 def number(x: float) -> str:
-    """With four digits or so, as nobody can read more off a few seeds."""
+    """Return a number as text with about four digits, because a few seeds do not determine more."""
     if not math.isfinite(x):
         return NOTHING
-    size = abs(float(f"{x:.6g}"))  # 9.9999999 is a 10 that was added up
+    size = abs(float(f"{x:.6g}"))  # 9.9999999 is the result of a sum that should be 10
     if size >= 100 or x == 0:
         return f"{x:,.0f}"
     if size >= 10:

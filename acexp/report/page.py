@@ -1,4 +1,4 @@
-"""A study as one page that needs nothing else: no network, no other file."""
+"""The report of a study as one HTML page that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from acexp.report.charts import Chart, charts
 from acexp.report.study import Study
 from acexp.report.table import Table, sort_key, text
-from acexp.report.tables import commands, standing, tables
+from acexp.report.tables import commands, run_counts, tables
 
 SECTIONS = {
     "Results": ("results", "pooled"),
@@ -26,16 +26,16 @@ SECTIONS = {
     "Runs": ("left_out", "runs"),
     "To repeat": ("settings", "versions"),
 }
-"""Headings, and the tables under each; charts know theirs."""
+"""The names of the tables under each heading; a chart has its heading in `section`."""
 
 
 MOST_SENTENCES = 8
-"""That are shown before somebody asks for more."""
+"""The number of sentences that the page shows before the reader opens the list of the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what is under it; charts by their number."""
+    """A heading with its charts and tables; each chart comes with its index on the page."""
 
     title: str
     charts: tuple[tuple[int, Chart], ...]
@@ -43,7 +43,7 @@ class Section:
 
 
 def page(study: Study) -> str:
-    """The HTML."""
+    """Return the report as HTML."""
     drawn = charts(study)
     known = {table.name: table.shown() for table in tables(study)}
     sections = [
@@ -57,7 +57,7 @@ def page(study: Study) -> str:
     data = [{"data": chart.traces, "layout": chart.layout} for chart in drawn]
     return _template().render(
         study=study,
-        standing=standing(study),
+        run_counts=run_counts(study),
         sentences=sorted(study.comparisons, key=lambda comparison: not comparison.is_decided),
         n_sentences=MOST_SENTENCES,
         sections=[s for s in sections if s.charts or s.tables],
@@ -66,8 +66,8 @@ def page(study: Study) -> str:
         sort_key=sort_key,
         # "</script>" in a name would end the script element.
         charts=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        style=_ours("style.css"),
-        script=_ours("script.js"),
+        style=_page_file("style.css"),
+        script=_page_file("script.js"),
         plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8"),
     )
 
@@ -75,8 +75,8 @@ def page(study: Study) -> str:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.tests["a_number"] = lambda value: value is not None and not isinstance(value, str)
-    return environment.from_string(_ours("page.html"))
+    return environment.from_string(_page_file("page.html"))
 
 
-def _ours(name: str) -> str:
+def _page_file(name: str) -> str:
     return (files("acexp.report") / "page_files" / name).read_text(encoding="utf-8")

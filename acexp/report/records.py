@@ -1,22 +1,23 @@
-"""What runs left behind, read without importing or executing anything of theirs."""
+"""Records of runs, read from their files without importing or executing any code that belongs to a run."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from acexp.config.saved import read_settings
 from acexp.core.errors import UserError
+from acexp.metrics import Series, read_series
 from acexp.runs import evaluation, run_directory
-from acexp.runs.run_directory import Status, Sweep
-from acexp.system.files import read_json
+from acexp.runs.run_directory import Status
+from acexp.sweeps import sweep_directory
+from acexp.sweeps.sweep_directory import Sweep
 
 Floats = NDArray[np.float64]
 
@@ -30,22 +31,9 @@ WITHOUT_EFFECT = {
     ("arch.name", "separate"): ("optim.trunk",),
     ("optim.name", "single"): ("optim.trunk",),
 }
-"""Settings that nothing reads where another has this value; runs that differ in them alone are repeats."""
+"""Settings without effect if another setting has this value; runs that differ only in them are repeats."""
 
-STEP = "step"
-"""What a line of metrics.jsonl holds beside its tags."""
-
-POINTLESS_AT_TIMES = frozenset(key for keys in WITHOUT_EFFECT.values() for key in keys)
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A tag over training: env steps and values, float64 `[K]` each."""
-
-    steps: Floats
-    values: Floats
+SOMETIMES_WITHOUT_EFFECT = frozenset(key for keys in WITHOUT_EFFECT.values() for key in keys)
 
 
 NOTHING = Series(np.zeros(0), np.zeros(0))
@@ -53,7 +41,7 @@ NOTHING = Series(np.zeros(0), np.zeros(0))
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A run's last evaluation: the mean return of how many episodes, and how actions were taken."""
+    """A run's last evaluation: the mean return, the number of episodes, and whether actions were deterministic."""
 
     mean: float
     n_episodes: int
@@ -62,23 +50,23 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run.
+    """One run, as its files describe it.
 
     Attributes:
-        directory: the run's, below the one that was read.
-        environment: its id.
-        seed: its own.
-        settings: everything that makes it the experiment it is but its seed, as text by dotted key.
-        status: as status.json says, or KILLED.
-        error: what went wrong, if anything did.
-        total_steps: that it was to train.
-        steps: that it trained.
-        evaluated: what the policy that it ended with was found to reach; None where that was not asked.
-        training_return: mean of its last 100 training episodes; None if none ended.
-        steps_per_second: of its population.
-        series: by tag.
-        versions: of the packages that it ran with, by name.
-        command: that asked for it.
+        directory: the run's directory, relative to the one that was read.
+        environment: the id of its environment.
+        seed: its seed.
+        settings: all settings that define the experiment, without the seed, as text by dotted key.
+        status: the status in status.json, or KILLED.
+        error: the error that ended the run, if there was one.
+        total_steps: the env steps that it was to train for.
+        steps: the env steps that it trained for.
+        evaluated: the evaluation of its final policy; None if there is none.
+        training_return: the mean return of its last 100 training episodes; None if none ended.
+        steps_per_second: the env steps per second of its whole population.
+        series: the values of each tag over training.
+        versions: the versions of the packages that it ran with, by name.
+        command: the command that started it.
     """
 
     directory: Path
@@ -103,13 +91,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Runs that belong together, and what is known to be missing.
+    """The runs in or below a directory, and those that are known to be missing.
 
     Attributes:
-        records: of runs that have begun, by directory.
-        unreadable: directories that could not be read, and why.
-        n_unstarted: runs of the sweeps that have not begun.
-        sweeps: what is known of them, by directory.
+        records: the records of runs that have begun, in the order of their directories.
+        unreadable: the directories that could not be read, each with the reason.
+        n_unstarted: the number of runs of the sweeps that have not begun.
+        sweeps: the description of each sweep, by directory.
     """
 
     records: tuple[Record, ...]
@@ -119,21 +107,20 @@ class Collection:
 
 
 def collect(directory: Path) -> Collection:
-    """Every run in or below a directory; raises UserError where there is none that can be read."""
+    """Return every run in or below a directory; raise UserError if there is none that can be read."""
     found = sorted(path.parent for path in directory.rglob(run_directory.STATUS))
     if not found:
-        run_directory.runs_in(directory)  # says so, unless a sweep was asked for and has not begun
+        sweep_directory.runs_in(directory)  # raises UserError, unless this is a sweep that has not begun
     records, unreadable = [], {}
     for run in found:
         name = run.relative_to(directory)
         try:
             records.append(read(run, name))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError, yaml.YAMLError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
             unreadable[name] = f"{type(error).__name__}: {error}".splitlines()[0]
-    folders = sorted(path.parent for path in directory.rglob(run_directory.SWEEP))
-    sweeps = {folder: sweep for folder in folders if (sweep := run_directory.read_sweep(folder)) is not None}
+    sweeps = sweep_directory.sweeps_below(directory)
     n_unstarted = sum(
-        run_directory.unstarted(sweep, [run for run in found if run.parent == folder])
+        sweep_directory.unstarted(sweep, [run for run in found if run.parent == folder])
         for folder, sweep in sweeps.items()
     )
     if not records:
@@ -148,25 +135,24 @@ def collect(directory: Path) -> Collection:
 
 
 def read(directory: Path, name: Path) -> Record:
-    """One run's files; `name` is what the record calls its directory."""
-    text = (directory / run_directory.CONFIG).read_text(encoding="utf-8")
-    config = {key: _text(value) for key, value in _leaves(yaml.load(text, _Loader))}
+    """Return the record of one run, from its files; `name` becomes the directory of the record."""
+    config = {key: _text(value) for key, value in read_settings(directory / run_directory.CONFIG).items()}
     status = run_directory.read_status(directory)
-    summary = read_json(directory / run_directory.SUMMARY)
+    summary = run_directory.read_summary(directory)
     steps = int(status.get("steps", 0))
     return Record(
         directory=name,
         environment=config["env.id"],
         seed=int(config["seed"]),
         settings=_settings(config),
-        status=run_directory.state(directory, status),
+        status=run_directory.current_status(directory, status),
         error=status.get("error"),
         total_steps=int(config["total_steps"]),
         steps=steps,
-        evaluated=_evaluated(read_json(directory / evaluation.FILE), steps),
+        evaluated=_evaluated(evaluation.read(directory), steps),
         training_return=summary.get("mean_return_last_100"),
         steps_per_second=status.get("steps_per_second"),
-        series=_series(directory / run_directory.METRICS),
+        series=read_series(directory / run_directory.METRICS),
         versions=status.get("versions", {}),
         command=str(status.get("command", "")),
     )
@@ -182,23 +168,15 @@ def _settings(config: Mapping[str, str]) -> dict[str, str]:
 
 
 def _evaluated(content: Mapping[str, Any], steps: int) -> Evaluated | None:
-    """What eval.json says of the final policy; an evaluation of an earlier one tells nothing of this."""
+    """Return the evaluation in eval.json; None if there is none, or if it is that of an earlier policy."""
     if not content or content["step"] != steps:
         return None
     returns = content["return"]
     return Evaluated(float(returns["mean"]), int(returns["n"]), bool(content["deterministic"]))
 
 
-def _leaves(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    if not isinstance(tree, Mapping) or not tree:
-        yield prefix, tree
-        return
-    for key, value in tree.items():
-        yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
-
-
 def _text(value: object) -> str:
-    """A setting as the command line would have it."""
+    """Return a setting as it is written on the command line."""
     match value:
         case None:
             return "null"
@@ -211,36 +189,14 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _series(path: Path) -> dict[str, Series]:
-    """A log as columns. Most lines hold the same tags, and are read as blocks: sweeps have millions of lines."""
-    blocks: dict[tuple[str, ...], list[list[float]]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    for line in lines:
-        values = json.loads(line)
-        blocks.setdefault(tuple(values), []).append(list(values.values()))
-    columns: dict[str, list[Floats]] = {}
-    for names, rows in blocks.items():
-        block = np.array(rows, np.float64).T
-        steps = block[names.index(STEP)]
-        for name, column in zip(names, block, strict=True):
-            columns.setdefault(name, []).append(np.stack((steps, column)))
-    columns.pop(STEP, None)
-    found = {}
-    for tag, parts in columns.items():
-        together = np.concatenate(parts, axis=1)
-        steps, values = together[:, np.argsort(together[0], kind="stable")]
-        found[tag] = Series(steps, values)
-    return found
-
-
 def last_value(record: Record, tag: str) -> float | None:
-    """What a tag was at the end of training."""
+    """Return the value of a tag at the end of training; None if it is missing or not finite."""
     values = record.series.get(tag, NOTHING).values
     return float(values[-1]) if len(values) and math.isfinite(values[-1]) else None
 
 
 def versions_used(records: Sequence[Record]) -> dict[str, list[str]]:
-    """The versions of each package, over all runs."""
+    """Return the versions of each package, over all runs."""
     packages = dict.fromkeys(package for record in records for package in record.versions)
     return {
         package: sorted({record.versions[package] for record in records if package in record.versions})

@@ -1,4 +1,4 @@
-"""What a run reached, as one number; and the numbers of a cell, with their intervals."""
+"""Scores: the result of a run as one number, and the statistics of a cell with their intervals."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from acexp.report.inference import Interval, bootstrap, mean, median
 from acexp.report.records import Floats, Record, last_value
 
 SEED = 0
-"""Of every resampling: the same runs give the same report."""
+"""The seed of every resampling, so that the same runs give the same report."""
 
 EVALUATION, TRAINING, AREA = "evaluation", "training", "area"
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number, and where it would be expected if the seeds were drawn again; None where one seed cannot tell."""
+    """A statistic and its 95% interval, which is None if a single seed leaves it unknown."""
 
     value: float
     interval: Interval | None
 
     @staticmethod
     def of(value: float, interval: Interval) -> Estimate:
-        """Without the interval where it is infinite."""
+        """Return an estimate, without its interval if that is infinite."""
         return Estimate(value, interval if math.isfinite(interval.low) else None)
 
 
@@ -40,9 +40,10 @@ class Metric:
     """How runs are scored.
 
     Attributes:
-        description: for who reads the report.
-        score: of a run; None where it has none.
-        verb: what a run with a higher score does to another. Only of returns it is known that higher is better.
+        description: the description that the report shows.
+        score: the function that returns a run's score, or None if it has none.
+        verb: the verb that says what a run with a higher score does to another; higher is known to be better only for
+            returns.
     """
 
     description: str
@@ -50,16 +51,16 @@ class Metric:
     verb: str = "beats"
 
     def scores(self, cell: Cell) -> dict[int, float]:
-        """Of the runs that count, by seed."""
+        """Return the scores of a cell's runs that are done, by seed."""
         found = {record.seed: self.score(record) for record in cell.done}
         return {seed: score for seed, score in found.items() if score is not None and math.isfinite(score)}
 
 
 def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Metric:
-    """The metric that was asked for: `evaluation`, `training`, `area`, or a tag, of which its last value counts.
+    """Return the metric called `name`: `evaluation`, `training`, `area`, or a tag, of which the last value counts.
 
-    Without a name: the final evaluation if every run has one, else the last training episodes. Raises UserError for a
-    name that no run knows.
+    Without a name, it is the final evaluation if every run has one, else the last training episodes. Raises UserError
+    for a name that no run has logged.
     """
     done = [record for cell in grid for record in cell.done]
     if name is None:
@@ -68,9 +69,9 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
         return Metric("mean return of the last 100 training episodes", lambda record: record.training_return)
     if name == EVALUATION:
         kinds = sorted({(e.n_episodes, e.is_deterministic) for record in done if (e := record.evaluated)})
-        told = " and ".join(f"{n} episodes, {'most likely' if kind else 'sampled'} actions" for n, kind in kinds)
+        evaluated = " and ".join(f"{n} episodes, {'most likely' if kind else 'sampled'} actions" for n, kind in kinds)
         return Metric(
-            f"mean return of the final policy's evaluation ({told or 'no run has been evaluated'})",
+            f"mean return of the final policy's evaluation ({evaluated or 'no run has been evaluated'})",
             lambda record: record.evaluated.mean if record.evaluated else None,
         )
     if name == AREA:
@@ -97,15 +98,15 @@ def _areas(grid: Grid, over_training: Sequence[Curves]) -> dict[Path, float]:
 
 @dataclass(frozen=True, slots=True)
 class CellScores:
-    """A cell's results.
+    """The results of a cell.
 
     Attributes:
-        cell: whose.
-        by_seed: the scores of the runs that count.
-        mean, median, iqm: of them; None without any.
-        area: under the learning curve: the mean return over training.
-        reached: env steps that the median run needed to reach the threshold; None where it did not.
-        n_reached, n_curves: how many runs did, and how many have a curve.
+        cell: the cell.
+        by_seed: the scores of the runs that are done, by seed.
+        mean, median, iqm: the statistics of the scores; None without any score.
+        area: the area under the learning curve, which is the mean return over training.
+        reached: the env steps that the median run needed to reach the threshold; None if it did not reach it.
+        n_reached, n_curves: the number of runs that reached it, and the number of runs that have a curve.
         steps_per_second: the median over runs.
     """
 
@@ -122,12 +123,12 @@ class CellScores:
 
     @property
     def values(self) -> Floats:
-        """The scores, by seed."""
+        """The scores, in the order of `by_seed`."""
         return np.array(list(self.by_seed.values()), np.float64)
 
 
 def score_cell(cell: Cell, metric: Metric, curves: Curves, threshold: float | None) -> CellScores:
-    """A cell's results; its curves are those of the same runs."""
+    """Return the results of a cell; `curves` are those of the same runs."""
     by_seed = metric.scores(cell)
     values = np.array(list(by_seed.values()), np.float64)
     reached = [] if threshold is None else [_first_at(curves, row, threshold) for row in curves.values]
@@ -160,12 +161,12 @@ def _first_at(curves: Curves, row: Floats, threshold: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PooledScores:
-    """One setting's results over all environments, normalized.
+    """The normalized results of one experiment over all environments.
 
     Attributes:
-        name: what sets it apart.
-        n: runs.
-        mean, median, iqm: of all runs' normalized scores, seeds drawn anew within each environment.
+        name: the name of the experiment.
+        n: the number of runs.
+        mean, median, iqm: the statistics of all normalized scores; intervals resample seeds within each environment.
     """
 
     name: str
@@ -176,9 +177,10 @@ class PooledScores:
 
 
 def pool(cells: Sequence[CellScores], environments: Sequence[str]) -> list[PooledScores]:
-    """Settings that every environment has runs of; scores become 0 for an environment's worst run and 1 for its best.
+    """Return the pooled scores of the experiments that have runs in every environment.
 
-    The scale is that of the runs at hand, so such numbers compare settings here and nothing beyond.
+    Scores are normalized to 0 for an environment's worst run and 1 for its best. This scale depends on the runs in the
+    report, so that the numbers can be compared only within it.
     """
     normalized: dict[str, dict[str, Floats]] = {}
     for environment in environments:

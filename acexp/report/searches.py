@@ -1,4 +1,4 @@
-"""What a search wrote down of its trials."""
+"""Records of hyperparameter searches and their trials, read from the files of sweeps."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from acexp.runs import run_directory
-from acexp.system.files import read_json
+from acexp.sweeps import sweep_directory
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting that was tried.
+    """One combination of settings that a search tried.
 
     Attributes:
-        number: in the order in which they were asked for.
+        number: the number of the trial, in the order in which trials were created.
         state: `complete`, `pruned`, `fail`, or `running`.
-        params: what was chosen, by key.
-        value: the IQM of its runs' scores; None for a trial that has none, or not a finite one.
-        rungs: the same at each evaluation before the end, by env step.
+        params: the chosen values, by config key.
+        value: the IQM of its runs' scores; None if the trial has none, or if it is not finite.
+        rungs: the IQM at each evaluation before the end, by env step.
     """
 
     number: int
@@ -30,20 +29,20 @@ class Trial:
 
     @property
     def latest(self) -> float | None:
-        """Its value, or what it came to before it was pruned."""
+        """The value, or the last IQM before the trial was pruned."""
         return self.value if self.value is not None or not self.rungs else self.rungs[max(self.rungs)]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRecord:
-    """A search.
+    """A search and its trials.
 
     Attributes:
-        study: its name.
-        how: sampler and pruner.
+        study: the name of the Optuna study.
+        how: the sampler and the pruner.
         best: the number of the best trial; None before one is complete.
-        importances: how much of the spread of values each key explains; empty after few trials.
-        trials: all of them.
+        importances: the share of the spread of values that each key explains; empty after few trials.
+        trials: all trials.
     """
 
     study: str
@@ -54,16 +53,16 @@ class SearchRecord:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What was searched."""
+        """The config keys that were searched."""
         return tuple(dict.fromkeys(key for trial in self.trials for key in trial.params))
 
 
 def read_searches(directory: Path) -> tuple[SearchRecord, ...]:
-    """Of all sweeps in or below a directory, those that searched."""
+    """Return the searches among the sweeps in or below a directory."""
     found = []
-    for path in sorted(directory.rglob(run_directory.SEARCH)):
+    for folder in sweep_directory.searches_below(directory):
         try:
-            told = read_json(path)
+            content = sweep_directory.read_search(folder)
             trials = tuple(
                 Trial(
                     number=trial["number"],
@@ -72,10 +71,10 @@ def read_searches(directory: Path) -> tuple[SearchRecord, ...]:
                     value=trial["value"] if isinstance(trial["value"], (int, float)) else None,
                     rungs={int(step): float(value) for step, value in trial["rungs"].items()},
                 )
-                for trial in told["trials"]
+                for trial in content["trials"]
             )
-            how = f"{told['sampler']}, pruner {told['pruner']}"
-            found.append(SearchRecord(told["study"], how, told["best"], told["importances"], trials))
+            how = f"{content['sampler']}, pruner {content['pruner']}"
+            found.append(SearchRecord(content["study"], how, content["best"], content["importances"], trials))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue  # one that is being written, or not ours
+            continue  # the file is being written, or another program wrote it
     return tuple(found)

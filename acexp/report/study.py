@@ -1,4 +1,4 @@
-"""A set of runs and all that is concluded from it."""
+"""A study: a set of runs and everything that is computed from it for the report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from acexp.report.searches import SearchRecord, read_searches
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked of the runs.
+    """The options of a report.
 
     Attributes:
-        baseline: `arch=shared` or the like; None for the first cell.
-        metric: `evaluation`, `training`, `area` or a tag; None for the best that there is.
-        threshold: the return that counts as having learned; None for one from the curves.
+        baseline: the levels to compare with, such as `arch=shared`; None for the first cell of each environment.
+        metric: `evaluation`, `training`, `area` or a tag; None for `evaluation` if every run has one, else `training`.
+        threshold: the return that counts as having learned; None for one that is derived from the curves.
     """
 
     baseline: str | None = None
@@ -32,23 +32,23 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Everything that a report says.
+    """Everything that a report shows.
 
     Attributes:
-        title: the directory's name.
-        place: where it lies, as a command would say from the folder that its sweeps were started in.
-        question: as asked.
-        runs: what was read.
-        grid: the cells.
-        metric: by which runs are scored.
-        baseline: what they are compared with.
-        curve_tag: what learning curves show.
+        title: the name of the directory.
+        place: the path of the directory from the folder that its sweeps were started in.
+        question: the options of the report.
+        runs: the runs that were read.
+        grid: the cells and their factors.
+        metric: the metric that scores the runs.
+        baseline: the levels that cells are compared with.
+        curve_tag: the tag of the learning curves.
         thresholds: the return that counts as having learned, by environment.
         curves, scores, gradients: one for each cell, in the grid's order.
-        pooled: settings over all environments; empty for one environment.
-        comparisons: with the baseline.
-        effects, interactions: of factors, where there are several.
-        searches: what chose the cells, where that was no grid.
+        pooled: the scores of experiments over all environments; empty for one environment.
+        comparisons: the comparisons of cells with the baseline.
+        effects, interactions: those of factors, in environments where several vary.
+        searches: the searches that chose the settings of runs; empty for sweeps over a grid.
     """
 
     title: str
@@ -71,19 +71,19 @@ class Study:
 
     @property
     def unfinished(self) -> list[Record]:
-        """The runs that do not count."""
+        """The runs that are not done, which do not count in the results."""
         return [record for cell in self.grid for record in cell.records if not record.is_done]
 
     @property
     def unscored(self) -> list[Record]:
-        """Runs that ended as they should and have no score: no episode of theirs did."""
+        """The runs that are done but have no score, because no episode of theirs ended."""
         return [record for scores in self.scores for record in scores.cell.done if record.seed not in scores.by_seed]
 
 
 def study(directory: Path, question: Question) -> Study:
-    """Read all runs in a directory and work them out.
+    """Read all runs in a directory and compute everything that the report shows.
 
-    Raises UserError where there is none, and for a question that does not fit them.
+    Raises UserError if there is no run, or if the question does not fit the runs.
     """
     runs = collect(directory)
     grid = divide(runs.records)

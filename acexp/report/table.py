@@ -1,4 +1,4 @@
-"""A table: what is in it, how a reader sees it, and how a file holds it."""
+"""Tables: their content, and its form in Markdown, on the page and in CSV files."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Value = str | int | float | Interval | Estimate | None
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headings.
+    """A table with a heading for each column.
 
     Attributes:
-        name: of its CSV file.
-        title: above it.
-        note: what a reader must know; may be empty.
-        columns, rows: the content.
-        for_files: columns that reports leave out, as they say it elsewhere.
+        name: the name of its CSV file, without the suffix.
+        title: the title above it.
+        note: what readers must know to understand it; may be empty.
+        columns, rows: the headings, and the values of each row.
+        for_files: the columns that only the CSV file has, because the report shows them elsewhere.
     """
 
     name: str
@@ -35,14 +35,14 @@ class Table:
     for_files: tuple[str, ...] = ()
 
     def shown(self) -> Table:
-        """Without what is for files alone."""
+        """Return the table without the columns that are for files only."""
         kept = [i for i, column in enumerate(self.columns) if column not in self.for_files]
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
 
 
 def text(value: Value) -> str:
-    """As a reader sees it."""
+    """Return a value as readers see it."""
     match value:
         case None:
             return NOTHING
@@ -59,7 +59,7 @@ def text(value: Value) -> str:
 
 
 def sort_key(value: Value) -> str | float | None:
-    """By what a table is sorted; None goes last."""
+    """Return the key that a table is sorted by; None goes last."""
     match value:
         case Estimate():
             return value.value
@@ -69,12 +69,12 @@ def sort_key(value: Value) -> str | float | None:
 
 
 def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
-    """As a reader sees it."""
+    """Return a Markdown table, with values as readers see them."""
     return grid(columns, ([text(value) for value in row] for row in rows))
 
 
 def to_csv(table: Table) -> str:
-    """With all digits, an estimate in three columns."""
+    """Return the table as CSV, with all digits and an estimate in three columns."""
     is_estimate = [any(isinstance(row[i], Estimate) for row in table.rows) for i in range(len(table.columns))]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

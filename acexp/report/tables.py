@@ -1,4 +1,4 @@
-"""A study as tables, which Markdown, the page and CSV files show alike."""
+"""The tables of a study, which are the same in Markdown, on the page and in CSV files."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ NAMES = (
     "settings",
     "versions",
 )
-"""Of all tables that there can be."""
+"""The names of all tables that a report may have."""
 
 
 def tables(study: Study) -> list[Table]:
-    """All of them, without those that would be empty."""
+    """Return the tables of a study, without empty ones."""
     made = (
         _results(study),
         _search(study),
@@ -238,7 +238,7 @@ def _curves(study: Study) -> Table:
 
 
 def _settings(study: Study) -> Table:
-    """What is the same for all runs of an environment: with the factors, all that it takes to repeat them."""
+    """Return the settings that all runs of an environment share; with the factors, they suffice to repeat the runs."""
     rows = []
     for environment in study.grid.environments:
         records = [record for cell in study.grid.of(environment) for record in cell.records]
@@ -256,21 +256,21 @@ def _versions(study: Study) -> Table:
     return Table("versions", "Versions", "", ("package", "version"), rows)
 
 
-def standing(study: Study) -> str:
-    """How many runs there are, and how they stand."""
+def run_counts(study: Study) -> str:
+    """Return how many runs have each status, as text."""
     counts = Counter(record.status for cell in study.grid for record in cell.records)
-    told = [f"{counts.pop(Status.DONE, 0)} done", *(f"{n} {status}" for status, n in sorted(counts.items()))]
-    told += [f"{study.runs.n_unstarted} not begun"] if study.runs.n_unstarted else []
-    told += [f"{len(study.runs.unreadable)} unreadable"] if study.runs.unreadable else []
-    told += [f"{len(study.grid.repeats)} repeats left out"] if study.grid.repeats else []
-    return ", ".join(told)
+    parts = [f"{counts.pop(Status.DONE, 0)} done", *(f"{n} {status}" for status, n in sorted(counts.items()))]
+    parts += [f"{study.runs.n_unstarted} not begun"] if study.runs.n_unstarted else []
+    parts += [f"{len(study.runs.unreadable)} unreadable"] if study.runs.unreadable else []
+    parts += [f"{len(study.grid.repeats)} repeats left out"] if study.grid.repeats else []
+    return ", ".join(parts)
 
 
 def commands(study: Study) -> list[str]:
-    """Those that made the runs, from the folder that their paths begin in, and the one that made this report."""
+    """Return the commands that made the runs and this report, as run from the folder that the paths start in."""
     swept = [f"acexp {shlex.join(sweep.arguments)}" for sweep in study.runs.sweeps.values()]
     alone = [record.command for record in study.runs.records if record.directory.parent not in study.runs.sweeps]
-    asked = study.question
-    options = [("--baseline", asked.baseline), ("--metric", asked.metric), ("--threshold", asked.threshold)]
+    question = study.question
+    options = [("--baseline", question.baseline), ("--metric", question.metric), ("--threshold", question.threshold)]
     given = [part for name, value in options if value is not None for part in (name, str(value))]
     return [*dict.fromkeys([*swept, *filter(None, alone)]), shlex.join(["acexp", "report", study.place, *given])]

@@ -1,4 +1,4 @@
-"""Lines, points and bars: the parts of charts, as Plotly's plain data."""
+"""Traces of charts, which are lines, points and bars, as plain data for Plotly."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from acexp.report.scores import Estimate
 
 Trace = dict[str, Any]
 
-# Okabe and Ito's colours, which those see apart who see few.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7b6fd0")
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list[Trace]:
-    """The runs, their interval and their mean."""
+    """Return the traces of a cell's curves: each run, the interval of the mean, and the mean."""
     if not len(curves.seeds):
         return []
     steps = rounded(curves.steps)
@@ -46,7 +46,7 @@ def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list
 
 
 def line_through(name: str, x: list[float | None], y: list[float | None], colour: str, dash: str) -> Trace:
-    """A line through points, with its name in the legend."""
+    """Return a line through points, with its name in the legend."""
     return {
         "x": x,
         "y": y,
@@ -59,7 +59,7 @@ def line_through(name: str, x: list[float | None], y: list[float | None], colour
 
 
 def with_bars(axis: str, estimates: Sequence[Estimate]) -> Trace:
-    """Points along an axis, with their intervals as bars."""
+    """Return points along an axis, with their intervals as error bars."""
     values = [estimate.value for estimate in estimates]
     intervals = [estimate.interval or (estimate.value, estimate.value) for estimate in estimates]
     bars = {
@@ -72,25 +72,25 @@ def with_bars(axis: str, estimates: Sequence[Estimate]) -> Trace:
 
 
 def axes(x: str, y: str) -> dict[str, Any]:
-    """The titles of both axes."""
+    """Return a layout with the titles of both axes."""
     return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}}}
 
 
 def colour_of(i: int) -> str:
-    """Of the i-th of several."""
+    """Return the colour of the i-th line."""
     return COLOURS[i % len(COLOURS)]
 
 
 def dash_of(i: int) -> str:
-    """Of the i-th of several: another when the colours begin again."""
+    """Return the dash pattern of the i-th line, which changes when the colours repeat."""
     return DASHES[i // len(COLOURS) % len(DASHES)]
 
 
 def rounded(values: Iterable[float] | np.ndarray[Any, Any]) -> list[float | None]:
-    """Six digits are more than a picture shows; a gap where there is no number."""
+    """Return values with six digits, which is more than a chart shows; a value that is not finite becomes a gap."""
     return [float(f"{x:.6g}") if math.isfinite(x) else None for x in values]
 
 
 def joined(parts: Iterable[list[Any]]) -> list[Any]:
-    """Several lines as one, with gaps between them."""
+    """Return several lines as one, with gaps between them."""
     return [value for part in parts for value in (*part, None)]

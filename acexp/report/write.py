@@ -1,4 +1,4 @@
-"""The files of a report."""
+"""Writing the files of a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE, MARKDOWN, TABLES = "report.html", "report.md", "report"
 
 
 def write(directory: Path, study: Study) -> list[Path]:
-    """Page, Markdown and a folder of CSV files; returns them. Raises OSError where they cannot be written."""
+    """Write page, Markdown and a folder of CSV files; return their paths. Raises OSError if they cannot be written."""
     folder = directory / TABLES
     folder.mkdir(parents=True, exist_ok=True)
     contents = {directory / PAGE: page(study), directory / MARKDOWN: markdown(study)}

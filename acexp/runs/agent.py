@@ -1,4 +1,4 @@
-"""Layer 5: a trained run as something that acts, one observation at a time."""
+"""A trained run as an agent that acts on one observation at a time."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from acexp.algorithm.assembly import build_policy, evaluation_engine, evaluation_noise
+from acexp.algorithm.assembly import evaluation_engine, evaluation_noise
 from acexp.algorithm.policy import Policy
-from acexp.config import RunConfig, from_yaml
-from acexp.runs import run_directory
-from acexp.runs.evaluation import policy_file, restore
+from acexp.config import RunConfig
+from acexp.runs.saved_policy import open_policy, saved_run
 
 
 class Agent:
     """The policy of one run, with its normalizer's statistics as they were saved.
 
     Attributes:
-        config: the run's, with every `auto` decided.
-        step: env steps that it had been trained for.
+        config: The run's config, with every `auto` resolved.
+        step: Env steps that the policy had been trained for.
     """
 
     def __init__(self, config: RunConfig, policy: Policy, step: int) -> None:
@@ -29,9 +27,9 @@ class Agent:
         (self._generator,) = evaluation_noise([config])
 
     def act(self, observation: Any, *, deterministic: bool = True) -> Any:
-        """An action for `env.step`, from what `env.reset` or `env.step` gave.
+        """Return an action for `env.step`, given an observation from `env.reset` or `env.step`.
 
-        The most likely one, or one that is sampled, by the agent's own generator.
+        It is the most likely action, or one sampled with the agent's own random generator.
         """
         noise = None if deterministic else [self._generator]
         action = self._policy.act(_batched(observation), noise)[0]
@@ -39,23 +37,17 @@ class Agent:
 
 
 def load(directory: str | Path, *, allow_plugins: bool = False) -> Agent:
-    """The agent that a run has trained; raises UserError where there is none.
+    """Return the agent that a run has trained; raises UserError where there is none.
 
     Modules that the run's config names are imported only with `allow_plugins`: they run code.
     """
-    path = Path(directory)
-    config = from_yaml(path / run_directory.CONFIG, allow_plugins=allow_plugins)
-    engine = evaluation_engine([config], 1)
-    try:
-        policy = build_policy([config], engine, torch.device("cpu"))
-    finally:
-        engine.close()
-    (step,) = restore([policy_file(path)], policy)
-    return Agent(config, policy, step)
+    run = saved_run(Path(directory), allow_plugins=allow_plugins)
+    with open_policy([run], evaluation_engine([run.config], 1)) as saved:
+        return Agent(run.config, saved.policy, saved.steps[0])
 
 
 def _batched(observation: Any) -> Any:
-    """An observation as a batch of one, whatever it is nested in."""
+    """Return an observation as a batch of one, nested as it was."""
     if isinstance(observation, dict):
         return {key: _batched(part) for key, part in observation.items()}
     if isinstance(observation, tuple):

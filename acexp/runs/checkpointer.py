@@ -1,66 +1,60 @@
-"""Layer 5: saves the runs of a population, each into its own directory."""
+"""Saves the runs of a population, each into its own directory."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor
 
 from acexp.algorithm.population import Population, save
-from acexp.config import RunConfig, essence, to_yaml
+from acexp.config import essence, to_yaml
 from acexp.metrics import Recorder
-from acexp.runs import checkpoint
+from acexp.runs import checkpoint, saved_policy
+from acexp.runs.run import Run
+
+FORMAT = 1
 
 
 class Checkpointer:
-    """Saves the members of a population, at intervals and when asked to.
+    """Saves the members of a population, at intervals and on demand.
 
     Args:
-        population: what is saved.
-        recorder: knows how far it has come, and what has been gathered since the last log.
-        configs: resolved, of each member; a checkpoint keeps its own, so that a change is noticed.
-        directories: of each member.
+        population: The population that is saved.
+        recorder: The recorder, whose step and unwritten measurements are saved too.
+        runs: The members' runs with resolved configs. A checkpoint keeps its config, so that a change is noticed.
     """
 
-    def __init__(
-        self,
-        population: Population,
-        recorder: Recorder,
-        configs: Sequence[RunConfig],
-        directories: Sequence[Path],
-    ) -> None:
-        self._population, self._recorder, self._directories = population, recorder, directories
-        self._configs = [to_yaml(essence(config)) for config in configs]
-        intervals = configs[0].checkpoint
+    def __init__(self, population: Population, recorder: Recorder, runs: Sequence[Run]) -> None:
+        self._population, self._recorder = population, recorder
+        self._directories = [run.directory for run in runs]
+        self._configs = [to_yaml(essence(run.config)) for run in runs]
+        intervals = runs[0].config.checkpoint
         self._every = intervals.every or math.inf
         self._seconds = math.inf if intervals.minutes is None else 60.0 * intervals.minutes
         self._saved_step, self._saved_at = recorder.step, time.monotonic()
 
     @property
     def is_due(self) -> bool:
-        """Whether an interval is over."""
+        """Whether an interval has passed since the last checkpoint."""
         passed = self._recorder.step // self._every > self._saved_step // self._every
         return passed or time.monotonic() - self._saved_at >= self._seconds
 
     def save(self) -> None:
-        """Save every member but those that have diverged, which keep the checkpoint that they have.
+        """Save every member except those that have diverged, which keep their last checkpoint.
 
-        Of process_group, which all have to call this, the first one writes.
+        All processes of a run have to call this; the one of rank 0 writes.
         """
         step = self._recorder.step
-        normalizer = {f"normalizer.{name}": x for name, x in self._population.observe.state().items()}
-        policy = {**self._population.architecture.parameters.named(), **normalizer}
         members = zip(save(self._population), self._configs, self._directories, strict=True)
         for m, (state, config, directory) in enumerate(members):
-            if not _is_sound(state["tensors"]):
+            if not _is_finite(state["tensors"]):
                 self._recorder.diverge(m, "a parameter or a statistic")
             if m in self._recorder.divergences or self._population.process_group.rank:
                 continue
             content = {
-                "format": 1,
+                "format": FORMAT,
                 "step": step,
                 "config": config,
                 "member": state,
@@ -68,9 +62,9 @@ class Checkpointer:
             }
             checkpoint.write(directory, content, step)
             notes = {"format": "pt", "step": str(step), "config": config}
-            checkpoint.export(directory, {name: x[m].cpu() for name, x in policy.items()}, notes)
+            saved_policy.write(directory, saved_policy.member_tensors(self._population.policy, m), notes)
         self._saved_step, self._saved_at = self._recorder.step, time.monotonic()
 
 
-def _is_sound(tensors: Mapping[str, Tensor]) -> bool:
+def _is_finite(tensors: Mapping[str, Tensor]) -> bool:
     return bool(tensors["learning"]) and all(bool(tensor.isfinite().all()) for tensor in tensors.values())

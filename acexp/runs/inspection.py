@@ -1,4 +1,4 @@
-"""Layer 5: build a run, put one rollout through it, and say what was built and what happened."""
+"""Builds a run, trains it for one update, and describes what was built and measured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from acexp.metrics import tags
 
 @dataclass(frozen=True, slots=True)
 class ArrayFacts:
-    """What one array looks like."""
+    """The dtype and shape of an array, and its smallest and largest value."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -25,12 +25,13 @@ class ArrayFacts:
 
     @classmethod
     def of(cls, x: Tensor, dtype: str | None = None) -> ArrayFacts:
+        """Return the facts of a tensor, with `dtype` in place of its own if it is given."""
         return cls(dtype or str(x.dtype).removeprefix("torch."), tuple(x.shape), float(x.min()), float(x.max()))
 
 
 @dataclass(frozen=True, slots=True)
 class ObservationFacts:
-    """One part of a real observation, before and after normalization, and what kind of thing it is."""
+    """One part of an environment's observation: its kind, and its array before and after normalization."""
 
     path: str
     kind: str
@@ -40,20 +41,20 @@ class ObservationFacts:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a config builds, and what its first update does.
+    """What a config builds, and the results of its first update.
 
     Attributes:
-        observation_space, action_space: the environment's.
-        engine: what steps it.
-        input_shapes: what the network reads, per slot.
-        layers: (name, description) rows.
-        parameter_counts: by module.
-        observations: each part of the first observation.
-        policy: of that observation, as probabilities or mean and std.
-        value: of that observation.
-        batch: (T, N).
-        groups: which modules each optimizer steps, by its loss.
-        scalars: losses and norms of the first update, by tag.
+        observation_space, action_space: The spaces of a single environment, as texts.
+        engine: Name of the engine that steps the environments.
+        input_shapes: Shapes of the network's inputs for a single observation.
+        layers: The layers of the network, as pairs of name and description.
+        parameter_counts: Number of parameters of each module.
+        observations: Each part of the first observation.
+        policy: The policy's output for the first observation, as probabilities or as mean and standard deviation.
+        value: The critic's value of the first observation.
+        batch: The numbers of steps and of environments in a rollout, (T, N).
+        groups: The modules that each optimizer steps, by its loss.
+        scalars: Losses and norms of the first update, by tag.
     """
 
     observation_space: str
@@ -71,18 +72,18 @@ class Examination:
 
 
 def examine(config: RunConfig) -> Examination:
-    """Build the run, collect one rollout and take one update; nothing is written."""
+    """Build the run, collect one rollout and perform one update; nothing is written."""
     config = resolve(config)
     with assemble([config]) as population:
         rollout = population.collector.collect()
-        batch, back = estimate(population, rollout)
-        # The normalizers have learned from the rollout by now, so that what they do can be seen.
+        batch, backward = estimate(population, rollout)
+        # `estimate` has updated the normalizers with the rollout, so that their effect is visible.
         first = tuple(flat(leaf[:-1])[:, :1] for leaf in rollout.observations)
         normalized = population.observe.normalized(first)
         with torch.no_grad():
             inputs = population.observe(first)
             policy, value = population.architecture.policy(inputs), population.architecture.value(inputs)
-        statistics = update(population, batch, back, progress=0.0, measure_trunk=True)
+        statistics = update(population, batch, backward, progress=0.0, measure_trunk=True)
         parameters = population.architecture.parameters
         return Examination(
             observation_space=str(population.collector.engine.observation_space),

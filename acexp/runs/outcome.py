@@ -1,4 +1,4 @@
-"""Layer 5: how a run ended, and what its directory keeps of that."""
+"""How a run ended, and what its directory keeps of that."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from acexp.config import RunConfig, identity, to_yaml
+from acexp.config import identity, to_yaml
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
+from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
-from acexp.system.lock import is_held
+from acexp.system.lock import is_locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,15 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        directory: the run's.
-        status: see Status.
-        steps: env steps trained.
-        steps_per_second: of the run's whole population.
-        seconds: spent training.
-        mean_return: of the last 100 episodes; None if none has ended.
-        resume: `exact` or `approximate` for a run that went on from a checkpoint, else None.
-        error: what went wrong, in a line or a few.
-        signal: the number of the signal that ended it; None if none did.
+        directory: The run's directory.
+        status: The run's status, see Status.
+        steps: Env steps trained.
+        steps_per_second: Env steps per second of the run's whole population.
+        seconds: Seconds spent training.
+        mean_return: Mean return of the last 100 episodes; None if no episode has ended.
+        resume: EXACT or APPROXIMATE for a run that continued from a checkpoint, else None.
+        error: What went wrong, in one or a few lines.
+        signal: Number of the signal that ended the run; None if none did.
     """
 
     directory: Path
@@ -42,30 +43,32 @@ class Outcome:
 
 
 def previous_outcome(directory: Path) -> Outcome:
-    """How a run that is over ended, as its directory tells."""
-    told = run_directory.read_status(directory)
-    return Outcome(directory, Status(told["status"]), steps=told.get("steps", 0), error=told.get("error"))
+    """Return how a run that is over ended, as its status.json says."""
+    status = run_directory.read_status(directory)
+    return Outcome(directory, Status(status["status"]), steps=status.get("steps", 0), error=status.get("error"))
 
 
-def record_failure(config: RunConfig, directory: Path, reason: str) -> Outcome:
-    """Record, in its directory, why a run could not begin or did not end."""
-    if is_held(directory):
-        return Outcome(directory, Status.FAILED, error=reason)  # another process's run: it is not ours to write
+def record_failure(run: Run, reason: str) -> Outcome:
+    """Write into the run's directory why it could not begin or did not end, and return that as its outcome."""
+    if is_locked(run.directory):
+        # Another process trains this run, so nothing is written into its directory.
+        return Outcome(run.directory, Status.FAILED, error=reason)
     try:
-        if not run_directory.is_claimed(directory):
-            run_directory.begin(directory, to_yaml(config), identity(config), config.torch_threads or 1)
-        run_directory.end(directory, Status.FAILED, {"error": reason})
+        if not run_directory.is_claimed(run.directory):
+            config = run.config
+            run_directory.begin(run.directory, to_yaml(config), identity(config), config.torch_threads or 1)
+        run_directory.end(run.directory, Status.FAILED, {"error": reason})
     except (UserError, OSError) as worse:
         reason = str(worse)
-    return Outcome(directory, Status.FAILED, error=reason)
+    return Outcome(run.directory, Status.FAILED, error=reason)
 
 
-def write_traceback(directories: Sequence[Path]) -> None:
-    """Keep where the error that is being handled came from."""
-    for directory in directories:
-        (directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+def write_traceback(runs: Sequence[Run]) -> None:
+    """Write the traceback of the exception that is being handled into every run's error.log."""
+    for run in runs:
+        (run.directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
 
 
 def in_words(failure: BaseException) -> str:
-    """An error of ours, in a line."""
+    """Return an exception's type and message, in one line."""
     return f"{type(failure).__name__}: {failure}"

@@ -1,4 +1,4 @@
-"""Layer 5: what runs go on from, and whether they may."""
+"""What runs continue from, and whether they may."""
 
 from __future__ import annotations
 
@@ -13,91 +13,106 @@ from acexp.config import RunConfig, differences, essence, to_yaml
 from acexp.core.errors import UserError
 from acexp.metrics import Recorder
 from acexp.runs import checkpoint, run_directory
+from acexp.runs.run import Run
 from acexp.runs.run_directory import APPROXIMATE, EXACT
 
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """The checkpoints of a population's runs, all of the same env step.
+    """The checkpoints of a population's runs, all of the same env step; empty for runs that begin.
 
     Attributes:
-        step: where they stand; 0 where nothing had been saved yet.
-        members: their states; empty where nothing had been saved yet.
-        recorders: what had been gathered since each one's last log.
-        changes: of each one's config since then.
+        step: The env step of the checkpoints; 0 where there are none.
+        members: The members' states; empty where there are no checkpoints.
+        recorders: The recorder's state for each member.
+        changes: The changes of each member's config since its checkpoint.
     """
 
-    step: int
-    members: tuple[MemberState, ...]
-    recorders: tuple[dict[str, Any], ...]
-    changes: tuple[list[str], ...]
+    step: int = 0
+    members: tuple[MemberState, ...] = ()
+    recorders: tuple[dict[str, Any], ...] = ()
+    changes: tuple[list[str], ...] = ()
 
     @property
     def kind(self) -> str | None:
-        """Whether environments go on where they were, or begin new episodes; None where nothing had been saved."""
+        """EXACT if the environments continue where they were, APPROXIMATE if they begin new episodes, None if empty."""
         if not self.members:
             return None
         return EXACT if all(member["environments"] is not None for member in self.members) else APPROXIMATE
 
     @property
     def new_episodes_at(self) -> int:
-        """The env step at which new episodes begin; 0 where they are the first ones, or go on."""
+        """The env step at which new episodes begin; 0 if they are the first ones, or continue."""
         return self.step if self.kind == APPROXIMATE else 0
 
     def restore(self, population: Population) -> None:
-        """Put the members' states back."""
+        """Load the members' states into a population that was just built."""
         if self.members:
             load(population, self.members)
 
     def restore_recorder(self, recorder: Recorder) -> None:
-        """Put back what had been gathered."""
+        """Load the members' measurements into a recorder that was just built."""
         if self.recorders:
             recorder.load(self.recorders)
 
-    def note(self, directories: Sequence[Path]) -> None:
-        """Write into the runs' directories that they go on, how, and with what changed."""
-        for directory, changed in zip(directories, self.changes, strict=True):
-            run_directory.reopen(directory, self.kind)
-            if changed:
-                run_directory.note_changes(directory, self.step, changed)
+    def note(self, member: int, directory: Path) -> None:
+        """Write into a member's directory that its run continues, how, and what was changed."""
+        run_directory.reopen(directory, self.kind)
+        if self.changes and self.changes[member]:
+            run_directory.note_changes(directory, self.step, self.changes[member])
 
 
-def load_resumption(configs: Sequence[RunConfig], directories: Sequence[Path], *, allow_changes: bool) -> Resumption:
-    """What runs with these resolved configs go on from; raises UserError where they cannot, or may not."""
-    found = [checkpoint.read(directory) for directory in directories]
-    steps = {None if content is None else content["step"] for content in found}
-    if len(steps) > 1:
-        raise UserError("These runs have not come equally far, so they cannot be resumed together.", value=str(steps))
-    saved = [content for content in found if content is not None]
-    if not saved:
-        return Resumption(0, (), (), tuple([] for _ in configs))
-    changes = tuple(_changes(content, config) for content, config in zip(saved, configs, strict=True))
+def load_resumptions(runs: Sequence[Run], *, allow_changes: bool) -> list[tuple[list[int], Resumption]]:
+    """Read the checkpoints of runs with resolved configs, grouped by their env steps, with the numbers of the runs.
+
+    Raises UserError where a checkpoint cannot be read, or the config has changed and may not.
+    """
+    contents = [checkpoint.read(run.directory) for run in runs]
+    by_step: dict[int | None, list[int]] = {}
+    for m, content in enumerate(contents):
+        by_step.setdefault(None if content is None else content["step"], []).append(m)
+    groups = []
+    for step, members in by_step.items():
+        saved = [content for content in (contents[m] for m in members) if content is not None]
+        resumption = _resumption(step or 0, saved, [runs[m] for m in members], allow_changes) if saved else Resumption()
+        groups.append((members, resumption))
+    return groups
+
+
+def _resumption(step: int, saved: Sequence[dict[str, Any]], runs: Sequence[Run], allow_changes: bool) -> Resumption:
+    changes = tuple(_changes(content["config"], run.config) for content, run in zip(saved, runs, strict=True))
     if not allow_changes:
-        for changed, directory in zip(changes, directories, strict=True):
-            _refuse(changed, directory)
+        for changed, run in zip(changes, runs, strict=True):
+            _refuse(changed, run)
     members = [content["member"] for content in saved]
     for member, changed in zip(members, changes, strict=True):
         if any(change.startswith(("env.", "engine.")) for change in changed):
-            member["environments"] = None  # they were others
-    return Resumption(saved[0]["step"], tuple(members), tuple(content["recorder"] for content in saved), changes)
+            member["environments"] = None  # they belong to other environments
+    return Resumption(step, tuple(members), tuple(content["recorder"] for content in saved), changes)
 
 
-def refuse_changes(config: RunConfig, directory: Path) -> None:
-    """Raise UserError if the run would go on with another config than it was trained with."""
-    content = checkpoint.read(directory)
-    if content is not None:
-        _refuse(_changes(content, resolve(config)), directory)
+def refuse_changes(run: Run) -> None:
+    """Raise UserError if the run's config is not the one that its checkpoint was trained with.
+
+    Only checkpoint.json is read, unless an earlier version wrote it, which left the config to the checkpoint.
+    """
+    manifest = checkpoint.read_manifest(run.directory)
+    config = manifest.config
+    if config is None and manifest.steps:
+        content = checkpoint.read(run.directory)
+        config = None if content is None else content["config"]
+    if config is not None:
+        _refuse(_changes(config, resolve(run.config)), run)
 
 
-def _changes(content: dict[str, Any], config: RunConfig) -> list[str]:
-    """Between what a checkpoint was trained with and a resolved config."""
-    return differences(content["config"], to_yaml(essence(config)))
+def _changes(trained_with: str, config: RunConfig) -> list[str]:
+    return differences(trained_with, to_yaml(essence(config)))
 
 
-def _refuse(changes: Sequence[str], directory: Path) -> None:
+def _refuse(changes: Sequence[str], run: Run) -> None:
     if changes:
         raise UserError(
             "The config is not the one that this run was trained with:\n  " + "\n  ".join(changes),
-            value=str(directory),
-            remedy="undo the change, or say --allow-changes to `acexp resume`",
+            value=str(run.directory),
+            remedy="undo the change, or add --allow-changes to `acexp resume`",
         )

@@ -1,46 +1,33 @@
-"""Layer 5: the files of one run's directory, beside its metrics."""
+"""The files of one run's directory that say what it is and how it stands: status.json, summary.json, error.log."""
 
 from __future__ import annotations
 
 import json
-import platform
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from acexp.core.errors import UserError
-from acexp.system.files import now, unwritable, write_json
-from acexp.system.lock import is_held
+from acexp.engines import ENGINES
+from acexp.system.files import now, read_json, unwritable, write_json
+from acexp.system.lock import is_locked
+from acexp.system.packages import versions
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 STATUS = "status.json"
 SUMMARY = "summary.json"
 ERROR_LOG = "error.log"
-SWEEP = "sweep.json"
-SEARCH = "search.json"
-SEARCH_FOLDER = ".search"
-RECORDED_PACKAGES = ("acexp", "torch", "gymnasium", "numpy", "mujoco", "ale-py", "box2d", "envpool", "hydra-core")
 
 EXACT, APPROXIMATE = "exact", "approximate"
-"""How a run was resumed: to the last bit, or with new episodes, as its engine cannot save environments."""
-
-
-class Sweep(NamedTuple):
-    """What is known of a sweep as a whole: its runs' identities, asked for by which arguments, in which folder."""
-
-    identities: list[str]
-    arguments: list[str]
-    folder: Path
+"""How a run was resumed: bit-identical, or with new episodes because its engine cannot save environments."""
 
 
 class Status(StrEnum):
-    """Where a run stands."""
+    """The status of a run, as status.json records it."""
 
     RUNNING = "running"
     DONE = "done"
@@ -48,45 +35,44 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
     PAUSED = "paused"
-    """At the step that it was to be trained to for now; a search compares it with others."""
+    """Stopped at the step up to which it was to be trained for now; a search compares it with other runs."""
     PRUNED = "pruned"
-    """Given up by a search, because others were better."""
+    """Given up by a search, because other trials were better."""
 
 
 OVER = (Status.DONE, Status.DIVERGED, Status.PRUNED)
-"""What nobody goes on with."""
-
+"""The statuses of runs that are not continued."""
 
 KILLED = "killed"
-"""Where a run stands whose status says that it is running, while no process holds it."""
+"""The status of a run whose status.json says `running` while no process holds its lock."""
 
 
-class Standing(StrEnum):
-    """What a directory holds of a run that is asked for."""
+class RunState(StrEnum):
+    """What a directory holds of a run that is to be trained."""
 
-    FRESH = "fresh"
+    NEW = "new"
     UNFINISHED = "unfinished"
     OVER = "over"
-    ANOTHER = "another run"
+    ANOTHER_RUN = "another run"
 
 
-def standing(directory: Path, identity: str) -> Standing:
-    """Where the run with this identity stands in this directory. One that failed may be tried again."""
+def run_state(directory: Path, identity: str) -> RunState:
+    """Return what a directory holds of the run with this identity. A run that failed counts as unfinished."""
     if not is_claimed(directory):
-        return Standing.FRESH
+        return RunState.NEW
     status = read_status(directory)
     if status.get("identity") != identity:
-        return Standing.ANOTHER
-    return Standing.OVER if status.get("status") in OVER else Standing.UNFINISHED
+        return RunState.ANOTHER_RUN
+    return RunState.OVER if status.get("status") in OVER else RunState.UNFINISHED
 
 
 def is_claimed(directory: Path) -> bool:
-    """Whether a run has been written there."""
+    """Return True if a run has been written into the directory."""
     return (directory / STATUS).exists() or (directory / METRICS).exists()
 
 
 def claim(directory: Path) -> None:
-    """Raise UserError if a run has been written there: nothing is ever overwritten."""
+    """Raise UserError if a run has been written into the directory: nothing is ever overwritten."""
     if is_claimed(directory):
         raise UserError(
             "This directory already holds a run, and acexp never overwrites one.",
@@ -109,7 +95,7 @@ def begin(directory: Path, config: str, identity: str, torch_threads: int) -> No
                 "started": now(),
                 "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
                 "torch_threads": torch_threads,
-                "versions": versions(),
+                "versions": versions(recorded_packages()),
             },
         )
     except OSError as error:
@@ -117,71 +103,34 @@ def begin(directory: Path, config: str, identity: str, torch_threads: int) -> No
         raise unwritable("The run directory", error, directory, remedy, key="hydra.run.dir") from error
 
 
+def recorded_packages() -> list[str]:
+    """Return the names of the packages whose versions decide what a run computes, those of every engine included."""
+    engines = [package.name for name in ENGINES.names for package in ENGINES[name].build.packages]
+    return list(dict.fromkeys(("acexp", "torch", "gymnasium", "numpy", *engines, "hydra-core")))
+
+
 def reopen(directory: Path, kind: str | None) -> None:
-    """Note that the run goes on, and how; what went wrong before is over. A kind of None begins it afresh."""
+    """Record that the run continues, and drop its last error.
+
+    `kind` says how it is resumed, EXACT or APPROXIMATE; None if it begins from the start.
+    """
     (directory / ERROR_LOG).unlink(missing_ok=True)
     before = read_status(directory)
     kept = {key: value for key, value in before.items() if key not in ("ended", "error")}
-    # What was approximate once stays it.
+    # A run that was resumed approximately once stays approximate.
     resume = {} if kind is None else {"resumed": now(), "resume": before.get("resume", kind) if kind == EXACT else kind}
     write_json(directory / STATUS, {**kept, "status": Status.RUNNING, **resume})
 
 
 def note_changes(directory: Path, step: int, changes: Sequence[str]) -> None:
-    """Note that the run goes on from an env step with another config than it was trained with."""
+    """Record that the run continues from an env step with another config than it was trained with."""
     before = read_status(directory)
-    told = [*before.get("changes", ()), {"step": step, "changes": list(changes)}]
-    write_json(directory / STATUS, {**before, "changes": told})
-
-
-def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str]) -> None:
-    """Note which runs a sweep has, and the command that asked for them; raises OSError where it cannot.
-
-    A sweep may come in batches: what the same command has noted stays.
-    """
-    before = read_sweep(directory)
-    earlier = before.identities if before is not None and before.arguments == list(arguments) else []
-    directory.mkdir(parents=True, exist_ok=True)
-    runs = list(dict.fromkeys([*earlier, *identities]))
-    write_json(directory / SWEEP, {"runs": runs, "arguments": list(arguments), "folder": str(Path.cwd())})
-
-
-def how_to_go_on(directory: Path, shown: str) -> str:
-    """The command that goes on with a run or a sweep; a search decides itself what to go on with, so it is its own."""
-    sweep = read_sweep(directory)
-    if sweep is not None and is_search(directory):
-        return shlex.join(["acexp", *sweep.arguments])
-    return f"acexp resume {shown}"
-
-
-def is_search(directory: Path) -> bool:
-    """Whether the sweep's runs are trials of a search."""
-    return (directory / SEARCH_FOLDER).is_dir()
-
-
-def unstarted(sweep: Sweep | None, begun: Sequence[Path]) -> int:
-    """How many of a sweep's runs have no directory yet."""
-    if sweep is None:
-        return 0
-    known: set[object] = set()
-    for run in begun:
-        with suppress(UserError):
-            known.add(read_status(run).get("identity"))
-    return len(set(sweep.identities) - known)
-
-
-def read_sweep(directory: Path) -> Sweep | None:
-    """What `note_sweep` noted; None where there is nothing of it, or nothing that can be read."""
-    try:
-        told = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
-        runs, arguments = ([str(part) for part in told[key]] for key in ("runs", "arguments"))
-        return Sweep(runs, arguments, Path(told["folder"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    recorded = [*before.get("changes", ()), {"step": step, "changes": list(changes)}]
+    write_json(directory / STATUS, {**before, "changes": recorded})
 
 
 def read_status(directory: Path) -> dict[str, Any]:
-    """What status.json says; raises UserError where there is no run."""
+    """Return the content of status.json; raises UserError where it cannot be read."""
     try:
         status: dict[str, Any] = json.loads((directory / STATUS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -193,60 +142,30 @@ def read_status(directory: Path) -> dict[str, Any]:
     return status
 
 
-def state(directory: Path, status: Mapping[str, Any]) -> str:
-    """What a status that was read comes to now: one of Status, or KILLED."""
-    told = str(status["status"])
-    return KILLED if told == Status.RUNNING and not is_held(directory) else told
-
-
-def runs_in(directory: Path) -> list[Path]:
-    """The run directories here: this one, or those of a sweep; raises UserError where there is none."""
-    found = [directory] if is_claimed(directory) else runs_below(directory)
-    if not found and read_sweep(directory) is None:
-        raise UserError(
-            "This is no run directory, and no sweep's: there is no status.json in it or below.",
-            value=str(directory),
-            remedy="name a directory under outputs/ that acexp has made",
-        )
-    return found
-
-
-def require_one_run(directory: Path, problem: str) -> None:
-    """Raise UserError, with the runs to choose from, unless this is the directory of a single run."""
-    runs = runs_in(directory)
-    if runs != [directory]:
-        raise UserError(
-            f"{problem}, and this is a sweep's directory.",
-            value=str(directory),
-            choices=tuple(run.name for run in runs),
-            remedy="name the directory of one of its runs",
-        )
+def current_status(directory: Path, status: Mapping[str, Any]) -> str:
+    """Return the status that a status.json amounts to now: one of Status, or KILLED."""
+    recorded = str(status["status"])
+    return KILLED if recorded == Status.RUNNING and not is_locked(directory) else recorded
 
 
 def runs_below(directory: Path) -> list[Path]:
-    """The directories of a sweep's runs that have begun."""
+    """Return the directories of a sweep's runs that have begun."""
     return sorted(path.parent for path in directory.glob(f"*/{STATUS}"))
 
 
 def finish(
     directory: Path, status: Status, results: Mapping[str, Any], timings: Mapping[str, float], error: str | None
 ) -> None:
-    """Write what the run came to: summary and status."""
+    """Write the run's results: summary.json, then status.json."""
     write_json(directory / SUMMARY, {"status": status, **results, **timings})
     end(directory, status, {"steps": results["steps"], **timings, **({"error": error} if error else {})})
 
 
 def end(directory: Path, status: Status, details: Mapping[str, Any]) -> None:
-    """Bring the status up to date, with what else is to be said about the end."""
+    """Update status.json at the end of a run, with further details."""
     write_json(directory / STATUS, {**read_status(directory), "status": status, "ended": now(), **details})
 
 
-def versions(packages: Iterable[str] = RECORDED_PACKAGES) -> dict[str, str]:
-    """Of Python and of packages, where they are installed; of those that decide what a run does, unless told which."""
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def read_summary(directory: Path) -> dict[str, Any]:
+    """Return the content of summary.json, empty if there is none; raises OSError or ValueError if unreadable."""
+    return read_json(directory / SUMMARY)

@@ -1,116 +1,226 @@
-"""Layer 5: trains a population of runs, each into its own directory, and closes what was opened."""
+"""Trains a population of runs, each into its own directory."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from acexp.algorithm.assembly import assemble, resolve
-from acexp.algorithm.loop import Budget, train
+from acexp.algorithm.loop import Budget
+from acexp.algorithm.loop import train as train_updates
 from acexp.algorithm.population import Population
 from acexp.config import RunConfig, group, identity, require_equal_structure, settings, to_yaml
 from acexp.core.errors import UserError
-from acexp.metrics import AllDiverged, Display, Experiment, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
-from acexp.runs import resumption, run_directory
+from acexp.metrics import Display, Experiment, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
+from acexp.runs import run_directory
 from acexp.runs.checkpointer import Checkpointer
 from acexp.runs.evaluation import PeriodicEvaluation
-from acexp.runs.outcome import Outcome, in_words, record_failure, write_traceback
+from acexp.runs.outcome import Outcome, in_words, previous_outcome, record_failure, write_traceback
+from acexp.runs.resumption import Resumption, load_resumptions
+from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.system import distributed
 from acexp.system.cores import available_cores, torch_threads
-from acexp.system.lock import held
+from acexp.system.lock import locked
 from acexp.system.memory import keep_large_blocks
 from acexp.system.signals import StopRequest, stoppable
 
+DEFAULTS = TrainOptions()
 
-def run(
-    configs: Sequence[RunConfig],
-    directories: Sequence[Path],
+
+def _never() -> bool:
+    return False
+
+
+def train(
+    runs: Sequence[Run],
+    options: TrainOptions = DEFAULTS,
     display: Display | None = None,
-    cores: int | None = None,
-    *,
-    resume: bool = False,
-    allow_changes: bool = False,
-    until: int | None = None,
+    should_stop: Callable[[], bool] = _never,
 ) -> list[Outcome]:
-    """Train M runs of equal structure as one population, each into its own directory.
+    """Train M runs of equal structure as one population, each into its own directory, and return how each ended.
 
-    Being told to stop ends it cleanly, with status `interrupted`; an error of ours is written to every run's error.log
-    and reported as `failed`. Raises UserError, before a directory is touched, for what cannot be built. `cores` is how
-    many may be used; None for all. With `resume`, the runs go on from their checkpoints, or from the start where there
-    is none yet; they must have come equally far, with these configs unless `allow_changes`. At `until` env steps they
-    are saved and left with status `paused`.
+    A signal (see `stoppable`), or `should_stop` returning True after an update, ends training cleanly, with status
+    `interrupted`. An error of acexp or of a component is written to every run's error.log and returned as `failed`.
+    Raises UserError, before a directory is touched, for what cannot be built, and for resumed runs that have not come
+    equally far.
     """
-    display = display or Silent()
-    require_equal_structure(configs)
-    identities = [identity(config) for config in configs]
-    cores = (cores or available_cores()) // distributed.local_world_size() or 1
-    configs = [resolve(config, cores) for config in configs]
-    distributed.require_even_shards(configs[0].a2c.n_envs)
-    budget = Budget(total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs)
-    if not resume:
-        for directory in directories:
-            run_directory.claim(directory)
-    if len(configs) > 1:
-        keep_large_blocks()
-    with ExitStack() as told, ExitStack() as stack:
-        process_group = stack.enter_context(distributed.process_group())
-        if process_group.rank:
-            # The first one writes; what the others must write as well, they write where nobody looks.
-            own = Path(stack.enter_context(TemporaryDirectory(prefix="acexp-")))
-            directories = [own / str(m) for m in range(len(configs))]
-        stack.enter_context(torch_threads(configs[0].torch_threads or 1))
-        stack.enter_context(_failed_writes_told_once())
-        taken_up = None
-        if resume:
-            if not process_group.rank:
-                for directory in directories:
-                    stack.enter_context(held(directory))
-            taken_up = process_group.from_rank_zero(
-                lambda: resumption.load_resumption(configs, directories, allow_changes=allow_changes)
+    with _Session(runs, options) as session:
+        if len(session.groups) > 1:
+            steps = {resumption.step for _, resumption in session.groups}
+            raise UserError(
+                "These runs have not come equally far, so they cannot be resumed together.", value=str(steps)
             )
-        population = stack.enter_context(assemble(configs, taken_up.new_episodes_at if taken_up else 0, process_group))
-        if taken_up is None or process_group.rank:
-            _begin(configs, identities, directories, stack)
-        else:
-            taken_up.note(directories)
-        if taken_up is not None:
-            taken_up.restore(population)
-        runs = list(zip(configs, directories, strict=True))
-        resume_at = taken_up.step if taken_up else None
-        writers: list[list[Writer]] = [[] if process_group.rank else _writers(*run, resume_at, stack) for run in runs]
-        recorder = Recorder(population.objective, writers, configs[0].log.every, display)
-        if taken_up is not None:
-            taken_up.restore_recorder(recorder)
-        checkpointer = Checkpointer(population, recorder, configs, directories)
-        periodic = PeriodicEvaluation(population.policy, configs, recorder, is_on=not process_group.rank)
-        display.start(_title(configs), budget.steps)
-        # Until everything is written and closed: a signal that comes late must not end what is about to end well.
-        request = told.enter_context(stoppable())
-        try:
-            ending = _train(population, budget, recorder, checkpointer, periodic, directories, until, request)
-        finally:
-            display.close()
-        outcomes = [_finish(recorder, m, directory, config, ending) for m, (config, directory) in enumerate(runs)]
-        return [replace(outcome, resume=taken_up.kind if taken_up else None) for outcome in outcomes]
+        return session.train(display or Silent(), should_stop)
 
 
-def _begin(
-    configs: Sequence[RunConfig], identities: Sequence[str], directories: Sequence[Path], stack: ExitStack
-) -> None:
-    """Make the runs' directories, and keep others from writing them."""
-    for config, name, directory in zip(configs, identities, directories, strict=True):
-        run_directory.begin(directory, to_yaml(config), name, config.torch_threads or 1)
-        stack.enter_context(held(directory))
+def attempt(
+    runs: Sequence[Run],
+    options: TrainOptions = DEFAULTS,
+    display: Display | None = None,
+    should_stop: Callable[[], bool] = _never,
+) -> list[Outcome] | UserError:
+    """Train runs as `train` does, but return a UserError, and return any other exception as the runs' failure.
+
+    Runs that have not come equally far are trained one group after the other.
+    """
+    try:
+        with _Session(runs, options) as session:
+            return session.train(display or Silent(), should_stop)
+    except UserError as error:
+        return error
+    except (Exception, SystemExit) as failure:
+        write_traceback(runs)
+        reason = in_words(failure)
+    return [record_failure(run, reason) for run in runs]
+
+
+def run(configs: Sequence[RunConfig], directories: Sequence[Path], **options: Any) -> list[Outcome]:
+    """Call `train`, which has replaced this function, with the arguments that this one took."""
+    warnings.warn("acexp.runner.run is now acexp.runs.runner.train", DeprecationWarning, stacklevel=2)
+    display = options.pop("display", None)
+    runs = [Run(config, directory) for config, directory in zip(configs, directories, strict=True)]
+    return train(runs, TrainOptions(**options), display)
+
+
+class _Session:
+    """Everything that is opened to train runs, from their locks to the handlers of signals.
+
+    Attributes:
+        groups: The runs that are left to train, as numbers, grouped by what they continue from.
+    """
+
+    def __init__(self, runs: Sequence[Run], options: TrainOptions) -> None:
+        require_equal_structure([run.config for run in runs])
+        self._identities = [identity(run.config) for run in runs]
+        cores = (options.cores or available_cores()) // distributed.local_world_size() or 1
+        self._runs = [replace(run, config=resolve(run.config, cores)) for run in runs]
+        self._options = options
+        self._outcomes: dict[int, Outcome] = {}
+        self._request: StopRequest | None = None
+        self._stack = ExitStack()
+        self.groups: list[tuple[list[int], Resumption]] = []
+
+    def __enter__(self) -> _Session:
+        with ExitStack() as stack:
+            first = self._runs[0].config
+            distributed.require_even_shards(first.a2c.n_envs)
+            if not self._options.resume:
+                for run in self._runs:
+                    run_directory.claim(run.directory)
+            if len(self._runs) > 1:
+                keep_large_blocks()
+            self._handlers = stack.enter_context(ExitStack())
+            self._process_group = stack.enter_context(distributed.process_group())
+            stack.enter_context(torch_threads(first.torch_threads or 1))
+            stack.enter_context(_silent_write_errors())
+            self.groups, self._outcomes = self._process_group.from_rank_zero(lambda: self._resumptions(stack))
+            if self._process_group.rank:
+                # Rank 0 writes the runs; what the others have to write as well goes into temporary folders.
+                own = Path(stack.enter_context(TemporaryDirectory(prefix="acexp-")))
+                self._runs = [replace(run, directory=own / str(m)) for m, run in enumerate(self._runs)]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def _resumptions(self, stack: ExitStack) -> tuple[list[tuple[list[int], Resumption]], dict[int, Outcome]]:
+        """Lock the runs that continue and read what they continue from; return the outcomes of those that are over."""
+        everything = list(range(len(self._runs)))
+        if not self._options.resume:
+            return [(everything, Resumption())], {}
+        for run in self._runs:
+            run.directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(run.directory))
+        over: dict[int, Outcome] = {}
+        if not self._options.allow_changes:
+            over = {m: previous_outcome(run.directory) for m, run in enumerate(self._runs) if _is_over(run)}
+        left = [m for m in everything if m not in over]
+        groups = load_resumptions([self._runs[m] for m in left], allow_changes=self._options.allow_changes)
+        return [([left[i] for i in members], resumption) for members, resumption in groups], over
+
+    def train(self, display: Display, should_stop: Callable[[], bool]) -> list[Outcome]:
+        """Train one group after the other, and return the outcome of every run."""
+        for members, resumption in self.groups:
+            outcomes = self._train_group(members, resumption, display, should_stop)
+            self._outcomes |= zip(members, outcomes, strict=True)
+            if any(outcome.status is Status.INTERRUPTED for outcome in outcomes):
+                break
+        unstarted = (Outcome(run.directory, Status.INTERRUPTED) for run in self._runs)
+        return [self._outcomes.get(m, outcome) for m, outcome in enumerate(unstarted)]
+
+    def _train_group(
+        self, members: Sequence[int], resumption: Resumption, display: Display, should_stop: Callable[[], bool]
+    ) -> list[Outcome]:
+        runs = [self._runs[m] for m in members]
+        configs, group_ = [run.config for run in runs], self._process_group
+        with ExitStack() as stack:
+            population = stack.enter_context(assemble(configs, resumption.new_episodes_at, group_))
+            resumption.restore(population)
+            self._open_directories(members, resumption, stack)
+            resume_at = resumption.step if self._options.resume else None
+            writers: list[list[Writer]] = [[] if group_.rank else _writers(run, resume_at, stack) for run in runs]
+            recorder = Recorder(population.objective, writers, configs[0].log.every, display)
+            resumption.restore_recorder(recorder)
+            budget = Budget(
+                total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs
+            )
+            training = _Training(
+                population,
+                budget,
+                recorder,
+                Checkpointer(population, recorder, runs),
+                PeriodicEvaluation(population.policy, runs, recorder, is_on=not group_.rank),
+            )
+            display.start(_title(configs), budget.steps)
+            # Handled until everything is written and closed: a late signal must not end what is about to end well.
+            self._request = self._request or self._handlers.enter_context(stoppable())
+            try:
+                ending = _train(training, runs, self._options.until, self._request, should_stop)
+            finally:
+                display.close()
+            outcomes = [_finish(recorder, m, run, ending) for m, run in enumerate(runs)]
+        return [replace(outcome, resume=resumption.kind) for outcome in outcomes]
+
+    def _open_directories(self, members: Sequence[int], resumption: Resumption, stack: ExitStack) -> None:
+        """Begin and lock the runs that are new, and record that the others continue."""
+        for i, m in enumerate(members):
+            run = self._runs[m]
+            if run_directory.is_claimed(run.directory):
+                resumption.note(i, run.directory)
+                continue
+            config = run.config
+            run_directory.begin(run.directory, to_yaml(config), self._identities[m], config.torch_threads or 1)
+            if not self._options.resume or self._process_group.rank:
+                stack.enter_context(locked(run.directory))
+
+
+def _is_over(run: Run) -> bool:
+    if not run_directory.is_claimed(run.directory):
+        return False
+    return run_directory.read_status(run.directory).get("status") in run_directory.OVER
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """A population in training, and what observes it."""
+
+    population: Population
+    budget: Budget
+    recorder: Recorder
+    checkpointer: Checkpointer
+    evaluation: PeriodicEvaluation
 
 
 class _Ending(NamedTuple):
-    """How training ended: the status, why, and the signal that asked for it."""
+    """How training ended: the status, the error if there was one, and the signal that asked for it."""
 
     status: Status
     error: str | None = None
@@ -118,125 +228,59 @@ class _Ending(NamedTuple):
 
 
 def _train(
-    population: Population,
-    budget: Budget,
-    recorder: Recorder,
-    checkpointer: Checkpointer,
-    periodic: PeriodicEvaluation,
-    directories: Sequence[Path],
+    training: _Training,
+    runs: Sequence[Run],
     until: int | None,
     request: StopRequest,
+    should_stop: Callable[[], bool],
 ) -> _Ending:
-    """Train and save, and say how it ended."""
+    """Train and save until the budget is spent or something ends it."""
     try:
-        number = 0
-        try:
-            for _ in train(population, budget, recorder):
-                # First, so that what is saved has been evaluated, and is not when it is resumed.
-                periodic.evaluate_if_due()
-                # ProcessGroup stop and save together, whoever of them was asked to.
-                number, is_due = population.process_group.maximum((request.number or 0, checkpointer.is_due))
-                if is_due:
-                    checkpointer.save()
-                if number or (until is not None and recorder.step >= until):
-                    break
-        except (KeyboardInterrupt, AllDiverged) as end:
-            # Raised at the end of an update, by whoever shows or records it.
-            periodic.evaluate_if_due()
-            checkpointer.save()
-            return _Ending(Status.INTERRUPTED if isinstance(end, KeyboardInterrupt) else Status.DIVERGED)
-        checkpointer.save()
-        if recorder.step < budget.steps:
-            return _Ending(Status.INTERRUPTED, signal=number) if number else _Ending(Status.PAUSED)
+        return _train_until_stopped(training, until, request, should_stop)
     except distributed.ProcessLostError as failure:
-        request.close()  # torchrun ends the processes that are left, and this one has to say why it ends
+        request.close()  # torchrun ends the remaining processes, and this one still has to report why it ends
         return _Ending(Status.FAILED, f"another process of this run was lost: {failure}")
     except OSError as failure:
         return _Ending(Status.FAILED, _unwritable(failure))
     except (Exception, SystemExit) as failure:
-        # A component that calls sys.exit ends its run, and nothing else.
-        write_traceback(directories)
+        # A component that calls sys.exit ends its own run only.
+        write_traceback(runs)
         return _Ending(Status.FAILED, in_words(failure))
-    return _Ending(Status.DONE)
 
 
-def _unwritable(failure: OSError) -> str:
-    return f"the run's files cannot be written: {failure.strerror or failure}"
+def _train_until_stopped(
+    training: _Training, until: int | None, request: StopRequest, should_stop: Callable[[], bool]
+) -> _Ending:
+    recorder, budget, process_group = training.recorder, training.budget, training.population.process_group
+    number = 0
+    for _ in train_updates(training.population, budget, recorder):
+        # Evaluated before it is saved, so that it is not evaluated again when it is resumed.
+        training.evaluation.evaluate_if_due()
+        # All processes stop and save together, whichever of them was asked to.
+        mine = (request.number or 0, int(should_stop()), int(training.checkpointer.is_due))
+        number, stop, is_due = process_group.maximum(mine)
+        if is_due:
+            training.checkpointer.save()
+        if number or stop or recorder.all_diverged or (until is not None and recorder.step >= until):
+            break
+    training.checkpointer.save()
+    if recorder.all_diverged:
+        return _Ending(Status.DIVERGED)
+    if recorder.step >= budget.steps:
+        return _Ending(Status.DONE)
+    if number:
+        return _Ending(Status.INTERRUPTED, signal=number)
+    return _Ending(Status.PAUSED if until is not None and recorder.step >= until else Status.INTERRUPTED)
 
 
-def attempt(
-    configs: Sequence[RunConfig],
-    directories: Sequence[Path],
-    display: Display,
-    cores: int | None = None,
-    *,
-    resume: bool = False,
-    allow_changes: bool = False,
-    until: int | None = None,
-) -> list[Outcome] | UserError:
-    """`run`, for runs that others follow: an error of ours fails these runs, and a user's mistake is handed back."""
-    try:
-        return run(configs, directories, display, cores, resume=resume, allow_changes=allow_changes, until=until)
-    except UserError as error:
-        return error
-    except (Exception, SystemExit) as failure:
-        write_traceback(directories)
-        reason = in_words(failure)
-    return [record_failure(config, directory, reason) for config, directory in zip(configs, directories, strict=True)]
-
-
-@contextmanager
-def _failed_writes_told_once() -> Iterator[None]:
-    """TensorBoard writes in a thread whose failures Python would print; our own next write fails and says so."""
-    before = threading.excepthook
-
-    def hook(failure: threading.ExceptHookArgs) -> None:
-        if not issubclass(failure.exc_type, OSError):
-            before(failure)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = before
-
-
-def _writers(config: RunConfig, directory: Path, resume_at: int | None, stack: ExitStack) -> list[Writer]:
-    writers: list[Writer] = [
-        JsonlWriter(directory / run_directory.METRICS, resume_at or 0),
-        TensorBoardWriter(directory, Experiment(to_yaml(config), settings(config), group(config)), resume_at),
-    ]
-    for writer in writers:
-        stack.callback(_close, writer)
-    return writers
-
-
-def _close(writer: Writer) -> None:
-    """Close a writer; one that could not write has made the run fail already, and says so again here."""
-    with suppress(OSError):
-        writer.close()
-
-
-def _title(configs: Sequence[RunConfig]) -> str:
-    first = configs[0]
-    name = f"{first.env.id} {first.arch.name} {first.optim.name}"
-    return f"{name} seed {first.seed}" if len(configs) == 1 else f"{name} x {len(configs)}"
-
-
-def _suspects(config: RunConfig) -> str:
-    """Those that a divergence usually hangs on."""
-    clip = f"clip={config.clip.name}, clip.max_norm={config.clip.max_norm:g}"
-    return f"optim.learning_rate={config.optim.learning_rate:g}, {clip}, seed={config.seed}"
-
-
-def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig, ending: _Ending) -> Outcome:
-    """Say how the run ended, which is as its population ended unless it diverged."""
+def _finish(recorder: Recorder, member: int, run: Run, ending: _Ending) -> Outcome:
+    """Write how a member's run ended, which is as its population ended unless the member diverged."""
     divergence = recorder.divergences.get(member)
     status, error, _ = ending
     if divergence is not None:
-        status, error = Status.DIVERGED, f"{divergence}\n  with {_suspects(config)}; all of it is in config.yaml"
+        status, error = Status.DIVERGED, f"{divergence}\n  with {_suspects(run.config)}; all of it is in config.yaml"
     outcome = Outcome(
-        directory=directory,
+        directory=run.directory,
         status=status,
         steps=recorder.step if divergence is None else divergence.step,
         steps_per_second=recorder.steps_per_second,
@@ -253,12 +297,12 @@ def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig,
         outcome = replace(outcome, status=status, error=error)
     try:
         run_directory.finish(
-            directory,
+            run.directory,
             status,
             results={
-                "env": config.env.id,
-                "engine": config.engine.name,
-                "seed": config.seed,
+                "env": run.config.env.id,
+                "engine": run.config.engine.name,
+                "seed": run.config.seed,
                 "steps": outcome.steps,
                 "valid_steps": recorder.valid_steps[member],
                 "episodes": recorder.n_episodes[member],
@@ -270,3 +314,52 @@ def _finish(recorder: Recorder, member: int, directory: Path, config: RunConfig,
     except OSError as failure:
         return replace(outcome, status=Status.FAILED, error=error or _unwritable(failure))
     return outcome
+
+
+def _suspects(config: RunConfig) -> str:
+    """Return the settings that usually cause a divergence, with their values."""
+    clip = f"clip={config.clip.name}, clip.max_norm={config.clip.max_norm:g}"
+    return f"optim.learning_rate={config.optim.learning_rate:g}, {clip}, seed={config.seed}"
+
+
+def _unwritable(failure: OSError) -> str:
+    return f"the run's files cannot be written: {failure.strerror or failure}"
+
+
+def _title(configs: Sequence[RunConfig]) -> str:
+    first = configs[0]
+    name = f"{first.env.id} {first.arch.name} {first.optim.name}"
+    return f"{name} seed {first.seed}" if len(configs) == 1 else f"{name} x {len(configs)}"
+
+
+def _writers(run: Run, resume_at: int | None, stack: ExitStack) -> list[Writer]:
+    config = run.config
+    writers: list[Writer] = [
+        JsonlWriter(run.directory / run_directory.METRICS, resume_at or 0),
+        TensorBoardWriter(run.directory, Experiment(to_yaml(config), settings(config), group(config)), resume_at),
+    ]
+    for writer in writers:
+        stack.callback(_close, writer)
+    return writers
+
+
+def _close(writer: Writer) -> None:
+    """Close a writer. If it could not write, the run has failed already, and closing fails again."""
+    with suppress(OSError):
+        writer.close()
+
+
+@contextmanager
+def _silent_write_errors() -> Iterator[None]:
+    """Keep Python from printing TensorBoard's write errors, which arise in a thread; the run's next write fails too."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not issubclass(failure.exc_type, OSError):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

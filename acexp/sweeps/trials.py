@@ -1,9 +1,8 @@
-"""A study of Optuna's that several workers share, none of whose trials is lost with a worker."""
+"""An Optuna study that several workers share; no trial is lost when a worker is killed."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import math
 import os
@@ -15,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from acexp.config.search import KEY, Choice, SearchConfig, Space
 from acexp.core.errors import UserError
-from acexp.runs import run_directory
-from acexp.system.files import write_json
-from acexp.system.lock import held, is_held
+from acexp.sweeps import sweep_directory
+from acexp.system.lock import is_locked, locked, waiting_lock
 from acexp.system.packages import require_package
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 DATABASE = "study.db"
 WORKER = "worker"
 STARTUP_TRIALS = 10
-"""That TPE draws at random before it learns from them."""
+"""Number of trials that TPE draws at random before it learns from them."""
 
 
 def require_optuna() -> None:
@@ -35,13 +33,13 @@ def require_optuna() -> None:
 
 
 class Trials:
-    """The trials of a study, as one worker sees them. A context manager: it works from entering to leaving.
+    """The trials of a study, as one worker handles them; a context manager.
 
     Args:
-        config: of the search.
-        space: what is searched.
-        folder: the sweep's, which all workers see.
-        rungs: env steps at which trials are compared.
+        config: The settings of the search.
+        space: The space that is searched.
+        folder: The sweep's folder, which all workers can access.
+        rungs: The env steps at which trials are compared before their end.
     """
 
     def __init__(self, config: SearchConfig, space: Space, folder: Path, rungs: Sequence[int]) -> None:
@@ -52,27 +50,28 @@ class Trials:
         self._optuna: Any = optuna
         self._config, self._space, self._folder = config, space, folder
         self._worker = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        (folder / run_directory.SEARCH_FOLDER / self._worker).mkdir(parents=True)
-        with self._alone():
+        (folder / sweep_directory.SEARCH_FOLDER / self._worker).mkdir(parents=True)
+        with self._exclusive():
             self._study = self._load(rungs)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Trials:
-        self._stack.enter_context(held(self._home(self._worker)))
+        self._stack.enter_context(locked(self._worker_folder(self._worker)))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def take(self) -> list[optuna.Trial]:
-        """The next batch: those of workers that are gone, then new ones; none when there are enough."""
-        with self._alone():
+        """Return the next batch: trials whose worker is gone, then new ones; empty when there are enough."""
+        with self._exclusive():
             states = self._optuna.trial.TrialState
             known = self._study.get_trials(deepcopy=False)
             taken = [
                 self._optuna.Trial(self._study, trial._trial_id)
                 for trial in known
-                if trial.state == states.RUNNING and not is_held(self._home(trial.user_attrs.get(WORKER, "")))
+                if trial.state == states.RUNNING
+                and not is_locked(self._worker_folder(trial.user_attrs.get(WORKER, "")))
             ][: self._config.batch]
             n_counted = sum(trial.state != states.FAIL for trial in known)
             n_new = min(self._config.batch - len(taken), self._config.n_trials - n_counted)
@@ -84,12 +83,12 @@ class Trials:
             return taken
 
     def is_behind(self, trial: optuna.Trial, value: float, step: int) -> bool:
-        """Whether a trial that has come so far should be given up; notes how far it has come."""
+        """Record a trial's value at a step, and return True if the trial should be given up."""
         trial.report(value, step)
         return bool(trial.should_prune())
 
-    def tell(self, trial: optuna.Trial, value: float | None, *, pruned: bool = False) -> None:
-        """How a trial ended: its value; None where it has none."""
+    def record(self, trial: optuna.Trial, value: float | None, *, pruned: bool = False) -> None:
+        """Record how a trial ended: its value, or None if it has none."""
         states = self._optuna.trial.TrialState
         if pruned:
             self._study.tell(trial, state=states.PRUNED)
@@ -99,13 +98,13 @@ class Trials:
             self._study.tell(trial, value)
 
     def summary(self) -> dict[str, Any]:
-        """All that is known of the trials, as plain values; kept beside the runs for the report."""
+        """Return what is known of the trials as plain values, and write it beside the runs for the report."""
         states = self._optuna.trial.TrialState
-        with self._alone():
+        with self._exclusive():
             trials = self._study.get_trials(deepcopy=False)
             done = [trial for trial in trials if trial.state == states.COMPLETE]
             finite = [trial for trial in done if trial.value is not None and math.isfinite(trial.value)]
-            told = {
+            content = {
                 "study": self._study.study_name,
                 "sampler": self._config.sampler,
                 "pruner": self._config.pruner,
@@ -123,8 +122,8 @@ class Trials:
                 ],
             }
             with contextlib.suppress(OSError):
-                write_json(self._folder / run_directory.SEARCH, told)
-            return told
+                sweep_directory.write_search(self._folder, content)
+            return content
 
     def _load(self, rungs: Sequence[int]) -> optuna.Study:
         config, name = self._config, self._config.study or self._folder.name
@@ -138,7 +137,7 @@ class Trials:
                 pruner=self._pruner(rungs),
             )
             return study
-        except Exception as error:  # whatever a database's driver raises
+        except Exception as error:  # each database driver raises its own exceptions
             raise UserError(
                 f"The study's storage cannot be used: {str(error).splitlines()[0]}",
                 key=f"{KEY}.storage",
@@ -147,14 +146,14 @@ class Trials:
             ) from error
 
     def _sampler(self, n_known: int) -> optuna.samplers.BaseSampler:
-        """Anew for each batch, so that workers with the same seed do not draw the same trials."""
+        """Return a new sampler for each batch, so that workers with the same seed do not draw the same trials."""
         samplers, seed = self._optuna.samplers, self._config.sampler_seed
         drawn = None if seed is None else seed + n_known
         sampler: optuna.samplers.BaseSampler
         if self._config.sampler == "random":
             sampler = samplers.RandomSampler(seed=drawn)
             return sampler
-        # `constant_liar`: those of a batch keep away from each other, though none of them is known yet.
+        # `constant_liar` keeps the trials of a batch apart, although none of their values is known yet.
         sampler = samplers.TPESampler(seed=drawn, constant_liar=True, n_startup_trials=STARTUP_TRIALS)
         return sampler
 
@@ -168,7 +167,7 @@ class Trials:
         return pruner
 
     def _choose(self, trial: optuna.Trial) -> None:
-        """A value for every dimension; those that a worker had chosen before it was killed stay."""
+        """Choose a value for every dimension; values that a killed worker had chosen stay."""
         for key, dimension in self._space.dimensions.items():
             if isinstance(dimension, Choice):
                 trial.suggest_categorical(key, dimension.values)
@@ -179,7 +178,7 @@ class Trials:
                 trial.suggest_float(key, dimension.low, dimension.high, log=dimension.is_log)
 
     def _importances(self, n_finite: int) -> dict[str, float]:
-        """How much of the values' spread each key explains (PED-ANOVA); empty where there are too few trials."""
+        """Return how much of the values' spread each key explains (PED-ANOVA); empty if there are too few trials."""
         if n_finite < STARTUP_TRIALS:
             return {}
         importance = self._optuna.importance
@@ -188,14 +187,13 @@ class Trials:
                 importance.get_param_importances(self._study, evaluator=importance.PedAnovaImportanceEvaluator())
             )
         except (ValueError, RuntimeError):
-            return {}  # all values alike
+            return {}  # all values are equal
 
-    def _home(self, worker: str) -> Path:
-        return self._folder / run_directory.SEARCH_FOLDER / worker
+    def _worker_folder(self, worker: str) -> Path:
+        return self._folder / sweep_directory.SEARCH_FOLDER / worker
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other workers from counting trials at the same time."""
-        with (self._folder / run_directory.SEARCH_FOLDER / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the lock that keeps other workers from counting trials at the same time."""
+        with waiting_lock(self._folder / sweep_directory.SEARCH_FOLDER / "lock"):
             yield

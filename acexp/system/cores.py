@@ -1,4 +1,4 @@
-"""How many cores there are to use, and how many torch takes."""
+"""How many CPU cores there are, and how many of them torch uses."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 
 
 def available_cores() -> int:
-    """Those that this process may run on, which a container or a scheduler can have made fewer than the machine has."""
+    """Return the number of cores that this process may run on; a container or scheduler can allow fewer than exist."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def torch_threads(n: int) -> Iterator[None]:
-    """Have torch compute with so many threads meanwhile.
+    """Let torch compute with `n` threads inside the block.
 
-    More of them than small matrices need is worse than waste: where something else wants the cores, they wait for each
-    other at the end of every product.
+    More threads than small matrices need make them slower: where other programs use the cores, the threads wait for
+    each other at the end of every product.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(n)

@@ -1,8 +1,9 @@
-"""Layer 5: files that are written in one piece or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,26 +11,27 @@ from typing import Any
 
 from acexp.core.errors import UserError
 
-ELSEWHERE = "free some space, or choose another place: --out"
+CHOOSE_OUT = "free some space, or choose another place: --out"
+"""Remedy for a command whose `--out` cannot be written."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a file says, nothing where there is none; raises OSError or ValueError where it cannot be read."""
+    """Return the content of a JSON file, empty if it does not exist; raises OSError or ValueError if unreadable."""
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write what a file says; raises OSError where it cannot."""
+    """Replace a JSON file; raises OSError where that fails."""
     replace_file(path, (json.dumps(dict(value), indent=2) + "\n").encode())
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one piece or not at all: a full disk must not empty what was there."""
+    """Replace a file completely or not at all: a full disk must not empty the file that was there."""
     replace_files({path: content})
 
 
 def replace_files(contents: Mapping[Path, bytes]) -> None:
-    """The same for files that belong together: what could fail is over before the first is replaced."""
+    """Replace several files that belong together; all are written to temporary files before the first is replaced."""
     temporaries = {path.with_name(f"{path.name}.tmp"): path for path in contents}
     try:
         for temporary, path in temporaries.items():
@@ -42,13 +44,35 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
         raise
 
 
+def write_durably(path: Path, data: bytes) -> Path:
+    """Write a file and wait until it is on the disk; leaves no partial file behind and raises OSError if that fails."""
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def sync_directory(directory: Path) -> None:
+    """Wait until the names of the files in a directory are on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def unwritable(
     what: str, error: OSError, place: Path, remedy: str = "free some space", key: str | None = None
 ) -> UserError:
-    """What to tell somebody whose disk is full, or not theirs to write; the key is the one that chose the place."""
+    """Return the UserError for a path that cannot be written; `key` is the setting that chose the path."""
     return UserError(f"{what} cannot be written: {error.strerror or error}.", key, str(place), remedy=remedy)
 
 
 def now() -> str:
-    """The time, as it is written everywhere."""
+    """Return the current time in UTC, as ISO 8601 with seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Layer 5: which process writes a run."""
+"""Locks that keep two processes from writing the same directory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ LOCK = ".lock"
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
-    """Keep every other process from writing the run. The lock goes with the process, however it ends."""
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of a run's directory; raises UserError if another process holds it.
+
+    The operating system releases the lock when the process ends, however it ends.
+    """
     path = directory / LOCK
     with path.open("a+", encoding="utf-8") as file:
         try:
@@ -25,9 +28,9 @@ def held(directory: Path) -> Iterator[None]:
         except OSError:
             file.seek(0)
             raise UserError(
-                f"Another process writes this run: {file.read().strip() or 'it did not say who it is'}.",
+                f"Another process writes this run: {file.read().strip() or 'unknown, its lock file is empty'}.",
                 value=str(directory),
-                remedy="wait for it, or stop it",
+                remedy="wait until it has ended, or stop it",
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}, since {now()}\n")
@@ -35,8 +38,8 @@ def held(directory: Path) -> Iterator[None]:
         yield
 
 
-def is_held(directory: Path) -> bool:
-    """Whether a process writes the run at the moment."""
+def is_locked(directory: Path) -> bool:
+    """Return True while a process holds the lock of this directory."""
     try:
         with (directory / LOCK).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -45,3 +48,11 @@ def is_held(directory: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock of this file, then hold it."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,4 +1,4 @@
-"""How the process keeps memory."""
+"""Settings of the C library's memory allocator."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _LARGEST_BLOCK = 1 << 30
 
 
 def keep_large_blocks() -> None:
-    """Let glibc keep blocks of more than 32 MB for the next use; other C libraries decide for themselves.
+    """Let glibc keep freed blocks of more than 32 MB for reuse; other C libraries are left alone.
 
-    It would give each back to the system when it is freed and have it cleared again page by page, which takes a
-    population of convolutional networks a sixth of its time (docs/performance.md).
+    By default glibc returns each of them to the operating system, which clears it page by page at the next use. That
+    takes a population of convolutional networks a sixth of its time (docs/performance.md).
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Layer 5: being told to stop. A run stops between two updates, when everything that it holds fits together."""
+"""Signals that ask a run to stop. A run stops between two updates, when its whole state is consistent."""
 
 from __future__ import annotations
 
@@ -9,54 +9,54 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR2") if hasattr(signal, name))
-"""Ctrl-C, what schedulers send before they kill, and what Slurm can be asked to send before a requeue."""
+"""Ctrl-C, the signal that schedulers send before they kill, and the one that Slurm can send before a requeue."""
 
 
 class StopRequest:
-    """Whether somebody has asked for an end, and by which signal.
+    """Records whether a signal has asked this process to stop.
 
     Attributes:
-        number: of the signal; None while nobody has.
-        is_closed: whether signals are ignored from now on.
+        number: Number of the signal; None until one arrives.
+        is_closed: True once signals are ignored for good.
     """
 
-    def __init__(self, taken: Sequence[int] = ()) -> None:
+    def __init__(self, handled: Sequence[int] = ()) -> None:
         self.number: int | None = None
-        self._taken = taken
+        self._handled = handled
         self.is_closed = False
 
     def close(self) -> None:
-        """Ignore signals for good: the process is ending by itself, and whoever wants its end need not ask."""
+        """Ignore these signals for good, because the process is about to end anyway."""
         self.is_closed = True
-        for number in self._taken:
+        for number in self._handled:
             signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def stoppable() -> Iterator[StopRequest]:
-    """Take signals as requests; a second one ends the process as it would have without us.
+    """Turn the first signal into a request to stop; the second one has its usual effect.
 
-    Signals that are ignored stay ignored. Outside the main thread, where Python handles no signals, nothing is taken.
+    Signals that are ignored stay ignored. Outside the main thread, where Python handles no signals, none is handled.
     """
     if threading.current_thread() is not threading.main_thread():
         yield StopRequest()
         return
     before = {number: signal.getsignal(number) for number in STOPPING}
-    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    request = StopRequest(taken)
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    request = StopRequest(handled)
 
     def restore() -> None:
-        for number in taken:
+        for number in handled:
             signal.signal(number, before[number])
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def record(number: int, frame: FrameType | None) -> None:
         request.number = number
         if not request.is_closed:
-            for each in taken:
+            for each in handled:
                 signal.signal(each, signal.SIG_DFL)
 
-    for number in taken:
-        signal.signal(number, ask)
+    for number in handled:
+        signal.signal(number, record)
     try:
         yield request
     finally:

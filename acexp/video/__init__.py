@@ -1,5 +1,5 @@
-"""Layer 5: an episode of a trained run, to look at."""
+"""Videos of an episode that the policy of a trained run plays."""
 
-from acexp.video.film import FORMATS, Film, film, possible_formats
+from acexp.video.film import FORMATS, Film, FilmOptions, film, possible_formats
 
-__all__ = ["FORMATS", "Film", "film", "possible_formats"]
+__all__ = ["FORMATS", "Film", "FilmOptions", "film", "possible_formats"]

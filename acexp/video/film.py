@@ -1,4 +1,4 @@
-"""One episode, from a run's directory to the files that show it."""
+"""Records one episode of a run's saved policy as video files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from acexp.algorithm.assembly import build_policy, evaluation_noise
+from acexp.algorithm.assembly import evaluation_noise
 from acexp.algorithm.policy import LONGEST, Policy
-from acexp.config import from_yaml
 from acexp.core.errors import UserError
 from acexp.core.seeding import environment_seeds, streams
 from acexp.engines import Gymnasium
 from acexp.engines.rendering import drawing, frames_per_second
-from acexp.runs import run_directory
-from acexp.runs.evaluation import policy_file, restore
-from acexp.system.files import ELSEWHERE, unwritable
+from acexp.runs.saved_policy import open_policy, saved_run
+from acexp.sweeps.sweep_directory import require_one_run
+from acexp.system.files import CHOOSE_OUT, unwritable
 from acexp.video.gif import writing_gif
 from acexp.video.moment import Moment
 from acexp.video.mp4 import has_ffmpeg, require_ffmpeg, writing_mp4
@@ -30,29 +29,31 @@ from acexp.video.mp4 import has_ffmpeg, require_ffmpeg, writing_mp4
 NAME = "video"
 
 Add = Callable[[Moment], None]
+"""Adds a moment to a video file."""
 WRITERS: dict[str, Callable[[Path, tuple[int, int], float], AbstractContextManager[Add]]] = {
     "mp4": writing_mp4,
     "gif": writing_gif,
 }
-"""By suffix: from the file, the pictures' width and height, and env steps per second, to what takes moments."""
+"""The writers by file suffix: called with path, (width, height) in pixels and env steps per second."""
 
 FORMATS = tuple(WRITERS)
+"""The names of all video formats."""
 
 
 def possible_formats() -> tuple[str, ...]:
-    """Those of FORMATS that can be written here."""
+    """Return the formats that can be written on this machine."""
     return FORMATS if has_ffmpeg() else tuple(name for name in FORMATS if name != "mp4")
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was filmed.
+    """A recorded episode.
 
     Attributes:
-        episode_return: of the episode, or of what was seen of it.
-        length: in env steps.
-        is_whole: whether the episode came to its end.
-        files: that show it.
+        episode_return: Sum of the raw rewards of the episode, or of its recorded part.
+        length: Number of recorded env steps.
+        is_whole: Whether the episode ended, rather than being cut off by a limit.
+        files: The video files.
     """
 
     episode_return: float
@@ -61,53 +62,52 @@ class Film:
     files: tuple[Path, ...]
 
 
-def film(
-    directory: Path,
-    formats: Sequence[str] = FORMATS,
-    *,
-    out: Path | None = None,
-    seed: int = 0,
-    deterministic: bool = True,
-    max_steps: int | None = None,
-    allow_plugins: bool = False,
-) -> Film:
-    """Play one episode with a run's saved policy, and write what it looks like; raises UserError where it cannot.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmOptions:
+    """Which episode is recorded, and where its files are written.
 
-    The episode is one that evaluation plays: with the normalizer's statistics as they are, in an environment that no
-    training has seen. It is Gymnasium's, because few engines can draw; where evaluation plays with envpool, its
-    episodes are others.
-
-    Args:
-        directory: the run's.
-        formats: some of FORMATS, a file for each.
-        out: where they are written; None writes them into the run's directory.
-        seed: which of the environments that evaluation plays in, counted from 0.
-        deterministic: whether the most likely actions are taken rather than sampled ones.
-        max_steps: env steps after which the film ends, if the episode has not.
-        allow_plugins: whether modules that the run's config names are imported.
+    Attributes:
+        formats: Some of FORMATS; one file is written per format.
+        out: The folder of the files; None for the run's directory.
+        seed: Number of the episode among those that evaluation plays, from 0.
+        deterministic: Whether the most likely actions are taken rather than sampled ones.
+        max_steps: Largest number of env steps to record; None for no such limit.
     """
-    run_directory.require_one_run(directory, "A video shows one run")
-    saved = policy_file(directory)
-    config = from_yaml(directory / run_directory.CONFIG, allow_plugins=allow_plugins)
-    if "mp4" in formats:
+
+    formats: Sequence[str] = FORMATS
+    out: Path | None = None
+    seed: int = 0
+    deterministic: bool = True
+    max_steps: int | None = None
+
+
+DEFAULTS = FilmOptions()
+
+
+def film(directory: Path, options: FilmOptions = DEFAULTS, *, allow_plugins: bool = False) -> Film:
+    """Play one episode with a run's saved policy, and write videos of it; raises UserError where that is impossible.
+
+    The episode is one that evaluation plays: with frozen statistics of the normalizer, in an environment that training
+    has not used. Gymnasium steps it, because few engines can draw; if evaluation uses envpool, its episodes differ.
+    Modules that the run's config names are imported only with `allow_plugins`.
+    """
+    require_one_run(directory, "A video shows one run")
+    run = saved_run(directory, allow_plugins=allow_plugins)
+    if "mp4" in options.formats:
         require_ffmpeg()
-    environment = drawing(config.env)
-    place = _made(out or directory)
-    engine = Gymnasium.open(
-        environment, environment_seeds(streams(config.seed).evaluation, seed + 1)[-1:], config.engine
-    )
+    environment = drawing(run.config.env)
+    place = _made(options.out or directory)
+    seeds = environment_seeds(streams(run.config.seed).evaluation, options.seed + 1)[-1:]
+    engine = Gymnasium.open(environment, seeds, run.config.engine)
     try:
-        policy = build_policy([config], engine, torch.device("cpu"))
-        restore([saved], policy)
-        noise = None if deterministic else evaluation_noise([config])
-        fps = frames_per_second(environment, engine.environments[0].metadata)
-        moments = _play(policy, engine, noise, min(max_steps or LONGEST, LONGEST))
-        files = {name: place / f"{NAME}.{name}" for name in formats}
-        last = _write(files, moments, fps)
+        with open_policy([run], engine) as saved:
+            noise = None if options.deterministic else evaluation_noise([run.config])
+            fps = frames_per_second(environment, engine.environments[0].metadata)
+            moments = _play(saved.policy, engine, noise, min(options.max_steps or LONGEST, LONGEST))
+            files = {name: place / f"{NAME}.{name}" for name in options.formats}
+            last = _write(files, moments, fps)
     except OSError as error:
-        raise unwritable("The video", error, place, ELSEWHERE) from error
-    finally:
-        engine.close()
+        raise unwritable("The video", error, place, CHOOSE_OUT) from error
     return Film(last.episode_return, last.step, last.is_end, tuple(files.values()))
 
 
@@ -115,12 +115,12 @@ def _made(place: Path) -> Path:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable("The video", error, place, ELSEWHERE) from error
+        raise unwritable("The video", error, place, CHOOSE_OUT) from error
     return place
 
 
 def _play(policy: Policy, engine: Gymnasium, noise: Sequence[torch.Generator] | None, longest: int) -> Iterator[Moment]:
-    """The moments of one episode: after the reset, and after each of at most `longest` steps."""
+    """Yield the moments of one episode: after the reset, and after each of at most `longest` steps."""
     (environment,) = engine.environments
     observation = engine.reset()
     moment = Moment(_picture(environment), 0, 0.0, is_end=False)
@@ -138,15 +138,15 @@ def _play(policy: Policy, engine: Gymnasium, noise: Sequence[torch.Generator] | 
 
 
 def _picture(environment: gym.Env[Any, Any]) -> np.ndarray[Any, Any]:
-    """What the environment looks like now, uint8 `[height, width, 3]`."""
+    """Return the environment's current image, uint8 `[height, width, 3]`."""
     try:
         picture = environment.render()
-    except Exception as error:  # libraries raise whatever they like where they cannot draw
+    except Exception as error:  # Libraries raise exceptions of any class when they cannot draw.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise _undrawable(environment, reason) from error
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,):
-        what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise _undrawable(environment, f"render() gave {what}, not uint8 (height, width, 3)")
+        given = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise _undrawable(environment, f"render() gave {given}, not uint8 (height, width, 3)")
     return picture
 
 
@@ -157,12 +157,12 @@ def _undrawable(environment: gym.Env[Any, Any], reason: str) -> UserError:
         key="env.id",
         value=name,
         remedy="see whether gymnasium.make(..., render_mode='rgb_array') draws it; "
-        "what draws with OpenGL may need MUJOCO_GL=egl or MUJOCO_GL=osmesa",
+        "environments that draw with OpenGL may need MUJOCO_GL=egl or MUJOCO_GL=osmesa",
     )
 
 
 def _write(files: dict[str, Path], moments: Iterator[Moment], fps: float) -> Moment:
-    """Every moment into every file; the last moment. A file that cannot be finished is not left behind."""
+    """Write every moment to every file and return the last moment; a file that cannot be completed is removed."""
     first = next(moments)
     height, width = first.picture.shape[:2]
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""GIF that stays small: narrow, few frames and colours; it needs no other program."""
+"""GIF files that stay small, because they are narrow and have few frames and colours; no other program is needed."""
 
 from __future__ import annotations
 
@@ -16,59 +16,61 @@ from acexp.video.moment import Layout, Moment, frame, narrowed
 MOST_WIDTH = 320
 MOST_FPS = 10
 MOST_FRAMES = 600
-"""Even, so that halving them keeps the newest. A longer episode keeps every second one, again and again."""
+"""The largest number of frames; whenever an episode has more, every second one is dropped.
+
+It is even, so that dropping them keeps the newest."""
 
 COLOURS = 128
-SAMPLED = 16
-"""Frames that the colours are chosen from."""
+PALETTE_FRAMES = 16
+"""The largest number of frames that the colours are chosen from."""
 
 SLOWEST_MS = 200
-"""How long a frame is shown at most, unless env steps are slower: long episodes are played faster than they were."""
+"""The longest time that a frame is shown, unless env steps are slower; long episodes are shown at a higher speed."""
 
 LAST_MS = 1500
 
 
 @contextmanager
 def writing_gif(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callable[[Moment], None]]:
-    """What takes moments, for pictures of this width and height; the file is there when all went well.
+    """Yield a function that adds a moment, with a picture of this width and height; then write the file.
 
-    Raises OSError where it cannot be written.
+    The file is written only if no exception was raised. Raises OSError if it cannot be written.
     """
-    chosen = _Chosen(narrowed(size, MOST_WIDTH), math.ceil(fps / MOST_FPS))
-    yield chosen.add
-    slowest = max(SLOWEST_MS, chosen.first_stride * 1000 / fps)
-    replace_file(path, _encoded(chosen.frames(), min(chosen.stride * 1000 / fps, slowest)))
+    selection = _FrameSelection(narrowed(size, MOST_WIDTH), math.ceil(fps / MOST_FPS))
+    yield selection.add
+    slowest = max(SLOWEST_MS, selection.first_stride * 1000 / fps)
+    replace_file(path, _encoded(selection.frames(), min(selection.stride * 1000 / fps, slowest)))
 
 
-class _Chosen:
-    """Frames evenly spread over an episode, however long it gets, and its last one."""
+class _FrameSelection:
+    """Frames that are evenly spread over an episode of any length, and its last frame."""
 
     def __init__(self, layout: Layout, stride: int) -> None:
         self.stride = self.first_stride = stride
         self._layout = layout
-        self._kept: list[Image.Image] = []
+        self._selected: list[Image.Image] = []
         self._last: Moment | None = None
 
     def add(self, moment: Moment) -> None:
-        """Keep the moment's frame if its turn has come."""
+        """Add the frame of a moment if its step is a multiple of the stride."""
         self._last = moment
         if moment.step % self.stride:
             return
         self._last = None
-        self._kept.append(frame(moment, self._layout))
-        if len(self._kept) > MOST_FRAMES:
-            self._kept = self._kept[::2]
+        self._selected.append(frame(moment, self._layout))
+        if len(self._selected) > MOST_FRAMES:
+            self._selected = self._selected[::2]
             self.stride *= 2
 
     def frames(self) -> list[Image.Image]:
-        """What was kept, and the last one in any case."""
-        return self._kept + ([] if self._last is None else [frame(self._last, self._layout)])
+        """Return the selected frames, and the last one in any case."""
+        return self._selected + ([] if self._last is None else [frame(self._last, self._layout)])
 
 
 def _encoded(frames: list[Image.Image], milliseconds: float) -> bytes:
-    """The frames, each shown for so long, as a GIF that begins again at its end.
+    """Return the frames as a GIF that repeats, each frame shown for this many milliseconds.
 
-    One palette for all, and no dithering: what stands still then stays equal from frame to frame, and costs nothing.
+    All frames have one palette and no dithering, so that areas without motion stay equal and take no space.
     """
     palette = _palette(frames)
     first, *others = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in frames]
@@ -79,7 +81,7 @@ def _encoded(frames: list[Image.Image], milliseconds: float) -> bytes:
 
 
 def _palette(frames: list[Image.Image]) -> Image.Image:
-    sample = frames[:: math.ceil(len(frames) / SAMPLED)]
+    sample = frames[:: math.ceil(len(frames) / PALETTE_FRAMES)]
     width, height = sample[0].size
     strip = Image.new("RGB", (width, height * len(sample)))
     for i, image in enumerate(sample):

@@ -1,4 +1,4 @@
-"""MP4 that browsers play: H.264 with colours at half the resolution, its index at the front."""
+"""MP4 files that browsers play: H.264 with colours at half the resolution, and the index at the front."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from acexp.core.errors import UserError
 from acexp.video.moment import Moment, enlarged, frame
 
 LEAST_SIDE = 480
-"""Pixels of the longer side: smaller pictures leave no room for text."""
+"""The smallest length of the longer side in pixels; smaller pictures leave no room for text."""
 
 QUALITY = "20"
 """x264's constant rate factor: 18 looks lossless, 23 is its default."""
 
 
 def has_ffmpeg() -> bool:
-    """Whether an mp4 can be written here."""
+    """Return True if ffmpeg is installed, which MP4 files need."""
     try:
         _ffmpeg()
     except (ImportError, RuntimeError):
@@ -27,7 +27,7 @@ def has_ffmpeg() -> bool:
 
 
 def require_ffmpeg() -> None:
-    """Raise UserError where there is no ffmpeg."""
+    """Raise UserError unless ffmpeg is installed."""
     if not has_ffmpeg():
         raise UserError(
             "An mp4 needs ffmpeg, which is not installed.",
@@ -46,9 +46,9 @@ def _ffmpeg() -> str:
 
 @contextmanager
 def writing_mp4(path: Path, size: tuple[int, int], fps: float) -> Iterator[Callable[[Moment], None]]:
-    """What takes moments, for pictures of this width and height; the file is there when all went well.
+    """Yield a function that adds a moment, with a picture of this width and height; then finish the file.
 
-    Raises OSError, with what ffmpeg said, where it cannot be written.
+    The file is written only if no exception was raised. Raises OSError with ffmpeg's message if it cannot be written.
     """
     layout = enlarged(size, LEAST_SIDE)
     temporary = path.with_name(f"{path.name}.tmp")
@@ -58,7 +58,7 @@ def writing_mp4(path: Path, size: tuple[int, int], fps: float) -> Iterator[Calla
         [_ffmpeg(), "-y", "-v", "error", *frames, "-i", "-", *video, str(temporary)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        process_group=0,  # Ctrl-C is ours to answer
+        process_group=0,  # Ctrl-C must not reach ffmpeg
     )
     assert process.stdin is not None
     pipe = process.stdin
@@ -80,8 +80,8 @@ def writing_mp4(path: Path, size: tuple[int, int], fps: float) -> Iterator[Calla
 
 
 def _finish(process: subprocess.Popen[bytes]) -> None:
-    """Let ffmpeg write what is left; raises OSError where it could not."""
-    said = process.communicate()[1].decode(errors="replace").strip().splitlines()
+    """Wait until ffmpeg has written the rest; raise OSError if it failed."""
+    messages = process.communicate()[1].decode(errors="replace").strip().splitlines()
     if process.returncode != 0:
-        # The first line is the cause, after the part of ffmpeg that it concerns in brackets.
-        raise OSError(said[0].rpartition("] ")[2] if said else f"ffmpeg ended with code {process.returncode}")
+        # The first line states the cause, after the name of ffmpeg's component in brackets.
+        raise OSError(messages[0].rpartition("] ")[2] if messages else f"ffmpeg ended with code {process.returncode}")

@@ -109,12 +109,12 @@ def test_one_update_equals_stable_baselines3(
         if terminates:
             rollout.terminated[-1, 0, 1] = True
         fill(model, rollout)
-        batch, back = estimate(population, rollout)
+        batch, backward = estimate(population, rollout)
         theirs_advantages = torch.from_numpy(model.rollout_buffer.advantages).T.flatten()
         ours_advantages = batch.advantages.view(N_STEPS, N_ENVS).T.flatten()
         torch.testing.assert_close(ours_advantages, theirs_advantages, rtol=1e-4, atol=1e-5)
 
-        statistics = update(population, batch, back, 0.0)
+        statistics = update(population, batch, backward, 0.0)
         model.train()
         assert float(statistics.norms[0].before.norm()) > 0.5, "the test needs a gradient that is clipped"
         for (mine, theirs), before in zip(pairs, start, strict=True):
@@ -123,7 +123,7 @@ def test_one_update_equals_stable_baselines3(
 
 
 class _Pixels(gym.Env[Any, Any]):
-    """Only its spaces matter: SB3 wants an environment to build a policy for."""
+    """Only its spaces matter: SB3 requires an environment to build a policy."""
 
     observation_space = gym.spaces.Box(0, 255, (4, 84, 84), np.uint8)
     action_space = gym.spaces.Discrete(6)

@@ -1,4 +1,4 @@
-"""What one update does to which parameters, and what it says about its gradients."""
+"""What one update does to which parameters, and what it reports about its gradients."""
 
 from __future__ import annotations
 
@@ -205,9 +205,9 @@ def test_the_cosine_on_the_trunk_is_autograds(config: Config, layout: str) -> No
     with assemble(configs) as population:
         rollout = population.collector.collect()
         observations = population.observe(tuple(leaf[:-1].movedim(0, 1).flatten(1, 2) for leaf in rollout.observations))
-        batch, back = estimate(population, rollout)
+        batch, backward = estimate(population, rollout)
         named = {name: x.clone().requires_grad_() for name, x in population.architecture.parameters.named().items()}
-        found = update(population, batch, back, 0.0, measure_trunk=True).trunk_cosine
+        found = update(population, batch, backward, 0.0, measure_trunk=True).trunk_cosine
     assert found is not None
     trunk = [named[f"trunk.hidden{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias")]
     for m in range(2):
@@ -236,8 +236,8 @@ def test_measuring_the_trunk_changes_nothing(config: Config) -> None:
     for measure in (False, True):
         with assemble([resolve(config(*settings))]) as population:
             for _ in range(3):
-                batch, back = estimate(population, population.collector.collect())
-                update(population, batch, back, 0.0, measure_trunk=measure)
+                batch, backward = estimate(population, population.collector.collect())
+                update(population, batch, backward, 0.0, measure_trunk=measure)
             kept.append(snapshot(population))
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 

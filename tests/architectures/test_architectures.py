@@ -77,10 +77,10 @@ WAYS_BACK = {
 
 
 def check_the_way_back(network: Architecture, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]) -> None:
-    """Against autograd, through `policy` and `value`, which know no way back."""
+    """Against autograd, through `policy` and `value`, which have no backward pass of their own."""
     with_policy, with_values, modules = way
     x = inputs(interface, network.parameters.n_members)
-    *outputs, back = network.evaluate(x)
+    *outputs, backward = network.evaluate(x)
     gradients = [torch.randn_like(output) for output in outputs]
     given = [g if wanted else None for g, wanted in zip(gradients, (with_policy, with_values), strict=True)]
     present = [module for module in modules if module in network.parameters.modules]
@@ -89,9 +89,9 @@ def check_the_way_back(network: Architecture, interface: Interface, way: tuple[b
         leaf.requires_grad_()
     chosen = [(f(x), g) for f, g in zip((network.policy, network.value), given, strict=True) if g is not None]
     expected = torch.autograd.grad([f for f, _ in chosen], leaves, [g for _, g in chosen])
-    found = back(given[0], given[1], modules)
+    found = backward(given[0], given[1], modules)
     torch.testing.assert_close(found, torch.cat([part.flatten(1) for part in expected], 1), rtol=1e-5, atol=1e-6)
-    assert torch.equal(back(given[0], given[1], modules), found), "a second time"
+    assert torch.equal(backward(given[0], given[1], modules), found), "a second time"
 
 
 @pytest.mark.parametrize("way", WAYS_BACK.values(), ids=WAYS_BACK)
@@ -111,7 +111,7 @@ def test_what_acting_computed_is_what_evaluating_computes(name: str, interface: 
     with torch.inference_mode():
         for tape.step, t in enumerate(range(0, 6, 2)):
             network.policy(tuple(part[:, t : t + 2] for part in x), tape)
-    *expected, back = network.evaluate(x)
+    *expected, backward = network.evaluate(x)
     *found, back_from_tape = network.evaluate(x, tape)
     gradients = [torch.randn_like(output) for output in expected]
     for output, again in zip(expected, found, strict=True):
@@ -119,7 +119,7 @@ def test_what_acting_computed_is_what_evaluating_computes(name: str, interface: 
     modules = network.parameters.modules
     torch.testing.assert_close(
         back_from_tape(gradients[0], gradients[1], modules),
-        back(gradients[0], gradients[1], modules),
+        backward(gradients[0], gradients[1], modules),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -210,7 +210,7 @@ def test_an_image_too_small_for_its_kernels_is_refused() -> None:
 
 
 class Plain(nn.Module):
-    """A user's module, in plain torch: it knows nothing of members."""
+    """A user's module, in plain torch, written for a single member."""
 
     def __init__(self, interface: Interface, config: ArchitectureConfig) -> None:
         super().__init__()

@@ -255,7 +255,7 @@ def test_ctrl_c_while_a_sweep_starts(tmp_path: Path, seconds: float) -> None:
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)  # it must not train beside the tests that follow
             raise
-    # Python may end itself with the signal when it met it in an import; a shell says 130 of both.
+    # Python may end itself with the signal when it met it in an import; a shell reports 130 for both.
     assert process.returncode in (130, -signal.SIGINT), printed
     assert any(words in printed for words in ("interrupted", "not started"))
     assert "Traceback" not in printed

@@ -1,4 +1,4 @@
-"""What `acexp doctor` says is so."""
+"""The report of `acexp doctor` is correct."""
 
 from __future__ import annotations
 

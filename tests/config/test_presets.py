@@ -1,4 +1,4 @@
-"""The presets: they compose, they train, and, in `make learn`, they reach what docs/results.md says."""
+"""The presets: they compose, they train, and, in `make learn`, they reach the returns in docs/results.md."""
 
 from __future__ import annotations
 

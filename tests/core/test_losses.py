@@ -9,17 +9,18 @@ import pytest
 import torch
 
 from acexp.core.distributions import distribution_for
+from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
 from acexp.core.statistics import explained_variance, masked_mean, mean_weights
-from acexp.core.types import Batch, Hyperparameters
+from acexp.core.types import Batch
 
 VALID = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
 
 
 def objective(space: gym.Space[Any], entropy_coef: list[float], value_coef: list[float]) -> Objective:
-    nothing = torch.zeros(len(entropy_coef))
     return Objective(
-        distribution_for(space), Hyperparameters(nothing, nothing, torch.tensor(entropy_coef), torch.tensor(value_coef))
+        distribution_for(space),
+        Hyperparameters(entropy_coef=torch.tensor(entropy_coef), value_coef=torch.tensor(value_coef)),
     )
 
 

@@ -28,7 +28,7 @@ def test_batches_merge_to_the_moments_of_everything_valid() -> None:
         moments = merge(moments, torch.from_numpy(batch), torch.from_numpy(mask))
     for member in range(2):
         seen = np.concatenate([batch[member][mask[member]] for batch, mask in zip(samples, valid, strict=True)])
-        # The prior of weight 1e-4 (mean 0, variance 1) is all that tells them apart.
+        # The prior of weight 1e-4 (mean 0, variance 1) is their only difference.
         assert moments.mean[member].numpy() == pytest.approx(seen.mean(0), rel=1e-5)
         assert moments.variance[member].numpy() == pytest.approx(seen.var(0), rel=1e-4)
         assert float(moments.n_samples[member]) == pytest.approx(len(seen), abs=1e-3)

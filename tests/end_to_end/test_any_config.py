@@ -1,4 +1,4 @@
-"""Configs that nobody thought of: each trains, or is refused in our own words."""
+"""Random configs: each trains, or is refused with a message of acexp's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from acexp.config.application import compose
 from acexp.core.errors import UserError
 from acexp.runs import runner
+from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
 
 ODD = st.one_of(
@@ -106,7 +107,7 @@ def check(environment: list[str], sensible: tuple[str, ...], odd: list[str]) -> 
                 ["torch_threads=1", "total_steps=60", "eval.episodes=1", *environment, "env.max_episode_steps=20",
                  *sensible, *odd]
             )  # fmt: skip
-            (outcome,) = runner.run([config], [directory])
+            (outcome,) = runner.train([Run(config, directory)])
         except UserError:
             outcomes["refused"] += 1
             return

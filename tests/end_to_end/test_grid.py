@@ -70,10 +70,9 @@ GRID = list(
 )
 
 
-@pytest.mark.parametrize(("env", "arch", "optim", "normalizer", "clip"), GRID, ids=["-".join(row) for row in GRID])
-def test_every_combination_trains(
-    config: Config, train: Train, env: str, arch: str, optim: str, normalizer: str, clip: str
-) -> None:
+@pytest.mark.parametrize("combination", GRID, ids=["-".join(row) for row in GRID])
+def test_every_combination_trains(config: Config, train: Train, combination: tuple[str, ...]) -> None:
+    env, arch, optim, normalizer, clip = combination
     chosen = config(
         *ENVIRONMENTS[env], *SMALL, f"arch={arch}", f"optim={optim}", f"normalizer={normalizer}", f"clip={clip}"
     )
@@ -85,7 +84,7 @@ def test_every_combination_trains(
 
 
 def registered(group: str) -> list[str]:
-    """Every name that the group's YAML or its registry knows, without those that other tests have registered."""
+    """Every name in the group's YAML or its registry, without those that other tests have registered."""
     registry = GROUPS[group]
     names = [choice.name for choice in choices(group, [config_directory()])]
     known = registry.names if isinstance(registry, Registry) else ()

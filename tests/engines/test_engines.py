@@ -119,9 +119,9 @@ def test_an_engine_closes_twice() -> None:
 @pytest.mark.parametrize(
     ("environment", "complaint", "hint"),
     [
-        (EnvironmentConfig(id="CartPoll-v1"), "knows no environment", "CartPole-v1"),
-        (EnvironmentConfig(id="CartPole"), "knows no environment", "CartPole-v1"),
-        (EnvironmentConfig(id="CliffWalking-v0"), "knows no environment", "CliffWalking-v1"),
+        (EnvironmentConfig(id="CartPoll-v1"), "has no environment", "CartPole-v1"),
+        (EnvironmentConfig(id="CartPole"), "has no environment", "CartPole-v1"),
+        (EnvironmentConfig(id="CliffWalking-v0"), "has no environment", "CliffWalking-v1"),
         (EnvironmentConfig(id="CartPole-v1", kwargs={"speed": 3}), "cannot be made", "env.kwargs"),
         (EnvironmentConfig(id="no_such_module:Thing-v0"), "cannot be imported", "the folder"),
     ],

@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.engines import EngineConfig, EnvironmentConfig, Step, choose_engine, open_engine
-from acexp.engines import base as engines_base
+from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig, Step, choose_engine, open_engine
 from acexp.system.packages import is_installed
 
 pytestmark = pytest.mark.skipif(not is_installed("envpool"), reason="envpool is an extra")
@@ -96,7 +95,7 @@ def test_returns_and_lengths_are_distributed_as_gymnasiums(
 
 
 def test_the_comparison_can_fail() -> None:
-    """LunarLander's two policies are told apart with the same number of episodes."""
+    """LunarLander's two policies are distinguished by the same number of episodes."""
     a = episodes(LANDER, "envpool", uniform(4), 64, 300)
     b = episodes(LANDER, "envpool", descend, 64, 1100)
     assert not same_distribution(a[:, 0], b[:, 0])
@@ -174,8 +173,8 @@ def test_what_envpool_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert refusal.value.choices == ("auto", "gymnasium")
     with pytest.raises(UserError, match=r"does not take env\.kwargs"):
         choose_engine(EnvironmentConfig(id="LunarLander-v3", kwargs={"wind_power": 3}), EngineConfig(name="envpool"))
-    monkeypatch.setattr("acexp.engines.envpool.is_installed", lambda package: False)
+    monkeypatch.setattr("acexp.engines.base.is_installed", lambda module: module != "envpool")
     with pytest.raises(UserError, match=r"pip install 'acexp\[fast\]'"):
         choose_engine(LANDER, EngineConfig(name="envpool"))
     assert choose_engine(LANDER, EngineConfig()).name == "gymnasium"
-    assert engines_base.AUTO_ORDER[-1] == "gymnasium"
+    assert min(ENGINES.names, key=lambda name: ENGINES[name].build.preference) == "gymnasium"

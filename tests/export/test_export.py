@@ -1,4 +1,4 @@
-"""Policies as ONNX: what comes out is what the agent does, and says what it is."""
+"""Policies as ONNX: the file computes what the agent does, and describes itself."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def does_what_the_agent_does(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) 
     assert exported.compared == 320
     content = exported.model.read_bytes()
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    assert str(REPOSITORY).encode() not in content, "where the code lies is nobody's business"
+    assert str(REPOSITORY).encode() not in content, "the model does not reveal where the code is stored"
 
     agent = load(outcome.directory, allow_plugins=True)
     env = make(agent.config.env)
@@ -336,7 +336,7 @@ def test_a_network_that_no_graph_can_hold_is_refused(
 def test_a_graph_with_other_actions_is_refused(config: Config, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     (outcome,) = train(config(*CLIFF))
     monkeypatch.setattr(Categorical, "translate", lambda self, actions: actions + 1)
-    with pytest.raises(UserError, match="`action` is not what `policy` asks for"):
+    with pytest.raises(UserError, match="`action` does not follow from `policy`"):
         export(outcome.directory)
     assert not (outcome.directory / "policy.onnx").exists()
 

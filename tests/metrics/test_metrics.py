@@ -22,10 +22,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from acexp.config import RunConfig
 from acexp.core.distributions import Categorical
+from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
-from acexp.core.types import Hyperparameters
 from acexp.metrics import Recorder, Silent
+from acexp.runs import runner
 from acexp.runs.outcome import Outcome
+from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
 from tests.helpers import REPOSITORY, metrics
 
@@ -37,7 +39,6 @@ Train = Callable[..., list[Outcome]]
 def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a shared network with two optimizers, which has every kind of tag."""
     from acexp.config.application import compose
-    from acexp.runs import runner
 
     folder = tmp_path_factory.mktemp("logdir")
     settings = [
@@ -51,7 +52,7 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "eval.every=5000",
         "eval.episodes=2",
     ]
-    (outcome,) = runner.run([compose(settings)], [folder / "run"])
+    (outcome,) = runner.train([Run(compose(settings), folder / "run")])
     assert outcome.status is Status.DONE
     return folder
 
@@ -75,7 +76,7 @@ def server(logdir: Path) -> Iterator[str]:
 
 
 def fetch(server: str, path: str, ready: Callable[[Any], bool]) -> Any:
-    """JSON from the server, once it has loaded what is asked for."""
+    """JSON from the server, once it has loaded the requested data."""
     deadline = time.monotonic() + 90
     while True:
         try:
@@ -186,14 +187,16 @@ def test_an_error_of_ours_is_loud_and_on_file(config: Config, train: Train, monk
 
 
 def test_a_recorder_without_episodes_has_no_return() -> None:
-    nothing = Objective(Categorical(gym.spaces.Discrete(2)), Hyperparameters(*(torch.zeros(1) for _ in range(4))))
+    nothing = Objective(
+        Categorical(gym.spaces.Discrete(2)), Hyperparameters(entropy_coef=torch.zeros(1), value_coef=torch.zeros(1))
+    )
     assert Recorder(nothing, [[]], 100, Silent()).recent_return() is None
 
 
 def test_a_run_whose_last_words_cannot_be_written_has_failed(
     config: Config, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its status says so: the files beside the events may well be written."""
+    """The status reports it: the files beside the events may well be written."""
 
     def broken(self: object, step: int, results: object) -> None:
         raise OSError(errno.EIO, "Input/output error")

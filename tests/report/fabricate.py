@@ -27,10 +27,13 @@ def fabricate(
     curve: Sequence[float] = (0.0, 1.0, 2.0, 3.0),
     status: str = "done",
     evaluation: Mapping[str, Any] | None = None,
-    error: str | None = None,
     **settings: Any,
 ) -> None:
-    """A run that ended with `score`; its curve has equal intervals. Settings are `arch__name="shared"` and the like."""
+    """Write a run that ended with `score`; its curve has equal intervals.
+
+    `status` may be followed by the reason: `failed: out of memory`. Settings are `arch__name="shared"` and the like.
+    """
+    status, _, error = status.partition(": ")
     config = {**{key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()}, "seed": seed}
     for key, value in settings.items():
         group, _, name = key.partition("__")
@@ -41,9 +44,9 @@ def fabricate(
     directory.mkdir(parents=True)
     (directory / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     steps = config["total_steps"]
-    told: dict[str, Any] = {"status": status, "identity": directory.name, "steps": steps, "steps_per_second": 1000.0}
-    told |= {"command": "acexp", "versions": {"acexp": "0.1.0"}, **({"error": error} if error else {})}
-    (directory / "status.json").write_text(json.dumps(told))
+    content: dict[str, Any] = {"status": status, "identity": directory.name, "steps": steps, "steps_per_second": 1000.0}
+    content |= {"command": "acexp", "versions": {"acexp": "0.1.0"}, **({"error": error} if error else {})}
+    (directory / "status.json").write_text(json.dumps(content))
     (directory / "summary.json").write_text(json.dumps({"mean_return_last_100": score}))
     lines = [
         {

@@ -96,7 +96,7 @@ def test_files_that_a_report_no_longer_has_go(tmp_path: Path) -> None:
 
 
 def test_what_is_not_ours_stays(tmp_path: Path) -> None:
-    """A folder of the same name, a table, a run that somebody put there; nor is anything touched without runs."""
+    """A folder of the same name, a table, or a run that acexp did not write; without runs, nothing changes at all."""
     strangers = [tmp_path / "report" / "mine.csv", tmp_path / "aggregates" / "notes.txt"]
     strangers.append(tmp_path / "aggregates" / "old" / "thesis.txt")
     for path in strangers:
@@ -133,7 +133,7 @@ def test_the_names_of_tables_are_known(tmp_path: Path) -> None:
 
 def test_a_name_cannot_break_the_page(tmp_path: Path) -> None:
     for i, name in enumerate(("</script><script>alert(1)</script>", "<b>&amp;|")):
-        fabricate(tmp_path / f"r{i}", 1.0, env__id=name, error=name, status="failed")
+        fabricate(tmp_path / f"r{i}", 1.0, env__id=name, status=f"failed: {name}")
         fabricate(tmp_path / f"d{i}", 1.0, 1, env__id=name)
     write(tmp_path, study(tmp_path, Question()))
     html = (tmp_path / "report.html").read_text()
@@ -159,7 +159,7 @@ def test_poor_sweeps_have_reports_too(tmp_path: Path, kind: str) -> None:
                 fabricate(tmp_path / f"a{seed}", float(seed), seed, total_steps=100 + 37 * seed)
         case "failed runs":
             fabricate(tmp_path / "a", 1.0, 0)
-            fabricate(tmp_path / "b", None, 1, status="failed", error="it broke")
+            fabricate(tmp_path / "b", None, 1, status="failed: it broke")
             fabricate(tmp_path / "c", None, 2, status="diverged")
         case "nothing finished":
             fabricate(tmp_path / "a", None, 0, status="failed")

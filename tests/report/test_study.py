@@ -57,7 +57,7 @@ def test_a_comparison_in_numbers(tmp_path: Path) -> None:
     assert 3.0 <= interval.low < 4.25 < interval.high <= 5.0
     # Of 16 pairs of runs, 5 < 6 alone is lost.
     assert found.probability == 15 / 16
-    # All signs agree: 2 of 16 assignments are as extreme, and no fewer than 6 seeds could have told.
+    # All signs agree: 2 of 16 assignments are as extreme, and fewer than 6 seeds cannot show a difference.
     assert found.p == found.p_corrected == 2 / 16
     assert not found.is_decided
     assert found.needed == 6
@@ -192,7 +192,7 @@ def test_the_area_as_metric(tmp_path: Path) -> None:
 
 def test_what_does_not_count_is_listed(tmp_path: Path) -> None:
     fabricate(tmp_path / "done", 1.0, 0)
-    fabricate(tmp_path / "failed", None, 1, status="failed", error="no space\nat all")
+    fabricate(tmp_path / "failed", None, 1, status="failed: no space\nat all")
     fabricate(tmp_path / "diverged", 9.0, 2, status="diverged")
     fabricate(tmp_path / "killed", None, 3, status="running")
     fabricate(tmp_path / "silent", None, 4)
@@ -378,7 +378,7 @@ def test_the_clip_share_is_that_of_each_optimizer(tmp_path: Path) -> None:
 
 
 def test_every_command_is_told(tmp_path: Path) -> None:
-    """Those of sweeps and of runs beside them; the report's own as it would be asked for where they began."""
+    """Those of sweeps and of runs beside them; the report's own as it would be given in the folder where they began."""
     sweep = tmp_path / "outputs" / "sweeps" / "s"
     fabricate(sweep / "a", 1.0)
     told = {"runs": ["a"], "arguments": ["-m", "seed=range(1)"], "folder": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""Whatever happens while a checkpoint is written or afterwards, a whole one is read or the user is told."""
+"""Whatever happens while a checkpoint is written or afterwards, a whole one is read or an error is reported."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_damaged_newest_is_not_kept_as_the_previous(tmp_path: Path) -> None:
 
 
 class Malicious:
-    """What somebody may have put into a run directory, with a manifest that fits."""
+    """Content that an attacker may have put into a run directory, with a manifest that fits."""
 
     def __init__(self, victim: Path) -> None:
         self.victim = victim

@@ -26,10 +26,12 @@ from acexp.core.losses import Objective
 from acexp.metrics import Silent
 from acexp.runs import runner
 from acexp.runs.outcome import Outcome
+from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.system.signals import STOPPING, stoppable
 from tests.helpers import metrics, start, wait_until
 
+RESUME = TrainOptions(resume=True)
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
@@ -130,7 +132,7 @@ def test_a_signal_at_the_end_does_not_end_what_is_about_to_end(config: Config, t
     taken: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: taken.append(number))
     try:
-        (outcome,) = runner.run([config("total_steps=64")], [tmp_path / "run"], Late())
+        (outcome,) = runner.train([Run(config("total_steps=64"), tmp_path / "run")], display=Late())
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (outcome.status, taken) == (Status.DONE, [])
@@ -173,7 +175,7 @@ def test_a_run_without_a_checkpoint_begins_afresh(config: Config, train: Train) 
     (broken,) = train(config(*settings), name="broken")
     for path in broken.directory.glob("checkpoint*"):
         path.unlink()
-    (resumed,) = runner.run([config(*settings)], [broken.directory], resume=True)
+    (resumed,) = runner.train([Run(config(*settings), broken.directory)], RESUME)
     assert resumed.status is Status.DONE
     assert_equal_runs(broken.directory, whole.directory)
 
@@ -182,7 +184,7 @@ def test_engines_without_state_resume_approximately(config: Config, train: Train
     """At the end of its budget there is nothing to train, but everything to load."""
     settings = config("env=pong", "engine=ale", "a2c.n_envs=2", "total_steps=64")
     (outcome,) = train(settings)
-    (resumed,) = runner.run([settings], [outcome.directory], resume=True)
+    (resumed,) = runner.train([Run(settings, outcome.directory)], RESUME)
     assert resumed.status is Status.DONE
     assert json.loads((outcome.directory / "status.json").read_text())["resume"] == "approximate"
 
@@ -281,7 +283,7 @@ def test_a_signal_during_a_save(config: Config, train: Train, monkeypatch: pytes
         (broken,) = train(settings, name="broken")
     assert (broken.status, broken.signal) == (Status.INTERRUPTED, signal.SIGTERM)
     assert 1280 <= broken.steps < 6400
-    (resumed,) = runner.run([settings], [broken.directory], resume=True)
+    (resumed,) = runner.train([Run(settings, broken.directory)], RESUME)
     assert (resumed.status, resumed.resume) == (Status.DONE, "exact")
     assert_equal_runs(broken.directory, whole.directory)
 
@@ -308,7 +310,7 @@ def test_a_disk_that_fails_loses_nothing(
     assert broken.status is Status.FAILED
     assert os.strerror(problem) in (broken.error or "")
     assert final(broken.directory)["step"] == 1280
-    (resumed,) = runner.run([settings], [broken.directory], resume=True)
+    (resumed,) = runner.train([Run(settings, broken.directory)], RESUME)
     assert resumed.status is Status.DONE
     assert_equal_runs(broken.directory, whole.directory)
 
@@ -365,7 +367,7 @@ def test_runs_that_have_not_come_equally_far_are_no_population(config: Config, t
     (first,) = train(one, name="first")
     (second,) = train(config("total_steps=800", "seed=1"), name="second")
     with pytest.raises(UserError, match="equally far"):
-        runner.run([one, two], [first.directory, second.directory], resume=True)
+        runner.train([Run(one, first.directory), Run(two, second.directory)], RESUME)
 
 
 class Poisoned(gym.Env[Any, Any]):
@@ -411,10 +413,10 @@ def test_what_is_not_finite_in_an_update_is_named(
         if where == "the loss":
             result["joint"][1][1] = torch.nan
             return result
-        policy, values, back = result
+        policy, values, backward = result
 
         def wrong(*arguments: Any) -> torch.Tensor:
-            gradient: torch.Tensor = back(*arguments)
+            gradient: torch.Tensor = backward(*arguments)
             gradient[1, -1] = torch.inf
             return gradient
 
@@ -427,7 +429,7 @@ def test_what_is_not_finite_in_an_update_is_named(
     assert (bad.status, bad.steps) == (Status.DIVERGED, 100)
     assert bad.error is not None
     assert bad.error.startswith(
-        "the gradient of the joint loss by the critic's parameters is not finite at env step 100"
+        "the gradient of the joint loss with respect to the critic's parameters is not finite at env step 100"
     )
     assert "optim.learning_rate=" in bad.error
     content = final(bad.directory)

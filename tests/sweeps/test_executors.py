@@ -15,7 +15,7 @@ import pytest
 
 from acexp.config.launcher import LauncherConfig, launcher_of
 from acexp.core.errors import UserError
-from acexp.sweeps.executors import executor
+from acexp.sweeps.executors import open_executor
 from acexp.sweeps.executors.file_channel import FileChannel
 from acexp.sweeps.worker import Progress
 from tests.helpers import metrics, parameters, start, wait_until
@@ -152,7 +152,7 @@ def test_without_its_package_an_executor_says_what_to_install(monkeypatch: pytes
     monkeypatch.setattr("acexp.system.packages.is_installed", lambda package: False)
     for name in ("ray", "slurm"):
         with pytest.raises(UserError, match=rf"pip install 'acexp\[{name}\]'"):
-            executor(LauncherConfig(executor=name))
+            open_executor(LauncherConfig(executor=name))
 
 
 def test_the_core_does_not_import_the_extras(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_mailbox_that_is_gone_is_noticed(tmp_path: Path) -> None:
     channel.open()
     assert not channel.has_begun()
     channel.begin()
-    channel.tell(Progress(40, 10.0, None))
+    channel.report(Progress(40, 10.0, None))
     assert channel.has_begun()
     assert channel.progress() == Progress(40, 10.0, None)
     assert not channel.stop_requested()
@@ -242,4 +242,4 @@ def test_a_mailbox_that_is_gone_is_noticed(tmp_path: Path) -> None:
     assert channel.progress() is None
     channel.close()
     with pytest.raises(OSError, match="box"):
-        channel.tell(Progress(80, 10.0, None))
+        channel.report(Progress(80, 10.0, None))

@@ -172,7 +172,7 @@ def test_spaces_are_written_in_hydras_grammar(folder: Path) -> None:
     )  # fmt: skip
     for trial in told(folder)["trials"]:
         params = trial["params"]
-        # What the command line says is not searched.
+        # What the command line sets is not searched.
         assert set(params) == {"optim.learning_rate", "a2c.n_steps", "arch"}
         assert 1e-5 <= params["optim.learning_rate"] <= 1e-2
         assert params["a2c.n_steps"] in (4, 8, 12)

@@ -310,7 +310,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Pa
     process.kill()
     process.wait()
     while "running" in statuses(sweep).values() and time.monotonic() < deadline - 60:
-        time.sleep(0.05)  # the children notice that nobody listens, and stop
+        time.sleep(0.05)  # The children notice that their parent is gone, and stop.
     found = statuses(sweep)
     done = [name for name, status in found.items() if status == "done"]
     before = {path: path.read_bytes() for name in done for path in (sweep / name).iterdir() if path.is_file()}

@@ -28,7 +28,7 @@ LANDER = ("env=lunarlander", "arch=shared", "optim=dual", "a2c.n_envs=4", "a2c.n
 
 def start_two(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     torchrun = ("torch.distributed.run", "--nproc-per-node=2", "--rdzv-endpoint=localhost:0", "--rdzv-backend=c10d")
-    # Not every machine that runs tests knows itself by its name.
+    # Not every machine that runs tests can resolve its own host name.
     return start(folder, *arguments, runner=(*torchrun, "--local-addr=localhost"), GLOO_SOCKET_IFNAME="lo")
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import imageio_ffmpeg
@@ -28,7 +28,7 @@ from acexp.engines.environment import make
 from acexp.engines.rendering import BACKENDS, drawing, obstacle
 from acexp.runs import evaluation
 from acexp.runs.outcome import Outcome
-from acexp.video import film, gif
+from acexp.video import FilmOptions, film, gif
 from acexp.video.moment import Layout, Moment, enlarged, narrowed
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -58,7 +58,7 @@ def require_opengl() -> None:
 
 
 def decoded(mp4: Path) -> tuple[np.ndarray[Any, Any], str]:
-    """The frames, `[n, height, width, 3]`, and what ffmpeg says about the video."""
+    """The frames, `[n, height, width, 3]`, and ffmpeg's description of the video."""
     result = subprocess.run(
         [imageio_ffmpeg.get_ffmpeg_exe(), "-i", mp4, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
         capture_output=True,
@@ -72,7 +72,7 @@ def decoded(mp4: Path) -> tuple[np.ndarray[Any, Any], str]:
 
 
 class Drawn(gym.Env[Any, Any]):
-    """Draws what it is told to draw."""
+    """Draws what its argument `shows` names."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012
     observation_space = gym.spaces.Box(-1, 1, (1,))
@@ -109,13 +109,26 @@ for name, cls in (("AcexpTestDrawn-v0", Drawn), ("AcexpTestBlind-v0", Blind)):
         gym.register(name, cls)
 
 
+class Shown(NamedTuple):
+    """What the files of an episode should look like."""
+
+    size: tuple[int, int]
+    strip: int
+    fps: float
+    gif_frames: int
+    gif_size: tuple[int, int]
+
+
 @pytest.mark.parametrize(
-    ("settings", "size", "strip", "fps", "gif_frames", "gif_size"),
+    ("settings", "shown"),
     [
-        (("env=cliffwalking", "env.max_episode_steps=12"), (768, 288), 32, 4.0, 13, (320, 126)),
-        (("env=lunarlander", "env.max_episode_steps=12", "engine=gymnasium"), (600, 438), 38, 50.0, 4, (320, 234)),
-        (("env=pong", "env.max_episode_steps=12", "arch.cnn.features=16"), (480, 660), 30, 15.0, 7, (320, 440)),
-        (CHEETAH, (480, 510), 30, 20.0, 7, (320, 340)),
+        (("env=cliffwalking", "env.max_episode_steps=12"), Shown((768, 288), 32, 4.0, 13, (320, 126))),
+        (
+            ("env=lunarlander", "env.max_episode_steps=12", "engine=gymnasium"),
+            Shown((600, 438), 38, 50.0, 4, (320, 234)),
+        ),
+        (("env=pong", "env.max_episode_steps=12", "arch.cnn.features=16"), Shown((480, 660), 30, 15.0, 7, (320, 440))),
+        (CHEETAH, Shown((480, 510), 30, 20.0, 7, (320, 340))),
     ],
     ids=["cliffwalking", "lunarlander", "pong", "halfcheetah"],
 )
@@ -124,13 +137,10 @@ def test_the_episode_is_evaluations_and_both_files_show_it(
     train: Train,
     monkeypatch: pytest.MonkeyPatch,
     settings: tuple[str, ...],
-    size: tuple[int, int],
-    strip: int,
-    fps: float,
-    gif_frames: int,
-    gif_size: tuple[int, int],
+    shown: Shown,
 ) -> None:
     """Sizes by hand: Pong's 160 x 210 times 3 is 480 x 630; its letters of 480 / 24 = 20 pixels have a strip of 30."""
+    size, strip, fps, gif_frames, gif_size = shown
     if "env=halfcheetah" in settings:
         require_opengl()
     (outcome,) = train(config(*settings, *SMALL, "a2c.n_envs=2"))
@@ -179,13 +189,18 @@ def test_the_episode_is_evaluations_and_both_files_show_it(
 def test_every_seed_is_one_of_evaluations(config: Config, train: Train, tmp_path: Path) -> None:
     (outcome,) = train(config(*CARTPOLE))
     expected = evaluation.evaluate(outcome.directory, 3, deterministic=True)
-    films = [film(outcome.directory, ["gif"], seed=seed, out=tmp_path / "new" / "folder") for seed in range(3)]
+    films = [
+        film(outcome.directory, FilmOptions(formats=["gif"], seed=seed, out=tmp_path / "new" / "folder"))
+        for seed in range(3)
+    ]
     assert [(f.episode_return, f.length) for f in films] == list(zip(expected.returns, expected.lengths, strict=True))
     assert films[0].files == (tmp_path / "new" / "folder" / "video.gif",)
     assert not (outcome.directory / "video.gif").exists()
     sampled = evaluation.evaluate(outcome.directory, 1, deterministic=False)
-    assert film(outcome.directory, ["gif"], deterministic=False).episode_return == sampled.returns[0]
-    cut = film(outcome.directory, ["gif"], max_steps=2)
+    assert (
+        film(outcome.directory, FilmOptions(formats=["gif"], deterministic=False)).episode_return == sampled.returns[0]
+    )
+    cut = film(outcome.directory, FilmOptions(formats=["gif"], max_steps=2))
     assert (cut.length, cut.is_whole) == (2, False)
 
 
@@ -212,7 +227,7 @@ def test_where_no_opengl_works_it_says_what_was_tried(
     for name, value in {"MUJOCO_GL": "glfw", **NO_SCREEN}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=r"HalfCheetah-v5 cannot be drawn: no OpenGL .* works here\. glfw: ") as refusal:
-        film(outcome.directory, out=tmp_path / "films")
+        film(outcome.directory, FilmOptions(out=tmp_path / "films"))
     assert "unset MUJOCO_GL" in str(refusal.value)
     assert "apt install libegl1, or libosmesa6" in str(refusal.value)
     assert not (tmp_path / "films").exists()
@@ -269,7 +284,7 @@ def test_without_the_extra_only_gifs_are_made(
         with pytest.raises(UserError, match="ffmpeg") as refusal:
             film(outcome.directory)
     assert "pip install 'acexp[video]'" in str(refusal.value)
-    assert film(outcome.directory, ["gif"]).files == (outcome.directory / "video.gif",)
+    assert film(outcome.directory, FilmOptions(formats=["gif"])).files == (outcome.directory / "video.gif",)
     assert main(["video", str(outcome.directory), "--max-steps", "3"]) == 0
     assert "no mp4: that takes pip install 'acexp[video]'" in capsys.readouterr().out
     assert main(["video", str(outcome.directory), "--format", "mp4"]) == 2
@@ -325,13 +340,13 @@ def test_nothing_half_is_left_where_something_fails(
     (whole.directory / "video.gif.tmp").symlink_to("/dev/full")
     for suffix in ("mp4", "gif"):
         with pytest.raises(UserError, match=r"The video cannot be written: .*No space left on device"):
-            film(whole.directory, [suffix], max_steps=3)
+            film(whole.directory, FilmOptions(formats=[suffix], max_steps=3))
     assert sorted(path.name for path in whole.directory.glob("video*")) == ["video.gif", "video.mp4"]
     assert (whole.directory / "video.mp4").read_bytes() == before
 
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written: File exists"):
-        film(whole.directory, out=tmp_path / "file")
+        film(whole.directory, FilmOptions(out=tmp_path / "file"))
 
 
 def test_a_long_episode_becomes_a_small_gif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +376,7 @@ def test_layouts_by_hand() -> None:
 
 
 def test_a_cheetah_stays_in_the_picture() -> None:
-    """Gymnasium 1.4 films it from a camera that stands still, unless told otherwise."""
+    """Gymnasium 1.4 films it from a camera that stands still, unless configured otherwise."""
     cheetah = drawing(EnvironmentConfig(id="HalfCheetah-v5"))
     env = make(cheetah)
     env.reset(seed=0)

@@ -1,8 +1,9 @@
-"""Action distributions by action space, as pure functions of the network's output.
+"""Action distributions, one for each kind of action space, as pure functions of the network's output.
 
 A policy's output is one tensor `[..., K]`, `K = n_parameters`. Sampling takes noise that was drawn beforehand, once per
-rollout, so acting needs no distribution objects and no random calls; scoring is written out by hand. Actions are kept
-as they were sampled (indices, unclipped Gaussian values) and translated for the environment last.
+rollout, so acting makes no random calls and needs no torch.distributions objects. Log-probabilities, entropies and
+their gradients are written out by hand. Actions are stored as they were sampled (indices, unclipped Gaussian values)
+and converted for the environment only when it is stepped.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _BY_SPACE: dict[type[Any], Callable[[Any], Distribution]] = {
 
 
 def distribution_for(space: gym.Space[Any]) -> Distribution:
-    """The distribution that suits an action space; raises UserError for one that has none."""
+    """Return the distribution for an action space. Raises UserError if the space is not supported."""
     is_integer_box = isinstance(space, spaces.Box) and not np.issubdtype(space.dtype, np.floating)
     if not is_integer_box:
         for kind, build in _BY_SPACE.items():

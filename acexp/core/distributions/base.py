@@ -1,4 +1,4 @@
-"""What a distribution of actions is."""
+"""The interface of an action distribution."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from torch import Tensor
 
 
 class Distribution(Protocol):
-    """What a policy's output means. `...` stands for any leading axes.
+    """The interface of an action distribution, which interprets a policy's output. `...` is any leading axes.
 
     Attributes:
-        n_parameters: K, how many outputs the actor's last layer and its extra parameters amount to.
-        n_outputs: how many of them come from the last layer; the rest are state-independent log standard deviations.
-        noise_shape: what `draw` draws for one slot.
-        action_shape: what `sample` gives for one slot; its dtype is `action_dtype`.
+        n_parameters: K, the number of a policy's outputs: those of the actor's last layer and its extra parameters.
+        n_outputs: Number of those from the last layer; the rest are state-independent log standard deviations.
+        noise_shape: Shape of the noise that `draw` returns for one slot.
+        action_shape: Shape of the action that `sample` returns for one slot.
+        action_dtype: Dtype of that action.
     """
 
     n_parameters: int
@@ -27,36 +28,42 @@ class Distribution(Protocol):
     action_dtype: torch.dtype
 
     def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Noise for `slots`, float32 `[*slots, *noise_shape]`."""
+        """Draw the noise for `slots`, float32 `[*slots, *noise_shape]`."""
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        """An action from the policy: `[..., K]`, `[..., *noise_shape]` -> `[..., *action_shape]`."""
+        """Sample actions with the given noise: `[..., K]`, `[..., *noise_shape]` -> `[..., *action_shape]`."""
 
     def mode(self, parameters: Tensor) -> Tensor:
-        """The most likely action: `[..., K]` -> `[..., *action_shape]`."""
+        """Return the most likely actions: `[..., K]` -> `[..., *action_shape]`."""
 
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
-        """Log-probability (or density) of the actions: `[..., K]`, `[..., *action_shape]` -> `[...]`."""
+        """Return the log-probability (or log-density) of actions: `[..., K]`, `[..., *action_shape]` -> `[...]`."""
 
     def entropy(self, parameters: Tensor) -> Tensor:
-        """Entropy in nats: `[..., K]` -> `[...]`."""
+        """Return the entropy in nats: `[..., K]` -> `[...]`."""
 
     def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-        """A loss's gradient by the parameters, `[..., K]`, from that by log_prob and that by entropy, `[...]` each."""
+        """Return the gradient of a loss with respect to `parameters`, `[..., K]`.
+
+        `grad_log_prob` and `grad_entropy`, `[...]` each, are the gradients with respect to `log_prob` and `entropy`.
+        """
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
-        """Mean standard deviation over the action's dimensions, `[...]`; None where there is no such thing."""
+        """Return the mean standard deviation over the action's dimensions, `[...]`; None for discrete actions."""
 
     def readable(self, parameters: Tensor) -> dict[str, Tensor]:
-        """The policy as people think of it, probabilities or mean and std: `[..., K]` -> `[..., n]` each."""
+        """Return the distribution's probabilities, or mean and std, by name: `[..., K]` -> `[..., n]` each."""
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
-        """What the environment's `step` takes: `[E, *action_shape]` -> `[E, *space.shape]` in the space's dtype."""
+        """Convert actions to the arrays that the environment's `step` takes.
+
+        `[E, *action_shape]` -> `[E, *space.shape]` in the space's dtype.
+        """
 
     def translate(self, actions: Tensor) -> Tensor:
-        """`to_environment` in torch, to the last bit; slower, but it can be traced."""
+        """Return the same as `to_environment`, bit for bit, computed in torch: slower, but it can be exported."""
 
 
 def torch_dtype(dtype: DTypeLike) -> torch.dtype:
-    """What torch calls a NumPy dtype."""
+    """Return the torch dtype that corresponds to a NumPy dtype."""
     return torch.from_numpy(np.empty(0, dtype)).dtype

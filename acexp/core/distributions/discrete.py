@@ -1,4 +1,4 @@
-"""Actions that are chosen: one of several, several of several, or on and off."""
+"""Distributions of discrete actions: Discrete, MultiDiscrete and MultiBinary."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from acexp.core.distributions.base import torch_dtype
 
 
 def gumbel(slots: tuple[int, ...], size: int, generator: torch.Generator) -> Tensor:
-    """Standard Gumbel noise, `[*slots, size]`: `argmax(logits + gumbel)` is a draw from the softmax."""
+    """Draw standard Gumbel noise, `[*slots, size]`: `argmax(logits + gumbel)` is a sample from softmax(logits)."""
     exponential = torch.empty(*slots, size, device=generator.device).exponential_(generator=generator)
     return exponential.log_().neg_()
 
 
 def categorical_entropy(logits: Tensor) -> Tensor:
-    """`-sum p log p` of softmax(logits): `[..., n]` -> `[...]`."""
+    """Return `-sum p log p` for p = softmax(logits): `[..., n]` -> `[...]`."""
     log_p = F.log_softmax(logits, dim=-1)
     return -(log_p.exp() * log_p).sum(-1)
 
 
 def categorical_log_prob(logits: Tensor, actions: Tensor) -> Tensor:
-    """`log softmax(logits)[action]`, never the log of a softmax, which underflows: `[..., n]`, `[...]` -> `[...]`."""
+    """Return `log softmax(logits)[action]`, computed without underflow: `[..., n]`, `[...]` -> `[...]`."""
     return F.log_softmax(logits, dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
 
 def categorical_gradient(logits: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-    """With p = softmax(logits) and entropy H, `[..., n]`, `[...]` x 3 -> `[..., n]`.
+    """Return the gradient of a loss with respect to the logits: `[..., n]`, `[...]` x 3 -> `[..., n]`.
 
-    `d log p_a / d logits = onehot(a) - p` and `dH / d logits = -p (log p + H)`.
+    With p = softmax(logits) and entropy H, `d log p_a / d logits = onehot(a) - p` and
+    `dH / d logits = -p (log p + H)`.
     """
     log_p = F.log_softmax(logits, dim=-1)
     p = log_p.exp()
@@ -46,7 +47,7 @@ def categorical_gradient(logits: Tensor, actions: Tensor, grad_log_prob: Tensor,
 
 
 class Categorical:
-    """Discrete actions: the softmax of `n` logits."""
+    """The distribution of Discrete actions: the softmax of `n` logits."""
 
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
@@ -89,7 +90,7 @@ class Categorical:
 
 
 class MultiCategorical:
-    """MultiDiscrete actions: a product of independent categoricals, whose logits stand side by side."""
+    """The distribution of MultiDiscrete actions: independent categoricals, whose logits are concatenated."""
 
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
@@ -138,7 +139,7 @@ class MultiCategorical:
 
 
 class Bernoulli:
-    """MultiBinary actions: a product of independent coins, one logit each."""
+    """The distribution of MultiBinary actions: independent Bernoulli variables, one logit each."""
 
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
@@ -151,7 +152,7 @@ class Bernoulli:
         self.noise_shape = self.action_shape = (self.n_outputs,)
 
     def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Standard logistic noise, the difference of two Gumbels."""
+        """Draw standard logistic noise, which is the difference of two Gumbel variables."""
         uniform = torch.rand(*slots, self.n_outputs, generator=generator, device=generator.device)
         return torch.logit(uniform, eps=1e-7)
 
@@ -162,18 +163,21 @@ class Bernoulli:
         return (parameters > 0).to(self.action_dtype)
 
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
-        """`a log p + (1 - a) log(1 - p)`, with p = sigmoid(logit), summed over the coins."""
+        """Return `a log p + (1 - a) log(1 - p)`, with p = sigmoid(logit), summed over the components."""
         return -F.binary_cross_entropy_with_logits(parameters, actions, reduction="none").sum(-1)
 
     def entropy(self, parameters: Tensor) -> Tensor:
-        """`softplus(l) - l sigmoid(l)` for each coin, which is `-p log p - (1-p) log(1-p)`."""
+        """Return `softplus(l) - l sigmoid(l)`, which is `-p log p - (1-p) log(1-p)`, summed over the logits l."""
         return (F.softplus(parameters) - parameters * torch.sigmoid(parameters)).sum(-1)
 
     def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-        """With p = sigmoid(logit): `d log prob / d logit = a - p`, `dH / d logit = -logit p (1 - p)`."""
+        """Return the gradient of a loss with respect to the logits.
+
+        With p = sigmoid(logit), `d log prob / d logit = a - p` and `dH / d logit = -logit p (1 - p)`.
+        """
         p = torch.sigmoid(parameters)
-        by_logit = (actions - p) * grad_log_prob.unsqueeze(-1)
-        return by_logit - parameters * p * (1.0 - p) * grad_entropy.unsqueeze(-1)
+        grad_from_log_prob = (actions - p) * grad_log_prob.unsqueeze(-1)
+        return grad_from_log_prob - parameters * p * (1.0 - p) * grad_entropy.unsqueeze(-1)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return None

@@ -1,4 +1,4 @@
-"""Actions that are real numbers."""
+"""The distribution of continuous actions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 class DiagonalGaussian:
-    """Box actions: a mean and a log standard deviation for each dimension.
+    """The distribution of Box actions: a Gaussian with a mean and a log standard deviation for each dimension.
 
-    The unclipped sample is stored and scored. A dimension with two finite bounds gets
-    `low + (clip(a, -1, 1) + 1) / 2 * (high - low)`; the others get the sample as it is, kept within a single bound.
+    The unclipped sample is stored and scored. For a dimension with two finite bounds, the environment receives
+    `low + (clip(a, -1, 1) + 1) / 2 * (high - low)`; for the others, the sample itself, clipped at a single bound.
     """
 
     noise_shape: tuple[int, ...]
@@ -51,23 +51,27 @@ class DiagonalGaussian:
         return parameters.chunk(2, -1)[0]
 
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
-        """`-((a - mean) / std)^2 / 2 - log std - log sqrt(2 pi)`, summed over the dimensions."""
+        """Return `-((a - mean) / std)^2 / 2 - log std - log sqrt(2 pi)`, summed over the dimensions."""
         mean, log_std = parameters.chunk(2, -1)
         standardized = (actions - mean) * torch.exp(-log_std)
         return -(0.5 * standardized.square() + log_std).sum(-1) - self.n_outputs * LOG_SQRT_2PI
 
     def entropy(self, parameters: Tensor) -> Tensor:
-        """`log std + log sqrt(2 pi) + 1/2`, summed over the dimensions."""
+        """Return `log std + log sqrt(2 pi) + 1/2`, summed over the dimensions."""
         return parameters.chunk(2, -1)[1].sum(-1) + self.n_outputs * (LOG_SQRT_2PI + 0.5)
 
     def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
-        """With `z = (a - mean) / std`: log prob gives `z / std` by the mean and `z^2 - 1` by log std; the entropy 1."""
+        """Return the gradient of a loss with respect to the mean and log std.
+
+        With `z = (a - mean) / std`, the log-probability's gradient is `z / std` with respect to the mean and `z^2 - 1`
+        with respect to log std; the entropy's is 0 and 1.
+        """
         mean, log_std = parameters.chunk(2, -1)
         precision = torch.exp(-log_std)
         z = (actions - mean).mul_(precision)
         grad_log_prob = grad_log_prob.unsqueeze(-1)
-        by_log_std = z.square().sub_(1.0).mul_(grad_log_prob).add_(grad_entropy.unsqueeze(-1))
-        return torch.cat((z.mul_(precision).mul_(grad_log_prob), by_log_std), -1)
+        grad_log_std = z.square().sub_(1.0).mul_(grad_log_prob).add_(grad_entropy.unsqueeze(-1))
+        return torch.cat((z.mul_(precision).mul_(grad_log_prob), grad_log_std), -1)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return parameters.chunk(2, -1)[1].exp().mean(-1)
@@ -78,7 +82,7 @@ class DiagonalGaussian:
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
         if self._already_unit:
-            # np.clip would do, in five times the time.
+            # np.clip gives the same result, but takes five times as long.
             scaled = np.minimum(np.maximum(actions, -1.0), 1.0)
         else:
             unit = np.clip(actions, -1.0, 1.0)
@@ -90,7 +94,7 @@ class DiagonalGaussian:
     def translate(self, actions: Tensor) -> Tensor:
         unit = scaled = actions.clamp(-1.0, 1.0)
         if not self._already_unit:
-            low, high, half_range = map(torch.tensor, (self._low, self._high, self._half_range))  # float64, as in NumPy
+            low, high, half_range = map(torch.tensor, (self._low, self._high, self._half_range))  # float64, as NumPy
             bounded = torch.tensor(self._bounded)
             inside = torch.where(bounded, low, 0.0) + (unit + 1.0) * half_range
             scaled = torch.where(bounded, inside, actions.to(torch.float64).clamp(low, high))

@@ -49,7 +49,7 @@ places.forEach((place) => watcher.observe(place));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
 addEventListener("beforeprint", () => places.forEach(draw));
 
-// Tables are sorted by a click on a heading, and filtered by words that a row must hold.
+// Tables are sorted by a click on a heading, and filtered by words that a row must contain.
 const keyOf = (row, column) => {
   const cell = row.cells[column];
   if (cell.dataset.key === undefined) return cell.textContent;
@@ -81,8 +81,8 @@ for (const field of document.querySelectorAll("[data-filters]")) {
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of body.rows) {
-      const told = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => told.includes(word));
+      const content = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => content.includes(word));
     }
   });
 }

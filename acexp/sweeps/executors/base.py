@@ -1,4 +1,4 @@
-"""What an executor is: it trains populations somewhere else, and tells what becomes of them."""
+"""The interface of executors, which train populations in other processes and report events."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ POLL_SECONDS = 0.5
 
 
 class Began(NamedTuple):
-    """A population trains."""
+    """A population has begun to train."""
 
     number: int
 
 
 class Progressed(NamedTuple):
-    """It has come this far."""
+    """A population has reported its progress."""
 
     number: int
     progress: Progress
 
 
 class Ended(NamedTuple):
-    """Its runs are over, in their order; or a user's mistake keeps them from beginning."""
+    """A population has ended, with its runs' outcomes in their order, or with a mistake that kept it from beginning."""
 
     number: int
     result: list[Outcome] | UserError
 
 
 class Lost(NamedTuple):
-    """Its worker ended without a word; what is known of the cause."""
+    """A population's worker has ended without reporting an outcome; `cause` is what is known of the reason."""
 
     number: int
     cause: str
 
 
 class Dropped(NamedTuple):
-    """It was still waiting for its turn when everything was told to stop."""
+    """A population was still waiting in the executor's queue when everything was stopped."""
 
     number: int
 
@@ -49,12 +49,12 @@ Event = Began | Progressed | Ended | Lost | Dropped
 
 
 class Executor(Protocol):
-    """Trains populations in other processes, here or on other machines.
+    """Trains populations in other processes, on this machine or on others.
 
     Attributes:
-        places: populations that can train at a time, as far as is known.
-        queues: whether it takes all populations at once, and lets them wait for their turn by itself.
-        retries: how often a population whose worker was lost should go on elsewhere.
+        places: Number of populations that can train at a time, as far as is known.
+        queues: Whether the executor accepts all populations at once and lets them wait by itself.
+        retries: How often a population whose worker was lost is started again, by default.
     """
 
     places: int
@@ -62,16 +62,16 @@ class Executor(Protocol):
     retries: int
 
     def cores(self, n_populations: int) -> int:
-        """That each of so many populations may use."""
+        """Return the number of CPU cores available to each of `n_populations` populations."""
 
     def begin(self, number: int, job: Job) -> None:
-        """Train a population, or let it wait for its turn; raises UserError where that cannot be."""
+        """Train a population, or queue it; raises UserError where that is impossible."""
 
-    def attend(self) -> Iterable[Event]:
-        """What has happened since it was last asked; waits up to POLL_SECONDS for something to happen."""
+    def poll(self) -> Iterable[Event]:
+        """Return the events since the last call; waits up to POLL_SECONDS for one."""
 
     def stop(self) -> None:
-        """Ask every population to end in good order, and drop those that wait."""
+        """Ask every population that trains to save and stop, and drop those that wait."""
 
     def close(self) -> None:
-        """Kill what still runs, and leave nothing behind."""
+        """Kill what still runs, and free everything."""

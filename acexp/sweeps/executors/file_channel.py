@@ -1,4 +1,4 @@
-"""Words between a sweep and a population on another machine: files in a folder that both of them see."""
+"""A channel between a sweep and a worker on another machine: files in a folder that both can access."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ STOP = "stop"
 
 @dataclass(frozen=True, slots=True)
 class FileChannel:
-    """For one population. The worker's side is a worker.Parent.
+    """The channel of one population. The worker uses it as a worker.Parent.
 
     Attributes:
-        folder: of the files; whoever takes it away does not listen any more.
+        folder: The folder of the files. Once the sweep has removed it, the worker's calls raise OSError.
     """
 
     folder: Path
 
-    # The worker's side.
+    # Called by the worker.
 
     def begin(self) -> None:
-        """Note that training begins."""
+        """Report that training begins."""
         (self.folder / BEGUN).touch()
 
-    def tell(self, progress: Progress) -> None:
-        """Leave word of how it goes; raises OSError where the folder is gone."""
+    def report(self, progress: Progress) -> None:
+        """Report progress; raises OSError if the sweep has removed the folder."""
         write_json(self.folder / PROGRESS, progress._asdict())
 
     def stop_requested(self) -> bool:
-        """Whether somebody asked for it."""
+        """Return True once the sweep has asked the worker to stop."""
         return (self.folder / STOP).exists()
 
-    # The sweep's side.
+    # Called by the sweep.
 
     def open(self) -> None:
-        """Make the folder; raises OSError where it cannot."""
+        """Make the folder; raises OSError where that fails."""
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def has_begun(self) -> bool:
-        """Whether a worker has taken the population up."""
+        """Return True once a worker has begun to train the population."""
         return (self.folder / BEGUN).exists()
 
     def progress(self) -> Progress | None:
-        """What the worker told last; None before that."""
+        """Return the last progress that the worker reported; None before the first."""
         try:
-            told = read_json(self.folder / PROGRESS)
-            return Progress(**told) if told else None
+            content = read_json(self.folder / PROGRESS)
+            return Progress(**content) if content else None
         except (OSError, json.JSONDecodeError):
-            return None  # a file server may be late; it will be there next time
+            return None  # a network file system may be late; the next call finds it
 
     def request_stop(self) -> None:
-        """Ask the worker to save its runs and leave them."""
+        """Ask the worker to save its runs and stop."""
         (self.folder / STOP).touch()
 
     def close(self) -> None:
-        """Take the folder away."""
+        """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The mailboxes of the populations that are on other machines, as their sweep sees them."""
+"""The file channels of all populations of a sweep that train on other machines."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ from acexp.system.files import unwritable
 
 
 @dataclass(slots=True)
-class _Box:
+class _Population:
     channel: FileChannel
     has_begun: bool = False
     progress: Progress | None = None
 
 
 class FileChannels:
-    """Opens them, empties them, closes them."""
+    """Opens and closes the channels, and turns what the workers report into events."""
 
     def __init__(self) -> None:
-        self._sender = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        self._boxes: dict[int, _Box] = {}
+        self._prefix = f"{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._populations: dict[int, _Population] = {}
 
     def open(self, number: int, job: Job) -> FileChannel:
-        """A channel beside the population's runs; raises UserError where there can be none."""
-        channel = FileChannel(job.directories[0].parent / FOLDER / f"{self._sender}-{number}")
+        """Open a channel beside the population's runs; raises UserError where that is impossible."""
+        channel = FileChannel(job.runs[0].directory.parent / FOLDER / f"{self._prefix}-{number}")
         try:
             channel.open()
         except OSError as error:
             raise unwritable("The sweep's folder", error, channel.folder.parent, key="hydra.sweep.dir") from error
-        self._boxes[number] = _Box(channel)
+        self._populations[number] = _Population(channel)
         return channel
 
-    def news(self) -> Iterator[Event]:
-        """What has come in since the last time."""
-        for number, box in self._boxes.items():
-            if not box.has_begun and box.channel.has_begun():
-                box.has_begun = True
+    def events(self) -> Iterator[Event]:
+        """Yield the events since the last call."""
+        for number, population in self._populations.items():
+            if not population.has_begun and population.channel.has_begun():
+                population.has_begun = True
                 yield Began(number)
-            if box.has_begun:
-                progress = box.channel.progress()
-                if progress is not None and progress != box.progress:
-                    box.progress = progress
+            if population.has_begun:
+                progress = population.channel.progress()
+                if progress is not None and progress != population.progress:
+                    population.progress = progress
                     yield Progressed(number, progress)
 
     def has_begun(self, number: int) -> bool:
-        """Whether somebody has taken the population up."""
-        return self._boxes[number].channel.has_begun()
+        """Return True once a worker has begun to train the population."""
+        return self._populations[number].channel.has_begun()
 
     def request_stop(self) -> list[int]:
-        """Leave word in every channel; returns the populations that nobody has taken up."""
-        for box in self._boxes.values():
+        """Ask every worker to stop; returns the populations that no worker has begun."""
+        for population in self._populations.values():
             with contextlib.suppress(OSError):
-                box.channel.request_stop()
-        return [number for number in self._boxes if not self.has_begun(number)]
+                population.channel.request_stop()
+        return [number for number in self._populations if not self.has_begun(number)]
 
     def close(self, number: int) -> None:
-        """The population is over."""
-        channel = self._boxes.pop(number).channel
+        """Close the channel of a population that has ended."""
+        channel = self._populations.pop(number).channel
         channel.close()
         with contextlib.suppress(OSError):
-            channel.folder.parent.rmdir()  # the last one's
+            channel.folder.parent.rmdir()  # fails while other channels are open

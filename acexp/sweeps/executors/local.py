@@ -1,6 +1,6 @@
-"""Populations as processes of this machine.
+"""The executor that trains populations in processes of this machine.
 
-A process that is killed takes its own population along and nothing else. The processes are forked from a clean server
+When a process is killed, only its own population is lost. The processes are forked from a clean server
 that has imported acexp already (multiprocessing's `forkserver`), so starting one costs milliseconds.
 """
 
@@ -28,18 +28,18 @@ from acexp.system.cores import available_cores
 from acexp.system.signals import STOPPING
 
 STOP = "stop"
-"""What a parent sends."""
+"""The message that asks a worker to stop."""
 
 
-def prepare() -> ForkServerContext:
-    """Start the server that processes are forked from. It takes seconds; called early, they pass beside other work.
+def start_fork_server() -> ForkServerContext:
+    """Start the server from which processes are forked; it imports acexp in the background, which takes seconds.
 
-    Neither the server nor what it forks hears the signals that ask for an end: those may reach the whole group, and
-    would end imports in tracebacks and runs in the middle of a save. The parent passes on what they ask.
+    The server and its children block the signals that request a stop: a terminal sends them to the whole process group,
+    where they would interrupt imports with tracebacks and runs in the middle of a save. The parent sends STOP instead.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    resource_tracker.ensure_running()  # it unblocks the signal, so it has to come first
+    resource_tracker.ensure_running()  # It unblocks the signals, so it must be called first.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         forkserver.ensure_running()
@@ -50,20 +50,18 @@ def prepare() -> ForkServerContext:
 
 @dataclass(slots=True)
 class _Worker:
+    """A process that trains a population, with the parent's end of the pipe to it."""
+
     process: BaseProcess
     connection: Connection
     number: int
     place: int
     result: list[Outcome] | UserError | None = None
-    told_to_stop: bool = False
+    is_stopping: bool = False
 
 
 class LocalExecutor:
-    """A process for each population. See Executor.
-
-    Args:
-        launcher: says how many at a time.
-    """
+    """Trains each population in a process of its own. See Executor."""
 
     queues = False
     retries = 0
@@ -71,27 +69,27 @@ class LocalExecutor:
     def __init__(self, launcher: LauncherConfig) -> None:
         self.places = launcher.processes or available_cores()
         self._cpus = launcher.cpus
-        self._context = prepare()
+        self._context = start_fork_server()
         self._running: list[_Worker] = []
         self._begun: list[Event] = []
 
     def cores(self, n_populations: int) -> int:
-        """This machine's, divided among those that train side by side."""
+        """Divide this machine's cores among the populations that train side by side."""
         return self._cpus or max(1, available_cores() // max(1, min(self.places, n_populations)))
 
     def begin(self, number: int, job: Job) -> None:
-        """Start a process."""
+        """Start a process that trains the population."""
         taken = {worker.place for worker in self._running}
         place = next(place for place in itertools.count() if place not in taken)
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, job, place), name=f"acexp-population-{number}")
+        connection, worker_end = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(worker_end, job, place), name=f"acexp-population-{number}")
         process.start()
-        theirs.close()
-        self._running.append(_Worker(process, ours, number, place))
+        worker_end.close()
+        self._running.append(_Worker(process, connection, number, place))
         self._begun.append(Began(number))
 
-    def attend(self) -> Iterable[Event]:
-        """Hear what the processes have to say, or wait a little."""
+    def poll(self) -> Iterable[Event]:
+        """Return the events that the processes report; waits up to POLL_SECONDS for one."""
         yield from self._begun
         self._begun.clear()
         by_connection = {worker.connection: worker for worker in self._running}
@@ -108,21 +106,21 @@ class LocalExecutor:
                 worker.result = message
 
     def stop(self) -> None:
-        """Ask every process to end its runs in good order."""
+        """Ask every process to save its runs and stop."""
         for worker in self._running:
-            if not worker.told_to_stop:
-                worker.told_to_stop = True
+            if not worker.is_stopping:
+                worker.is_stopping = True
                 with contextlib.suppress(OSError):
                     worker.connection.send(STOP)
 
     def close(self) -> None:
-        """Kill what still runs; only an error of ours leaves anything to do here."""
+        """Kill the processes that still run, which only an error in acexp itself can leave behind."""
         for worker in self._running:
             worker.process.kill()
             worker.process.join()
 
     def _reap(self, worker: _Worker) -> Ended | Lost:
-        """A process has ended; one that could not say what came of its runs was killed."""
+        """Handle the end of a process; one that has not reported an outcome was killed."""
         worker.process.join()
         worker.connection.close()
         self._running.remove(worker)
@@ -139,7 +137,7 @@ def _cause(exit_code: int | None) -> str:
 
 
 class _Pipe:
-    """The parent at the other end of a pipe. See worker.Parent."""
+    """A worker's connection to its parent through a pipe. See worker.Parent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -147,7 +145,7 @@ class _Pipe:
     def begin(self) -> None:
         pass
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
         self._connection.send(progress)
 
     def stop_requested(self) -> bool:
@@ -155,11 +153,11 @@ class _Pipe:
 
 
 def _serve(connection: Connection, job: Job, place: int) -> None:
-    """What a process does. Signals may reach it too, but its parent tells it when to stop."""
+    """Train a population in this process. Signals are ignored, because the parent sends STOP."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     if torch.accelerator.is_available():
-        # `device=auto` takes the current one: populations side by side are dealt out to all that there are.
+        # `device=auto` takes the current device, so populations that train side by side use all devices in turn.
         torch.accelerator.set_device_index(place % torch.accelerator.device_count())
     result = train_population(job, _Pipe(connection))
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Populations as tasks of Ray: on this machine, or on the cluster that an address names."""
+"""The executor that trains populations as tasks of Ray, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -29,11 +29,7 @@ _Result = list[Outcome] | UserError
 
 
 class RayExecutor:
-    """A task for each population. See Executor.
-
-    Args:
-        launcher: says what each asks for, and where Ray is.
-    """
+    """Trains each population in a task of Ray. See Executor."""
 
     queues = True
     retries = 3
@@ -41,13 +37,13 @@ class RayExecutor:
     def __init__(self, launcher: LauncherConfig) -> None:
         address = launcher.ray.address or os.environ.get(ADDRESS)
         cpus = launcher.cpus or 1
-        self._starts_it = not ray.is_initialized()
-        if self._starts_it:
+        self._started_ray = not ray.is_initialized()
+        if self._started_ray:
             _start(address, launcher.processes * cpus if launcher.processes else available_cores())
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        by_resource = [int(there.get("CPU", 0)) // cpus]
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        by_resource = [int(resources.get("CPU", 0)) // cpus]
         if launcher.gpus:
-            by_resource.append(int(there.get("GPU", 0) / launcher.gpus))
+            by_resource.append(int(resources.get("GPU", 0) / launcher.gpus))
         self.places = min(by_resource)
         if self.places < 1:
             self.close()
@@ -55,46 +51,46 @@ class RayExecutor:
                 "Ray has no place for a population.",
                 key="cpus" if by_resource[0] < 1 else "gpus",
                 value=f"cpus={cpus}, gpus={launcher.gpus:g}",
-                remedy=f"ask for less: Ray has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs",
+                remedy=f"request less: Ray has {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs",
             )
         if launcher.processes:
             self.places = min(self.places, launcher.processes)
         self._cpus = cpus
-        # A process for each task: what one leaves behind in torch or in an engine must not reach the next.
+        # Each task gets a new process: the state that one leaves in torch or in an engine must not reach the next.
         self._task = ray.remote(num_cpus=cpus, num_gpus=launcher.gpus, max_retries=0, max_calls=1)(_train)
         self._tasks: dict[int, ray.ObjectRef[_Result]] = {}
         self._channels = FileChannels()
 
     def cores(self, n_populations: int) -> int:
-        """As many as are asked of Ray."""
+        """Return the number of cores that each task requests from Ray."""
         return self._cpus
 
     def begin(self, number: int, job: Job) -> None:
-        """Hand the population to Ray, which gives it a place when there is one."""
+        """Submit the population to Ray, which starts it when it has resources."""
         channel = self._channels.open(number, job)
         self._tasks[number] = self._task.remote(job, str(channel.folder))
 
-    def attend(self) -> Iterable[Event]:
-        """Ask Ray what is over, and the mailboxes how the others are."""
+    def poll(self) -> Iterable[Event]:
+        """Return the events of tasks that have ended, and those that the others report through their files."""
         over: list[ray.ObjectRef[_Result]] = []
         if self._tasks:
             over, _ = ray.wait(list(self._tasks.values()), timeout=POLL_SECONDS)
-        yield from self._channels.news()
+        yield from self._channels.events()
         for number in [number for number, task in self._tasks.items() if task in over]:
             event = _end(number, self._tasks.pop(number))
             self._channels.close(number)
             yield event
 
     def stop(self) -> None:
-        """Leave word for those that train; take those that wait out of Ray's queue."""
+        """Ask the populations that train to stop, and cancel those in Ray's queue."""
         for number in self._channels.request_stop():
             ray.cancel(self._tasks[number])
 
     def close(self) -> None:
-        """Kill what still runs, and Ray if it was started here."""
+        """Kill the tasks that still run, and shut Ray down if it was started here."""
         for task in getattr(self, "_tasks", {}).values():
             ray.cancel(task, force=True)
-        if self._starts_it:
+        if self._started_ray:
             ray.shutdown()
 
 
@@ -108,7 +104,7 @@ def _end(number: int, task: ray.ObjectRef[_Result]) -> Event:
     except TaskCancelledError:
         return Dropped(number)
     except RayTaskError as error:
-        # One of ours: the runs' own are outcomes.
+        # This is an error in acexp itself, because errors of runs are reported as outcomes.
         raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
     except RayError as error:
         return Lost(number, (str(error).splitlines() or [type(error).__name__])[0].strip())
@@ -116,29 +112,29 @@ def _end(number: int, task: ray.ObjectRef[_Result]) -> Event:
 
 
 def _start(address: str | None, cpus: int) -> None:
-    """Raises UserError where there is no cluster."""
+    """Connect to Ray, or start it; raises UserError where that fails."""
     host, _, port = (address or "").rpartition(":")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     where = {"address": address} if address else {"num_cpus": cpus, "include_dashboard": False}
     try:
         if host and port.isdigit() and "://" not in host:
-            # Ray would try for minutes.
+            # Without this check, Ray would try to connect for minutes.
             socket.create_connection((host, int(port)), timeout=CONNECTING_SECONDS).close()
-        with _our_signals():
+        with _signal_handlers_kept():
             ray.init(**where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise UserError(
             f"Ray cannot be reached: {(str(error).splitlines() or [type(error).__name__])[0]}",
             key="ray.address",
             value=address,
-            remedy="start it (`ray start --head`), give its token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN=...), or "
-            "leave the address out to start it on this machine",
+            remedy="start Ray (`ray start --head`), set its token (RAY_AUTH_MODE=token, RAY_AUTH_TOKEN=...), or "
+            "omit the address to start Ray on this machine",
         ) from error
 
 
 @contextmanager
-def _our_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, and would end the sweep without saving it."""
+def _signal_handlers_kept() -> Iterator[None]:
+    """Restore the signal handlers afterwards: Ray's own for SIGTERM ends the sweep without saving it."""
     before = {number: signal.getsignal(number) for number in STOPPING}
     try:
         yield

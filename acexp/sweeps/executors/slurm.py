@@ -1,4 +1,4 @@
-"""Populations as jobs of Slurm, through submitit: one array, and a requeue for whom the scheduler wants to be gone."""
+"""The executor that trains populations as jobs of a Slurm array; a preempted job saves its runs and is requeued."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PREEMPTION = signal.SIGUSR2
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What a job of Slurm does.
+    """The function that a Slurm job calls: it trains a population.
 
     Attributes:
-        job: what is to be trained.
-        channel: who wants to hear of it.
+        job: The population.
+        channel: The connection to the sweep.
     """
 
     job: Job
     channel: FileChannel
 
     def __call__(self) -> list[Outcome] | UserError:
-        """Train; when told to make room, save, and have the job queued again, which ends this process."""
+        """Train the population; when preempted, save it and requeue the job, which ends this process."""
         requeue = signal.getsignal(PREEMPTION)
         result = train_population(self.job, self.channel)
         is_preempted = isinstance(result, list) and any(outcome.signal == PREEMPTION for outcome in result)
@@ -46,16 +46,14 @@ class Population:
         return result
 
     def checkpoint(self) -> DelayedSubmission:
-        """What the job does when its turn comes again; asked for by submitit."""
-        return DelayedSubmission(Population(replace(self.job, again=True), self.channel))
+        """Return the function that the requeued job calls; called by submitit."""
+        return DelayedSubmission(
+            Population(replace(self.job, options=replace(self.job.options, resume=True)), self.channel)
+        )
 
 
 class SlurmExecutor:
-    """A job for each population. See Executor.
-
-    Args:
-        launcher: says what each asks for.
-    """
+    """Trains each population in a Slurm job. See Executor."""
 
     queues = True
     retries = 3
@@ -63,27 +61,27 @@ class SlurmExecutor:
     def __init__(self, launcher: LauncherConfig) -> None:
         self.places = launcher.processes or 1
         self._launcher = launcher
-        self._unsent: dict[int, Population] = {}
+        self._unsubmitted: dict[int, Population] = {}
         self._jobs: dict[int, submitit.Job[object]] = {}
         self._channels = FileChannels()
         self._executor: submitit.AutoExecutor | None = None
 
     def cores(self, n_populations: int) -> int:
-        """As many as are asked of Slurm."""
+        """Return the number of cores that each job requests from Slurm."""
         return self._launcher.cpus or 1
 
     def begin(self, number: int, job: Job) -> None:
-        """Keep the population for the array that is sent when all are known."""
-        self._executor = self._executor or _executor(self._launcher, job.directories[0].parent / FOLDER)
-        self._unsent[number] = Population(job, self._channels.open(number, job))
+        """Keep the population for the array, which is submitted when all populations are known."""
+        self._executor = self._executor or _executor(self._launcher, job.runs[0].directory.parent / FOLDER)
+        self._unsubmitted[number] = Population(job, self._channels.open(number, job))
 
-    def attend(self) -> Iterable[Event]:
-        """Send what is to be sent; see what is over, and what the mailboxes hold of the others."""
-        self._send()
+    def poll(self) -> Iterable[Event]:
+        """Submit the array; return the events of jobs that have ended, and those that others report through files."""
+        self._submit()
         over = [number for number, job in self._jobs.items() if _is_over(job)]
         if not over:
             time.sleep(POLL_SECONDS)
-        yield from self._channels.news()
+        yield from self._channels.events()
         for number in over:
             has_begun = self._channels.has_begun(number)
             event = _end(number, self._jobs.pop(number), has_begun=has_begun)
@@ -91,57 +89,59 @@ class SlurmExecutor:
             yield event
 
     def stop(self) -> None:
-        """Leave word for those that train; take those that wait out of the queue."""
-        self._send()
+        """Ask the populations that train to stop, and cancel those in the queue."""
+        self._submit()
         for number in self._channels.request_stop():
             self._jobs[number].cancel(check=False)
 
     def close(self) -> None:
-        """Cancel what still runs; only an error of ours leaves anything to do here."""
+        """Cancel the jobs that still run, which only an error in acexp itself can leave behind."""
         for job in self._jobs.values():
             job.cancel(check=False)
 
-    def _send(self) -> None:
-        if not self._unsent or self._executor is None:
+    def _submit(self) -> None:
+        if not self._unsubmitted or self._executor is None:
             return
         with self._executor.batch():
-            jobs = [self._executor.submit(population) for population in self._unsent.values()]
-        self._jobs |= zip(self._unsent, jobs, strict=True)
-        self._unsent.clear()
+            jobs = [self._executor.submit(population) for population in self._unsubmitted.values()]
+        self._jobs |= zip(self._unsubmitted, jobs, strict=True)
+        self._unsubmitted.clear()
 
 
 def _executor(launcher: LauncherConfig, folder: Path) -> submitit.AutoExecutor:
-    """Raises UserError where there is no Slurm."""
-    told = launcher.slurm
+    """Return submitit's executor with the requested resources; raises UserError where there is no Slurm."""
+    settings = launcher.slurm
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=told.cluster, slurm_max_num_timeout=told.max_timeouts)
-        wanted = {
+        executor = submitit.AutoExecutor(
+            folder=folder, cluster=settings.cluster, slurm_max_num_timeout=settings.max_timeouts
+        )
+        parameters = {
             "name": "acexp",
-            "timeout_min": told.timeout_min,
+            "timeout_min": settings.timeout_min,
             "cpus_per_task": launcher.cpus or 1,
             "gpus_per_node": int(launcher.gpus) or None,
-            "mem_gb": told.mem_gb,
-            "slurm_partition": told.partition,
-            "slurm_account": told.account,
-            "slurm_qos": told.qos,
-            "slurm_signal_delay_s": told.signal_delay_s,
+            "mem_gb": settings.mem_gb,
+            "slurm_partition": settings.partition,
+            "slurm_account": settings.account,
+            "slurm_qos": settings.qos,
+            "slurm_signal_delay_s": settings.signal_delay_s,
             "slurm_array_parallelism": launcher.processes,
-            "slurm_setup": list(told.setup) or None,
-            "slurm_additional_parameters": dict(told.additional) or None,
+            "slurm_setup": list(settings.setup) or None,
+            "slurm_additional_parameters": dict(settings.additional) or None,
         }
-        executor.update_parameters(**{key: value for key, value in wanted.items() if value is not None})
+        executor.update_parameters(**{key: value for key, value in parameters.items() if value is not None})
     except (RuntimeError, ValueError, NameError, OSError) as error:
         raise UserError(
             f"Slurm cannot be used: {(str(error).splitlines() or [type(error).__name__])[0]}",
             key="slurm",
-            value=f"cluster={told.cluster}",
-            remedy=f"mend what it names, or train on this machine: {KEY}.executor=local",
+            value=f"cluster={settings.cluster}",
+            remedy=f"correct the named setting, or train on this machine: {KEY}.executor=local",
         ) from error
     return executor
 
 
 def _is_over(job: submitit.Job[object]) -> bool:
-    # The file first: what Slurm itself says may be a minute old.
+    # The file is checked first, because the state that Slurm reports may be a minute old.
     return job.paths.result_pickle.exists() or job.done()
 
 

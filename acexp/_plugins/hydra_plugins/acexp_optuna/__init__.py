@@ -1,4 +1,4 @@
-"""A Hydra plugin: a sweeper that searches with Optuna. Hydra imports it at every start, so Optuna is left for later."""
+"""A Hydra plugin: a sweeper that searches with Optuna. Hydra imports it at every start, so Optuna is imported later."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,22 +10,26 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from acexp.config.application import HydraTask
+from acexp.config.places import placed
 from acexp.config.search import SearchConfig, search_from
 
 
 class OptunaSweeper(Sweeper):
-    """Hands a search to the task's `search`."""
+    """Hands a search to acexp, which trains its trials as populations."""
 
     def __init__(self, **settings: Any) -> None:
         pass
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra."""
+        """Receive what `sweep` needs; called by Hydra."""
+        assert isinstance(task_function, HydraTask)
         self._context, self._task, self._config = hydra_context, task_function, config
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Search; called by Hydra."""
-        self._task.search(search_from(self._config, self._context.callbacks, self._task))  # type: ignore[attr-defined]
+        with placed(list(self._config.hydra.overrides.hydra)):
+            self._task.application.search(search_from(self._config, self._context.callbacks, self._task))
         return []
 
 

@@ -4,60 +4,93 @@
 # look up annotations that are text.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from acexp.commands.preflight import Preflight
-from acexp.config.launcher import LauncherConfig, launcher_from
+from acexp.config.application import HydraTask
+from acexp.config.launcher import LauncherConfig, launcher_from, launcher_in
+from acexp.config.places import placed
 from acexp.config.sweep import SweepComposer, SweepJobs, SweepRun
 
 
 class PopulationLauncher(Launcher):
-    """Hands a whole sweep to the task's `train_sweep`, where there is one for whole sweeps."""
+    """Hands the jobs of a sweep to acexp, which trains them as populations."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra."""
+        """Receive what `launch` needs; called by Hydra."""
+        assert isinstance(task_function, HydraTask)
         self._context, self._task, self._config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Train these jobs; called by Hydra's sweepers."""
-        composer, runs = self._composed()
-        wanted = [runs.get(tuple(overrides)) or composer.run(overrides) for overrides in job_overrides]
-        jobs = SweepJobs(composer, wanted, initial_job_idx, self._context.callbacks, self._task)
-        self._task.train_sweep(jobs, launcher_from(self._settings))  # type: ignore[attr-defined]
-        return jobs.returns
+        """Compose and train these jobs; called by Hydra's own sweepers."""
+        composer = SweepComposer(self._config)
+        return self.train(composer, [composer.run(overrides) for overrides in job_overrides], initial_job_idx)
 
-    def _composed(self) -> tuple[SweepComposer, dict[tuple[str, ...], SweepRun]]:
-        """What the preflight has composed and checked already."""
-        for callback in self._context.callbacks.callbacks:
-            if isinstance(callback, Preflight) and callback.sweep is not None:
-                return callback.sweep, {run.overrides: run for run in callback.runs}
-        return SweepComposer(self._config), {}
+    def train(self, composer: SweepComposer, runs: Sequence[SweepRun], first_number: int) -> Sequence[JobReturn]:
+        """Train runs that have been composed already."""
+        jobs = SweepJobs(composer, runs, first_number, self._context.callbacks, self._task)
+        self._task.application.train_sweep(jobs, launcher_from(self._settings))
+        return jobs.returns
 
 
 @dataclass
 class GridSweeperConfig:
-    """What `hydra.sweeper.*` sets, as for Hydra's basic sweeper."""
+    """The settings of `hydra.sweeper.*`, which are those of Hydra's basic sweeper."""
 
     _target_: str = "hydra_plugins.acexp_population.GridSweeper"
     max_batch_size: int | None = None
     params: dict[str, str] | None = None
 
 
-class GridSweeper(BasicSweeper):
-    """Hydra's basic sweeper, without composing every run once more: acexp has checked them all by then."""
+class GridSweeper(Sweeper):
+    """Trains every combination of the values on the command line.
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Nothing is left to do."""
+    It does what Hydra's basic sweeper does, but composes and checks every run once, before anything is written.
+    """
+
+    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        self._max_batch_size = max_batch_size  # `params` is read from the config
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Receive what `sweep` needs; called by Hydra."""
+        assert isinstance(task_function, HydraTask)
+        self._task, self._config = task_function, config
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[Sequence[JobReturn]]:
+        """Train the sweep; called by Hydra."""
+        with placed(list(self._config.hydra.overrides.hydra)):
+            launcher = launcher_in(self._config)
+            if launcher is not None:
+                self._task.application.check_launcher(launcher)
+            composer = SweepComposer(self._config)
+            runs = composer.runs()
+        folder = Path(self._config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self._config, folder / "multirun.yaml")
+        size = self._max_batch_size or len(runs)
+        return [self._launch(composer, runs[first : first + size], first) for first in range(0, len(runs), size)]
+
+    def _launch(self, composer: SweepComposer, runs: Sequence[SweepRun], first_number: int) -> Sequence[JobReturn]:
+        if isinstance(self._launcher, PopulationLauncher):
+            return self._launcher.train(composer, runs, first_number)
+        returns = self._launcher.launch([list(run.overrides) for run in runs], initial_job_idx=first_number)
+        for job in returns:
+            _ = job.return_value  # raises the exception of a job that failed
+        return returns
 
 
 _LAUNCHER = {

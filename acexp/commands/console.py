@@ -1,4 +1,4 @@
-"""How runs ended, in words and as an exit code."""
+"""What the commands print of runs, and the exit codes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,27 @@ from rich.console import Console
 
 from acexp.commands.sweep_view import FAILURES
 from acexp.runs.outcome import Outcome
-from acexp.runs.run_directory import APPROXIMATE, ERROR_LOG, Status, how_to_go_on
+from acexp.runs.run_directory import APPROXIMATE, ERROR_LOG, Status
+from acexp.sweeps.sweep_directory import command_to_continue
+from acexp.system import distributed
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 NO_STATE = "the engine cannot save environments, so new episodes began"
 
 
+def console_for_runs() -> Console:
+    """Return the console of commands that train; of several processes of one run, only rank 0 prints."""
+    return Console(highlight=False, soft_wrap=True, quiet=distributed.rank() > 0)
+
+
+def console_for_tables() -> Console:
+    """Return a console that does not wrap tables to 80 columns where its output is a file or a pipe."""
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
+
+
 def print_outcome(console: Console, outcome: Outcome) -> None:
-    """A run's end, in a few lines."""
+    """Print how a run ended, in a few lines."""
     mean_return = outcome.mean_return
     recent = "no episode ended" if mean_return is None else f"mean return {mean_return:.1f} (last 100 episodes)"
     lines = [
@@ -43,7 +55,10 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
 def conclude(
     console: Console, outcomes: Sequence[Outcome], n_unstarted: int = 0, signal_number: int | None = None
 ) -> int:
-    """What failed, where to look, and the exit code; the signal is what ended a sweep, if one did."""
+    """Print which runs failed and where to look, and return the exit code.
+
+    `signal_number` is that of the signal that ended a sweep, None if none did.
+    """
     interrupted = [outcome for outcome in outcomes if outcome.status is Status.INTERRUPTED]
     if signal_number is None and interrupted:
         signal_number = interrupted[0].signal
@@ -54,7 +69,7 @@ def conclude(
     if n_unstarted:
         console.print(f"{n_unstarted} runs were not started", markup=False)
     if not outcomes:
-        return stopped  # 0: Hydra answered by itself, as for --help
+        return stopped  # 0 where Hydra answered by itself, as for --help
     shown = Path(os.path.commonpath([outcome.directory for outcome in outcomes]))
     failures = [outcome for outcome in outcomes if outcome.status in FAILURES]
     if len(outcomes) > 1 and failures:
@@ -65,17 +80,12 @@ def conclude(
             if (outcome.directory / ERROR_LOG).exists():
                 console.print(f"    traceback: {relative(outcome.directory / ERROR_LOG)}", markup=False)
     if len(outcomes) > 1 and stopped:
-        console.print(f"go on with:\n  {how_to_go_on(shown, relative(shown))}", markup=False)
+        console.print(f"go on with:\n  {command_to_continue(shown, relative(shown))}", markup=False)
     console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
     return stopped or (EXIT_FAILED if failures else 0)
 
 
-def console_for_tables() -> Console:
-    """One that squeezes nothing into 80 columns where there is no terminal, but a file or another program."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
-
-
 def relative(path: Path) -> str:
-    """From here, if it is below."""
+    """Return `path` relative to the working directory if it lies below it, else absolute."""
     shown = os.path.relpath(path)
     return str(path) if shown.startswith("..") else shown

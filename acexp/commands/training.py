@@ -1,0 +1,117 @@
+"""What `acexp` does with the run, sweep or search that Hydra composes: trains it and collects the outcomes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from acexp.commands.console import EXIT_INTERRUPTED, print_outcome
+from acexp.commands.search import SearchTrainer
+from acexp.commands.sweep_view import SweepView
+from acexp.config.application import Job
+from acexp.config.launcher import LauncherConfig
+from acexp.config.places import place_of, placed
+from acexp.config.search import Search
+from acexp.config.sweep import SweepJobs
+from acexp.core.errors import UserError
+from acexp.metrics import display_for
+from acexp.runs import runner
+from acexp.runs.outcome import Outcome, record_failure
+from acexp.runs.run import Run, TrainOptions
+from acexp.runs.run_directory import RunState, Status
+from acexp.sweeps import executors
+from acexp.sweeps.fleet import Fleet
+from acexp.sweeps.runs import SweepRuns, decide
+from acexp.sweeps.search import SearchLoop, rungs_of
+from acexp.sweeps.sweep_directory import note_sweep
+from acexp.sweeps.trials import Trials, require_optuna
+from acexp.system.files import unwritable
+
+
+class StopSweep(SystemExit):
+    """Ends a sweep of Hydra's basic launcher, which takes any other exception as the failure of one job."""
+
+
+class Training:
+    """Trains what Hydra composes. See config.application.Application.
+
+    Attributes:
+        console: Where outcomes are printed.
+        arguments: The command line.
+        only_new: Whether runs that have begun before are left alone.
+        outcomes: How the runs ended.
+        n_unstarted: Number of runs that were not begun.
+        signal_number: Number of the signal that ended training; None if none did.
+    """
+
+    def __init__(self, console: Console, arguments: list[str], *, only_new: bool = False) -> None:
+        self.console, self.arguments, self.only_new = console, arguments, only_new
+        self.outcomes: list[Outcome] = []
+        self.n_unstarted = 0
+        self.signal_number: int | None = None
+
+    def train_run(self, job: Job) -> None:
+        """Train a single run, or one of a sweep with `hydra/launcher=basic`."""
+        run = Run(job.config, job.directory)
+        decision = decide(run, in_sweep=job.in_sweep)
+        if decision.outcome is not None:
+            self._finish([decision.outcome])
+            return
+        options = TrainOptions(resume=decision.state is RunState.UNFINISHED)
+        result = runner.attempt([run], options, display_for(self.console))
+        if isinstance(result, UserError):
+            error = result.at(place_of(result.key, job.overrides))
+            if not job.in_sweep:
+                raise error
+            result = [record_failure(run, str(error))]
+        self._finish(result)
+        if result[0].status is Status.INTERRUPTED:
+            raise StopSweep(EXIT_INTERRUPTED)
+
+    def check_launcher(self, launcher: LauncherConfig) -> None:
+        """Raise UserError if it is clear before anything is written that the launcher cannot work here."""
+        executors.require(launcher)
+
+    def train_sweep(self, jobs: SweepJobs, launcher: LauncherConfig) -> None:
+        """Train a sweep as populations."""
+        runs = SweepRuns(jobs)
+        total_steps = [config.total_steps for config in runs.configs]
+        with SweepView(self.console, [run.overrides for run in jobs.runs], total_steps) as view:
+            work, earlier = runs.left_to_do()
+            if self.only_new:
+                work = {run: step for run, step in work.items() if step is None}
+            runs.note(self.arguments)
+            view.skipped(earlier)
+            with placed(self.arguments), Fleet(launcher) as fleet:
+                results, self.signal_number = fleet.train(runs, view, work)
+        known = [earlier.get(run, outcome) for run, outcome in enumerate(results)]
+        self.outcomes.extend(outcome for outcome in known if outcome is not None)
+        self.n_unstarted += sum(known[run] is None for run in work)
+
+    def search(self, search: Search) -> None:
+        """Search until there are enough trials, or a signal ends it."""
+        executors.require(search.launcher)
+        require_optuna()
+        rungs = rungs_of(search.check(), search.config)
+        folder = search.jobs(search.space.corners[:1]).directory(0).parent
+        with contextlib.suppress(OSError):
+            note_sweep(folder, [], self.arguments)
+        with Fleet(search.launcher) as fleet:
+            trainer = SearchTrainer(self.console, search, fleet)
+            try:
+                with placed(self.arguments), Trials(search.config, search.space, folder, rungs) as trials:
+                    SearchLoop(trials, rungs, trainer.train, self._print).run()
+            except OSError as error:
+                raise unwritable("The search's folder", error, folder, key="hydra.sweep.dir") from error
+            finally:
+                self.outcomes.extend(trainer.outcomes)
+                self.signal_number = trainer.signal_number
+
+    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcomes.extend(outcomes)
+        print_outcome(self.console, outcomes[0])
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, markup=False)

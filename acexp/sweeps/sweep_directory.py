@@ -1,0 +1,123 @@
+"""The files of a sweep's directory, beside those of its runs: sweep.json, and search.json for a search."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from acexp.core.errors import UserError
+from acexp.runs import run_directory
+from acexp.system.files import read_json, write_json
+
+SWEEP = "sweep.json"
+SEARCH = "search.json"
+SEARCH_FOLDER = ".search"
+
+
+class Sweep(NamedTuple):
+    """A sweep as a whole.
+
+    Attributes:
+        identities: The identities of its runs.
+        arguments: The command-line arguments that started it.
+        folder: The working directory in which it was started.
+    """
+
+    identities: list[str]
+    arguments: list[str]
+    folder: Path
+
+
+def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str]) -> None:
+    """Write which runs a sweep has, and the command that started it; raises OSError where that fails.
+
+    A search adds runs in batches: the runs that the same command has written before stay.
+    """
+    before = read_sweep(directory)
+    earlier = before.identities if before is not None and before.arguments == list(arguments) else []
+    directory.mkdir(parents=True, exist_ok=True)
+    runs = list(dict.fromkeys([*earlier, *identities]))
+    write_json(directory / SWEEP, {"runs": runs, "arguments": list(arguments), "folder": str(Path.cwd())})
+
+
+def read_sweep(directory: Path) -> Sweep | None:
+    """Return what `note_sweep` wrote; None if there is nothing, or nothing readable."""
+    try:
+        content = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
+        runs, arguments = ([str(part) for part in content[key]] for key in ("runs", "arguments"))
+        return Sweep(runs, arguments, Path(content["folder"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def unstarted(sweep: Sweep | None, begun: Sequence[Path]) -> int:
+    """Return how many of a sweep's runs have no directory yet."""
+    if sweep is None:
+        return 0
+    known: set[object] = set()
+    for run in begun:
+        with suppress(UserError):
+            known.add(run_directory.read_status(run).get("identity"))
+    return len(set(sweep.identities) - known)
+
+
+def is_search(directory: Path) -> bool:
+    """Return True if the sweep's runs are trials of a search."""
+    return (directory / SEARCH_FOLDER).is_dir()
+
+
+def write_search(directory: Path, content: Mapping[str, Any]) -> None:
+    """Write what is known of a search's trials; raises OSError where that fails."""
+    write_json(directory / SEARCH, content)
+
+
+def read_search(directory: Path) -> dict[str, Any]:
+    """Return what `write_search` wrote, empty if there is none; raises OSError or ValueError if unreadable."""
+    return read_json(directory / SEARCH)
+
+
+def searches_below(directory: Path) -> list[Path]:
+    """Return this directory and those below it that hold a search."""
+    return sorted(path.parent for path in directory.rglob(SEARCH))
+
+
+def sweeps_below(directory: Path) -> dict[Path, Sweep]:
+    """Return every sweep in or below a directory, by its directory."""
+    folders = sorted(path.parent for path in directory.rglob(SWEEP))
+    return {folder: sweep for folder in folders if (sweep := read_sweep(folder)) is not None}
+
+
+def command_to_continue(directory: Path, shown: str) -> str:
+    """Return the command that continues a run or a sweep; for a search, which chooses its runs, its own command."""
+    sweep = read_sweep(directory)
+    if sweep is not None and is_search(directory):
+        return shlex.join(["acexp", *sweep.arguments])
+    return f"acexp resume {shown}"
+
+
+def runs_in(directory: Path) -> list[Path]:
+    """Return this run's directory, or those of a sweep's runs; raises UserError if it is neither a run nor a sweep."""
+    found = [directory] if run_directory.is_claimed(directory) else run_directory.runs_below(directory)
+    if not found and read_sweep(directory) is None:
+        raise UserError(
+            "This is no run directory, and no sweep's: there is no status.json in it or below.",
+            value=str(directory),
+            remedy="name a directory under outputs/ that acexp has made",
+        )
+    return found
+
+
+def require_one_run(directory: Path, problem: str) -> None:
+    """Raise UserError, with the runs to choose from, unless this is the directory of a single run."""
+    runs = runs_in(directory)
+    if runs != [directory]:
+        raise UserError(
+            f"{problem}, and this is a sweep's directory.",
+            value=str(directory),
+            choices=tuple(run.name for run in runs),
+            remedy="name the directory of one of its runs",
+        )
