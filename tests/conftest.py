@@ -17,6 +17,7 @@ from acexp.runs import runner
 from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run
 from acexp.system.packages import is_installed
+from tests.command_server import CommandServer
 from tests.helpers import REPOSITORY
 
 
@@ -51,17 +52,30 @@ def train(tmp_path: Path) -> Callable[..., list[Outcome]]:
     return run
 
 
+@pytest.fixture(scope="session")
+def command_server() -> Iterator[CommandServer]:
+    server = CommandServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def acexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python -m acexp` as a user would, in an empty folder with an empty home."""
+def acexp(tmp_path: Path, command_server: CommandServer) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m acexp` as a user would, in an empty folder with an empty home.
+
+    Variables that libraries read when they are imported need a new interpreter, so a call that sets any gets one.
+    """
 
     def run(
         *arguments: str, cwd: Path = tmp_path, timeout: float = 300, **environment: str
     ) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY), **environment}
+        if not environment:
+            return command_server.run(arguments, cwd, variables, timeout)
         return subprocess.run(
             [sys.executable, "-m", "acexp", *arguments],
             cwd=cwd,
-            env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY), **environment},
+            env=variables,
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -1,8 +1,8 @@
 """From Hydra's YAML to typed, checked, immutable configs. The packages below and beside this one do not use Hydra."""
 
 from acexp.config.groups import GROUPS, Choice, choices
-from acexp.config.identity import essence, identity
 from acexp.config.load import load
+from acexp.config.run_identity import essence, identity
 from acexp.config.saved import differences, from_yaml, group, settings, to_yaml
 from acexp.config.schema import (
     A2CConfig,

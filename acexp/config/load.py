@@ -200,7 +200,7 @@ def _typed_tree(cls: type[Any], tree: _Tree, prefix: str, known: frozenset[str])
 
 @functools.cache
 def _schema(cls: type[Any]) -> DictConfig:
-    """Return the class as a writable OmegaConf schema, because lists nested in the read-only nodes cannot be merged."""
+    """Return a writable OmegaConf schema of the class: lists in read-only nodes of frozen classes cannot be merged."""
     schema = OmegaConf.structured(cls)
     pending = [schema]
     while pending:

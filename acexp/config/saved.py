@@ -11,8 +11,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from acexp.config.identity import identity
 from acexp.config.load import class_of, load
+from acexp.config.run_identity import identity
 from acexp.config.schema import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.settings import default_of
@@ -37,7 +37,10 @@ def from_yaml(path: Path, *, allow_plugins: bool) -> RunConfig:
     The modules that a config names run code when they are imported, so they are imported only with `allow_plugins`:
     the directory may come from somebody else.
     """
-    tree = _read(path, _parse)
+    try:
+        tree = _read(path, _parse)
+    except OSError as error:
+        raise UserError(f"The run's config cannot be read: {error}.", value=str(path)) from None
     plugins, environment = tree.get("plugins") or [], tree.get("env")
     if not isinstance(plugins, list) or not isinstance(environment, Mapping):
         raise UserError("The run's config cannot be read: `plugins` or `env` is missing or malformed.", value=str(path))
@@ -58,8 +61,9 @@ def from_yaml(path: Path, *, allow_plugins: bool) -> RunConfig:
 
 
 def read_settings(path: Path) -> dict[str, object]:
-    """Read the settings of a run's config by dotted key, without importing anything that it names; raises UserError.
+    """Read the settings of a run's config by dotted key, without importing anything that it names.
 
+    Raises OSError if there is no such file, and UserError if it is not a config that this version can read.
     Settings that did not exist in the version that wrote the file have their defaults; an empty group is one setting.
     """
     return dict(_leaves(_read(path, _parse_quickly)))
@@ -103,7 +107,7 @@ def _read(path: Path, parse: Callable[[str], object]) -> dict[str, Any]:
         tree = parse(path.read_text(encoding="utf-8"))
         if not isinstance(tree, dict):
             raise ValueError("it is not a mapping")
-    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+    except (ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"The run's config cannot be read: {error}.", value=str(path)) from None
     version = tree.get(_VERSION_KEY, VERSION)
     if not isinstance(version, int) or version > VERSION:

@@ -160,7 +160,7 @@ def search_from(node: DictConfig, callbacks: Callbacks, task: TaskFunction) -> S
 
 
 def space_of(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
-    """Return the search space of YAML and command line, which takes precedence. Hydra must be initialized."""
+    """Return the space given by YAML and by overrides, which take precedence. Hydra must be initialized."""
     loader = GlobalHydra.instance().config_loader()
     assert isinstance(loader, ConfigLoaderImpl)
     given = [*(f"{key}={value}" for key, value in params.items()), *overrides]

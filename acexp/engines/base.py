@@ -20,7 +20,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """Which engine steps the environments.
+    """Which engine steps the environments, and with how many threads.
 
     Attributes:
         name: Name of the engine; `auto` takes the fastest installed one that steps the environment as Gymnasium does.
@@ -109,7 +109,7 @@ class EngineBase:
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
-        """Return which package is missing, None if none is."""
+        """Return which of the engine's packages is not installed, None if all are."""
         for package in cls.packages:
             if not is_installed(package.name.replace("-", "_")):
                 return f"its package is not installed ({package.remedy})"

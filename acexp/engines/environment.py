@@ -169,9 +169,9 @@ def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
 
 
 def as_code(environment: EnvironmentConfig, plugins: Sequence[str] = ()) -> list[str]:
-    """Lines of Python that make `env` as `make` does and `observation` its first, with Gymnasium and without acexp.
+    """Return lines of code that make `env` as `make` does, and its first `observation`, with Gymnasium only.
 
-    Where Gymnasium does not bring the environment along, they import the plugins, one of which may register it.
+    If the environment is not one of Gymnasium's, the code first imports the plugins, one of which may register it.
     """
     spec = spec_of(environment)
     home = spec.entry_point if isinstance(spec.entry_point, str) else getattr(spec.entry_point, "__module__", "")

@@ -21,7 +21,7 @@ from acexp.metrics import Display, Experiment, JsonlWriter, Recorder, Silent, Te
 from acexp.runs import run_directory
 from acexp.runs.checkpointer import Checkpointer
 from acexp.runs.evaluation import PeriodicEvaluation
-from acexp.runs.outcome import Outcome, in_words, previous_outcome, record_failure, write_traceback
+from acexp.runs.outcome import Outcome, in_words, record_failure, write_traceback
 from acexp.runs.resumption import Resumption, load_resumptions
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
@@ -93,7 +93,7 @@ class _Session:
     """Everything that is opened to train runs, from their locks to the handlers of signals.
 
     Attributes:
-        groups: The runs that are left to train, as numbers, grouped by what they continue from.
+        groups: The numbers of the runs, grouped by the env step that they continue from.
     """
 
     def __init__(self, runs: Sequence[Run], options: TrainOptions) -> None:
@@ -102,7 +102,6 @@ class _Session:
         cores = (options.cores or available_cores()) // distributed.local_world_size() or 1
         self._runs = [replace(run, config=resolve(run.config, cores)) for run in runs]
         self._options = options
-        self._outcomes: dict[int, Outcome] = {}
         self._request: StopRequest | None = None
         self._stack = ExitStack()
         self.groups: list[tuple[list[int], Resumption]] = []
@@ -120,7 +119,7 @@ class _Session:
             self._process_group = stack.enter_context(distributed.process_group())
             stack.enter_context(torch_threads(first.torch_threads or 1))
             stack.enter_context(_silent_write_errors())
-            self.groups, self._outcomes = self._process_group.from_rank_zero(lambda: self._resumptions(stack))
+            self.groups = self._process_group.from_rank_zero(lambda: self._resumptions(stack))
             if self._process_group.rank:
                 # Rank 0 writes the runs; what the others have to write as well goes into temporary folders.
                 own = Path(stack.enter_context(TemporaryDirectory(prefix="acexp-")))
@@ -131,30 +130,25 @@ class _Session:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def _resumptions(self, stack: ExitStack) -> tuple[list[tuple[list[int], Resumption]], dict[int, Outcome]]:
-        """Lock the runs that continue and read what they continue from; return the outcomes of those that are over."""
-        everything = list(range(len(self._runs)))
+    def _resumptions(self, stack: ExitStack) -> list[tuple[list[int], Resumption]]:
+        """Lock the runs that continue, and read what they continue from."""
         if not self._options.resume:
-            return [(everything, Resumption())], {}
+            return [(list(range(len(self._runs))), Resumption())]
         for run in self._runs:
             run.directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(run.directory))
-        over: dict[int, Outcome] = {}
-        if not self._options.allow_changes:
-            over = {m: previous_outcome(run.directory) for m, run in enumerate(self._runs) if _is_over(run)}
-        left = [m for m in everything if m not in over]
-        groups = load_resumptions([self._runs[m] for m in left], allow_changes=self._options.allow_changes)
-        return [([left[i] for i in members], resumption) for members, resumption in groups], over
+        return load_resumptions(self._runs, allow_changes=self._options.allow_changes)
 
     def train(self, display: Display, should_stop: Callable[[], bool]) -> list[Outcome]:
         """Train one group after the other, and return the outcome of every run."""
+        outcomes = [Outcome(run.directory, Status.INTERRUPTED) for run in self._runs]
         for members, resumption in self.groups:
-            outcomes = self._train_group(members, resumption, display, should_stop)
-            self._outcomes |= zip(members, outcomes, strict=True)
-            if any(outcome.status is Status.INTERRUPTED for outcome in outcomes):
+            ended = self._train_group(members, resumption, display, should_stop)
+            for m, outcome in zip(members, ended, strict=True):
+                outcomes[m] = outcome
+            if any(outcome.status is Status.INTERRUPTED for outcome in ended):
                 break
-        unstarted = (Outcome(run.directory, Status.INTERRUPTED) for run in self._runs)
-        return [self._outcomes.get(m, outcome) for m, outcome in enumerate(unstarted)]
+        return outcomes
 
     def _train_group(
         self, members: Sequence[int], resumption: Resumption, display: Display, should_stop: Callable[[], bool]
@@ -200,12 +194,6 @@ class _Session:
             run_directory.begin(run.directory, to_yaml(config), self._identities[m], config.torch_threads or 1)
             if not self._options.resume or self._process_group.rank:
                 stack.enter_context(locked(run.directory))
-
-
-def _is_over(run: Run) -> bool:
-    if not run_directory.is_claimed(run.directory):
-        return False
-    return run_directory.read_status(run.directory).get("status") in run_directory.OVER
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 
 from acexp.config.load import import_plugins
 from acexp.core.errors import UserError
-from acexp.runs import runner
-from acexp.runs.outcome import Outcome
+from acexp.runs import run_directory, runner
+from acexp.runs.outcome import Outcome, previous_outcome
 from acexp.runs.run import Run, TrainOptions
 
 
@@ -84,4 +84,19 @@ def train_population(job: Job, parent: Parent) -> list[Outcome] | UserError:
     import_plugins(job.runs[0].config.plugins)
     parent.begin()
     reporter = _Reporter(parent)
-    return runner.attempt(job.runs, job.options, reporter, reporter.should_stop)
+    # Another worker may have ended some of the runs before it was lost.
+    over = [None if job.options.allow_changes else _previous(run) for run in job.runs]
+    left = [run for run, outcome in zip(job.runs, over, strict=True) if outcome is None]
+    result = runner.attempt(left, job.options, reporter, reporter.should_stop) if left else []
+    if isinstance(result, UserError):
+        return result
+    trained = iter(result)
+    return [outcome or next(trained) for outcome in over]
+
+
+def _previous(run: Run) -> Outcome | None:
+    """Return the outcome of a run that is over, None for any other."""
+    if not run_directory.is_claimed(run.directory):
+        return None
+    is_over = run_directory.read_status(run.directory).get("status") in run_directory.OVER
+    return previous_outcome(run.directory) if is_over else None

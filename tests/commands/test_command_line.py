@@ -140,7 +140,7 @@ MISTAKES = {
     "type": (["optim.learning_rate=abc"], ["is a number", "'abc'", "command line: optim.learning_rate=abc"]),
     "fraction of a step": (["a2c.n_steps=2.5"], ["a whole number"]),
     "empty": (["seed="], ["a whole number"]),
-    "negative rate": (["optim.learning_rate=-1"], ["from 0 up", "-1.0"]),
+    "negative rate": (["optim.learning_rate=-1"], ["finite and not negative", "-1.0"]),
     "no environments": (["a2c.n_envs=0"], ["at least one environment"]),
     "discount": (["a2c.gamma=1.5"], ["[0, 1]"]),
     "combination": (["env=halfcheetah", "normalizer=bounds"], ["17 dimensions", "normalizer=running"]),

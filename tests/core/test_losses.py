@@ -65,7 +65,7 @@ def test_the_entropy_bonus_anneals_linearly_to_zero() -> None:
     annealing = replace(COINS, entropy_anneal="linear")
     torch.manual_seed(0)
     one = batch(torch.randn(2, 3, 2), advantages=torch.randn(2, 3))
-    without = replace(COINS, hyperparameters=COINS.hyperparameters._replace(entropy_coef=torch.zeros(2)))
+    without = replace(COINS, hyperparameters=COINS.hyperparameters.replace(entropy_coef=torch.zeros(2)))
     for share, expected in ((0.0, COINS), (1.0, without)):
         gradient = annealing.at(share).output_gradients(("joint",), one)["joint"]
         for found, wanted in zip(gradient, expected.output_gradients(("joint",), one)["joint"], strict=True):

@@ -74,7 +74,7 @@ class LocalExecutor:
         self._begun: list[Event] = []
 
     def cores(self, n_populations: int) -> int:
-        """Divide this machine's cores among the populations that train side by side."""
+        """Return `cpus` if it is set, else this machine's cores divided by the populations that train side by side."""
         return self._cpus or max(1, available_cores() // max(1, min(self.places, n_populations)))
 
     def begin(self, number: int, job: Job) -> None:
