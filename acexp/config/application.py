@@ -24,12 +24,13 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from acexp.config.groups import GROUPS
 from acexp.config.hydra_internals import Hydra, create_config_search_path
 from acexp.config.launcher import LauncherConfig
-from acexp.config.load import load_checked
+from acexp.config.load import PLAIN, load_checked
 from acexp.config.messages import explain
 from acexp.config.places import place_of
-from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, LogConfig, RunConfig
+from acexp.config.schema import RunConfig
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
@@ -186,7 +187,7 @@ def _register(arguments: Sequence[str]) -> None:
     OmegaConf.register_new_resolver("acexp.sweep", lambda: name, replace=True)
     OmegaConf.register_new_resolver("acexp.slug", slug, replace=True)
     OmegaConf.register_new_resolver("acexp.environment", _environment_name, replace=True)
-    classes = {"a2c": A2CConfig, "log": LogConfig, "checkpoint": CheckpointConfig, "eval": EvaluationConfig}
+    classes = {key: cls for key, cls in PLAIN.items() if key not in GROUPS}
     node = OmegaConf.create({key: OmegaConf.to_container(OmegaConf.structured(cls)) for key, cls in classes.items()})
     ConfigStore.instance().store(name="defaults_of_classes", node=node, provider="acexp")
 

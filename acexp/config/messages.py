@@ -28,6 +28,13 @@ def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
         return _missing_choice(error)
     text = str(error)
     key = _key_in(text)
+    if "Could not append" in text and key is not None:
+        return UserError(
+            f"The setting {key!r} exists already, and + adds a new one.",
+            key=key,
+            place=place_of(key, arguments),
+            remedy=f"leave out the +: {key}=...",
+        )
     if isinstance(error, ConfigCompositionException) and key is not None:
         choices = _settings_of_plugins(key) or settings_beside(key)
         return UserError(

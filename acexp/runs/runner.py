@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 from acexp.algorithm.assembly import assemble, resolve
 from acexp.algorithm.loop import Budget
 from acexp.algorithm.loop import train as train_updates
 from acexp.algorithm.population import Population
-from acexp.config import RunConfig, group, identity, require_equal_structure, settings, to_yaml
+from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
-from acexp.metrics import Display, Experiment, JsonlWriter, Recorder, Silent, TensorBoardWriter, Writer
+from acexp.metrics import Display, Recorder, Silent, Writer
 from acexp.runs import run_directory
 from acexp.runs.checkpointer import Checkpointer
+from acexp.runs.ending import Ending, finish, unwritable_files
 from acexp.runs.evaluation import PeriodicEvaluation
 from acexp.runs.outcome import Outcome, in_words, record_failure, write_traceback
 from acexp.runs.resumption import Resumption, load_resumptions
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
+from acexp.runs.writers import open_writers, silent_write_errors
 from acexp.system import distributed
 from acexp.system.cores import available_cores, torch_threads
 from acexp.system.lock import locked
@@ -118,7 +119,7 @@ class _Session:
             self._handlers = stack.enter_context(ExitStack())
             self._process_group = stack.enter_context(distributed.process_group())
             stack.enter_context(torch_threads(first.torch_threads or 1))
-            stack.enter_context(_silent_write_errors())
+            stack.enter_context(silent_write_errors())
             self.groups = self._process_group.from_rank_zero(lambda: self._resumptions(stack))
             if self._process_group.rank:
                 # Rank 0 writes the runs; what the others have to write as well goes into temporary folders.
@@ -160,7 +161,7 @@ class _Session:
             resumption.restore(population)
             self._open_directories(members, resumption, stack)
             resume_at = resumption.step if self._options.resume else None
-            writers: list[list[Writer]] = [[] if group_.rank else _writers(run, resume_at, stack) for run in runs]
+            writers: list[list[Writer]] = [[] if group_.rank else open_writers(run, resume_at, stack) for run in runs]
             recorder = Recorder(population.objective, writers, configs[0].log.every, display)
             resumption.restore_recorder(recorder)
             budget = Budget(
@@ -180,7 +181,7 @@ class _Session:
                 ending = _train(training, runs, self._options.until, self._request, should_stop)
             finally:
                 display.close()
-            outcomes = [_finish(recorder, m, run, ending) for m, run in enumerate(runs)]
+            outcomes = [finish(recorder, m, run, ending) for m, run in enumerate(runs)]
         return [replace(outcome, resume=resumption.kind) for outcome in outcomes]
 
     def _open_directories(self, members: Sequence[int], resumption: Resumption, stack: ExitStack) -> None:
@@ -207,38 +208,30 @@ class _Training:
     evaluation: PeriodicEvaluation
 
 
-class _Ending(NamedTuple):
-    """How training ended: the status, the error if there was one, and the signal that asked for it."""
-
-    status: Status
-    error: str | None = None
-    signal: int | None = None
-
-
 def _train(
     training: _Training,
     runs: Sequence[Run],
     until: int | None,
     request: StopRequest,
     should_stop: Callable[[], bool],
-) -> _Ending:
+) -> Ending:
     """Train and save until the budget is spent or something ends it."""
     try:
         return _train_until_stopped(training, until, request, should_stop)
     except distributed.ProcessLostError as failure:
         request.close()  # torchrun ends the remaining processes, and this one still has to report why it ends
-        return _Ending(Status.FAILED, f"another process of this run was lost: {failure}")
+        return Ending(Status.FAILED, f"another process of this run was lost: {failure}")
     except OSError as failure:
-        return _Ending(Status.FAILED, _unwritable(failure))
+        return Ending(Status.FAILED, unwritable_files(failure))
     except (Exception, SystemExit) as failure:
         # A component that calls sys.exit ends its own run only.
         write_traceback(runs)
-        return _Ending(Status.FAILED, in_words(failure))
+        return Ending(Status.FAILED, in_words(failure))
 
 
 def _train_until_stopped(
     training: _Training, until: int | None, request: StopRequest, should_stop: Callable[[], bool]
-) -> _Ending:
+) -> Ending:
     recorder, budget, process_group = training.recorder, training.budget, training.population.process_group
     number = 0
     for _ in train_updates(training.population, budget, recorder):
@@ -253,101 +246,15 @@ def _train_until_stopped(
             break
     training.checkpointer.save()
     if recorder.all_diverged:
-        return _Ending(Status.DIVERGED)
+        return Ending(Status.DIVERGED)
     if recorder.step >= budget.steps:
-        return _Ending(Status.DONE)
+        return Ending(Status.DONE)
     if number:
-        return _Ending(Status.INTERRUPTED, signal=number)
-    return _Ending(Status.PAUSED if until is not None and recorder.step >= until else Status.INTERRUPTED)
-
-
-def _finish(recorder: Recorder, member: int, run: Run, ending: _Ending) -> Outcome:
-    """Write how a member's run ended, which is as its population ended unless the member diverged."""
-    divergence = recorder.divergences.get(member)
-    status, error, _ = ending
-    if divergence is not None:
-        status, error = Status.DIVERGED, f"{divergence}\n  with {_suspects(run.config)}; all of it is in config.yaml"
-    outcome = Outcome(
-        directory=run.directory,
-        status=status,
-        steps=recorder.step if divergence is None else divergence.step,
-        steps_per_second=recorder.steps_per_second,
-        seconds=recorder.seconds,
-        mean_return=recorder.recent_return(member),
-        error=error,
-        signal=ending.signal,
-    )
-    try:
-        if status is not Status.FAILED:
-            recorder.end(member, outcome.steps)
-    except OSError as failure:
-        status, error = Status.FAILED, error or _unwritable(failure)
-        outcome = replace(outcome, status=status, error=error)
-    try:
-        run_directory.finish(
-            run.directory,
-            status,
-            results={
-                "env": run.config.env.id,
-                "engine": run.config.engine.name,
-                "seed": run.config.seed,
-                "steps": outcome.steps,
-                "valid_steps": recorder.valid_steps[member],
-                "episodes": recorder.n_episodes[member],
-                "mean_return_last_100": outcome.mean_return,
-            },
-            timings={"seconds": round(outcome.seconds, 3), "steps_per_second": round(outcome.steps_per_second, 1)},
-            error=error,
-        )
-    except OSError as failure:
-        return replace(outcome, status=Status.FAILED, error=error or _unwritable(failure))
-    return outcome
-
-
-def _suspects(config: RunConfig) -> str:
-    """Return the settings that usually cause a divergence, with their values."""
-    clip = f"clip={config.clip.name}, clip.max_norm={config.clip.max_norm:g}"
-    return f"optim.learning_rate={config.optim.learning_rate:g}, {clip}, seed={config.seed}"
-
-
-def _unwritable(failure: OSError) -> str:
-    return f"the run's files cannot be written: {failure.strerror or failure}"
+        return Ending(Status.INTERRUPTED, signal=number)
+    return Ending(Status.PAUSED if until is not None and recorder.step >= until else Status.INTERRUPTED)
 
 
 def _title(configs: Sequence[RunConfig]) -> str:
     first = configs[0]
     name = f"{first.env.id} {first.arch.name} {first.optim.name}"
     return f"{name} seed {first.seed}" if len(configs) == 1 else f"{name} x {len(configs)}"
-
-
-def _writers(run: Run, resume_at: int | None, stack: ExitStack) -> list[Writer]:
-    config = run.config
-    writers: list[Writer] = [
-        JsonlWriter(run.directory / run_directory.METRICS, resume_at or 0),
-        TensorBoardWriter(run.directory, Experiment(to_yaml(config), settings(config), group(config)), resume_at),
-    ]
-    for writer in writers:
-        stack.callback(_close, writer)
-    return writers
-
-
-def _close(writer: Writer) -> None:
-    """Close a writer. If it could not write, the run has failed already, and closing fails again."""
-    with suppress(OSError):
-        writer.close()
-
-
-@contextmanager
-def _silent_write_errors() -> Iterator[None]:
-    """Keep Python from printing TensorBoard's write errors, which arise in a thread; the run's next write fails too."""
-    before = threading.excepthook
-
-    def hook(failure: threading.ExceptHookArgs) -> None:
-        if not issubclass(failure.exc_type, OSError):
-            before(failure)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = before

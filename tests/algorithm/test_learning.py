@@ -18,6 +18,7 @@ Config = Callable[..., RunConfig]
 pytestmark = pytest.mark.learning
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parts", [("arch=separate", "optim=single"), ("arch=shared", "optim=dual")], ids=" ".join)
 def test_cartpole_reaches_475(config: Config, parts: tuple[str, ...]) -> None:
     """Gymnasium counts CartPole-v1 as solved at a mean of 475 over 100 episodes."""
@@ -34,6 +35,7 @@ def test_cliffwalking_walks_along_the_edge(config: Config, arch: str) -> None:
     assert greedy == [-13.0] * 4
 
 
+@pytest.mark.long
 def test_halfcheetah_begins_to_run(config: Config) -> None:
     """A tenth of the default budget: standing still pays 0, stumbling less.
 

@@ -13,8 +13,9 @@ import torch
 from acexp.algorithm.assembly import assemble, resolve
 from acexp.config import RunConfig
 from acexp.runs.outcome import Outcome
+from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
-from acexp.runs.runner import run
+from acexp.runs.runner import train
 from tests.helpers import REPOSITORY, advance, metrics, parameters, snapshot
 
 Config = Callable[..., RunConfig]
@@ -140,7 +141,7 @@ def test_a_member_that_diverges_stands_still_and_the_others_go_on(config: Config
 )
 def test_runs_of_different_structure_are_no_population(config: Config, tmp_path: Path, difference: str) -> None:
     with pytest.raises(ValueError, match="member 1 differs"):
-        run([config("seed=0"), config("seed=1", difference)], [tmp_path / "0", tmp_path / "1"])
+        train([Run(config("seed=0"), tmp_path / "0"), Run(config("seed=1", difference), tmp_path / "1")])
 
 
 @pytest.mark.parametrize(

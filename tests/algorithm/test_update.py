@@ -14,7 +14,8 @@ from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.types import UpdateStatistics
 from acexp.metrics import tags
-from acexp.runs.runner import run
+from acexp.runs.run import Run
+from acexp.runs.runner import train
 from tests.helpers import advance, metrics, snapshot
 
 Config = Callable[..., RunConfig]
@@ -245,7 +246,7 @@ def test_measuring_the_trunk_changes_nothing(config: Config) -> None:
 def test_the_cosine_is_logged_where_there_is_a_trunk(config: Config, tmp_path: Path) -> None:
     for arch, wanted in (("shared", 3), ("separate", 0)):
         settings = config(*LUNAR, f"arch={arch}", "total_steps=160", "log.every=64")
-        run([settings], [tmp_path / arch])
+        train([Run(settings, tmp_path / arch)])
         logged = [line["grad/trunk_cosine"] for line in metrics(tmp_path / arch) if "grad/trunk_cosine" in line]
         assert len(logged) == wanted
         assert all(-1.0 <= value <= 1.0 for value in logged)

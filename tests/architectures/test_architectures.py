@@ -112,13 +112,13 @@ def test_what_acting_computed_is_what_evaluating_computes(name: str, interface: 
         for tape.step, t in enumerate(range(0, 6, 2)):
             network.policy(tuple(part[:, t : t + 2] for part in x), tape)
     *expected, backward = network.evaluate(x)
-    *found, back_from_tape = network.evaluate(x, tape)
+    *found, backward_from_tape = network.evaluate(x, tape)
     gradients = [torch.randn_like(output) for output in expected]
     for output, again in zip(expected, found, strict=True):
         torch.testing.assert_close(again, output, rtol=1e-5, atol=1e-6)
     modules = network.parameters.modules
     torch.testing.assert_close(
-        back_from_tape(gradients[0], gradients[1], modules),
+        backward_from_tape(gradients[0], gradients[1], modules),
         backward(gradients[0], gradients[1], modules),
         rtol=1e-4,
         atol=1e-5,

@@ -135,6 +135,7 @@ MISTAKES = {
     "group": (["arhc=shared"], ["did you mean: arch"]),
     "key": (["clip.max_nrom=1"], ["did you mean: clip.max_norm", "command line: clip.max_nrom=1"]),
     "added key": (["+clip.max_nrom=1"], ["did you mean: max_norm"]),
+    "needless plus": (["+a2c.gamma=0.9"], ["exists already", "leave out the +: a2c.gamma=..."]),
     "nested key": (["arch.cnn.chanels=[1]"], ["did you mean: arch.cnn.channels"]),
     "top-level key": (["sed=1"], ["did you mean: seed"]),
     "type": (["optim.learning_rate=abc"], ["is a number", "'abc'", "command line: optim.learning_rate=abc"]),

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -119,6 +120,7 @@ def check(environment: list[str], sensible: tuple[str, ...], odd: list[str]) -> 
             assert content["member"]["tensors"]["parameters"].isfinite().all()
 
 
+@pytest.mark.long
 def test_a_config_trains_or_is_refused() -> None:
     check()
     assert outcomes[Status.DONE] > 30, outcomes

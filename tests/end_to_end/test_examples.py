@@ -13,6 +13,7 @@ from tests.helpers import REPOSITORY
 NOTEBOOKS = sorted((REPOSITORY / "examples").glob("*.ipynb"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")  # of the machinery that talks to the kernel
 def test_notebook(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from acexp.core.errors import UserError
-from acexp.engines import EngineConfig, EnvironmentConfig, choose_engine, open_engine
+from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig, Gymnasium, choose_engine, open_engine
 from acexp.engines.environment import make
+from acexp.runs.run_directory import recorded_packages
 
 CARTPOLE = EnvironmentConfig(id="CartPole-v1")
 PONG = EnvironmentConfig(id="PongNoFrameskip-v4")
@@ -168,3 +169,21 @@ def test_a_missing_simulator_is_named_with_what_to_install(monkeypatch: pytest.M
     with pytest.raises(UserError, match="not installed") as refusal:
         open_engine(EnvironmentConfig(id="HalfCheetah-v5"), [0], EngineConfig())
     assert "pip install" in str(refusal.value)
+
+
+class Preferred(Gymnasium):
+    """An engine as a plugin may register it, which `auto` prefers to all others for one environment."""
+
+    preference = 1000
+
+    @classmethod
+    def is_equal(cls, environment: EnvironmentConfig) -> bool:
+        return environment.id == "CartPole-v1"
+
+
+def test_auto_takes_an_engine_of_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ENGINES, "_entries", dict(ENGINES._entries))
+    ENGINES.register("preferred")(Preferred)
+    assert choose_engine(EnvironmentConfig(id="CartPole-v1"), EngineConfig()).name == "preferred"
+    assert choose_engine(EnvironmentConfig(id="CliffWalking-v1"), EngineConfig()).name == "tabular"
+    assert "box2d" in recorded_packages()

@@ -83,6 +83,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("environment", "policy", "n_envs", "n_steps"), CASES.values(), ids=CASES)
 def test_returns_and_lengths_are_distributed_as_gymnasiums(
     environment: EnvironmentConfig, policy: Policy, n_envs: int, n_steps: int

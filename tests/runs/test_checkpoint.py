@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from acexp.commands.resume import resume
+from acexp.config.application import compose
 from acexp.core.errors import UserError
-from acexp.runs import checkpoint
+from acexp.runs import checkpoint, runner
+from acexp.runs.run import Run, TrainOptions
+from acexp.runs.run_directory import read_status
 
 
 def content(step: int) -> dict[str, Any]:
@@ -192,3 +196,27 @@ def test_no_code_from_a_checkpoint_is_run(tmp_path: Path) -> None:
 def _saved(value: Any, folder: Path) -> bytes:
     torch.save({"step": value}, folder / "crafted")
     return (folder / "crafted").read_bytes()
+
+
+def test_a_command_reads_and_hashes_a_checkpoint_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it writes the next one, before which it makes sure that the file which it keeps is intact."""
+    settings = ["env=cliffwalking", "arch.hidden_sizes=[8]", "torch_threads=1", "total_steps=400"]
+    run = Run(compose(settings), tmp_path / "run")
+    runner.train([run], TrainOptions(until=200))
+    hashed: list[int] = []
+    before_writing: list[int] = []
+    digest, write = checkpoint._digest, checkpoint.write
+
+    def counting(data: bytes) -> str:
+        hashed.append(len(data))
+        return digest(data)
+
+    def noting(*arguments: Any) -> None:
+        before_writing.append(len(hashed))
+        write(*arguments)
+
+    monkeypatch.setattr(checkpoint, "_digest", counting)
+    monkeypatch.setattr(checkpoint, "write", noting)
+    assert resume([str(run.directory)]) == 0
+    assert before_writing[0] == 1
+    assert read_status(run.directory)["resume"] == "exact"

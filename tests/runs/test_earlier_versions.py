@@ -144,7 +144,7 @@ def test_a_later_version_reads_and_resumes_runs_of_this_one(earlier: Path) -> No
 def test_an_added_setting_changes_a_runs_identity_only_where_it_is_not_the_default() -> None:
     config = compose(["env=cliffwalking"])
     assert identity(config) == "1a3a2c78528abdb5"
-    assert identity(compose(["env=cliffwalking", "+a2c.target_coef=0.5"])) != identity(config)
+    assert identity(compose(["env=cliffwalking", "a2c.target_coef=0.5"])) != identity(config)
     assert differences((VERSION_1 / "done" / "config.yaml").read_text(), to_yaml(config))[:1] != [
         "a2c.target_coef: (not there) -> 0.25"
     ]

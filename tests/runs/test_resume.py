@@ -65,6 +65,7 @@ def assert_equal_runs(mine: Path, wanted: Path) -> None:
     assert same(final(mine), final(wanted))
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_not(acexp: Acexp, tmp_path: Path) -> None:
     assert acexp(*CHEETAH, "hydra.run.dir=whole").returncode == 0
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -65,6 +65,7 @@ def told(folder: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.long
 def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
     printed = finish(start(folder, *SEARCH, N_TRIALS))
     trials = told(folder)["trials"]
@@ -95,6 +96,7 @@ def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
     assert "best so far" in (folder / "outputs" / "sweeps" / "s" / "report.html").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_trials_that_fall_behind_are_pruned_at_an_evaluation(pruner: str, folder: Path) -> None:
     finish(start(folder, *SEARCH, "hydra.sweeper.n_trials=12", "eval.every=200", f"hydra.sweeper.pruner={pruner}"))
@@ -113,6 +115,7 @@ def test_trials_that_fall_behind_are_pruned_at_an_evaluation(pruner: str, folder
     assert all(status["steps"] < 800 for status in found if status["status"] == "pruned")
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_goes_on_and_loses_no_trial(folder: Path, acexp: Acexp) -> None:
     process = start(folder, *SEARCH, N_TRIALS, group=True)
     sweep = folder / "outputs" / "sweeps" / "s"
@@ -143,6 +146,7 @@ def test_a_search_that_is_told_to_stop_goes_on(folder: Path) -> None:
     assert [trial["state"] for trial in told(folder)["trials"]] == ["complete"] * 6
 
 
+@pytest.mark.long
 def test_two_workers_share_a_study(folder: Path) -> None:
     workers = [start(folder, *SEARCH, N_TRIALS, "hydra.sweeper.batch=3") for _ in range(2)]
     for worker in workers:

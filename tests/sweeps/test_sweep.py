@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,9 +285,9 @@ def test_a_terminal_gets_one_live_table(tmp_path: Path) -> None:
     assert re.search(r"2 done: arch=shared, 2 x seed", text)
 
 
-@pytest.mark.parametrize("command", ["the same command", "resume"])
-def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Path, command: str) -> None:
-    """What is done stays untouched, the rest is resumed, and all end as they would have."""
+@pytest.mark.long
+def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Path) -> None:
+    """By the same command and by `acexp resume`: what is done stays untouched, and all end as they would have."""
     settings = (
         "-m", "env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=8", "arch=separate,shared", "seed=range(4)",
         "total_steps=40000", "log.every=2000", "checkpoint.every=4000", "hydra.launcher.max_members=2",
@@ -311,21 +312,23 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Pa
     process.wait()
     while "running" in statuses(sweep).values() and time.monotonic() < deadline - 60:
         time.sleep(0.05)  # The children notice that their parent is gone, and stop.
-    found = statuses(sweep)
-    done = [name for name, status in found.items() if status == "done"]
-    before = {path: path.read_bytes() for name in done for path in (sweep / name).iterdir() if path.is_file()}
+    done = [name for name, status in statuses(sweep).items() if status == "done"]
 
-    told = acexp("status", str(sweep))
-    assert told.returncode == 0, told.stderr
-    assert f"{len(done)} done" in told.stdout
-    assert "acexp resume outputs/sweeps/broken" in told.stdout
-    again = acexp("resume", str(sweep)) if command == "resume" else acexp(*settings, "name=broken")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert command == "resume" or f"left as they are: {len(done)} done" in again.stdout
-    assert {path: path.read_bytes() for path in before} == before
-    assert list(statuses(sweep).values()) == ["done"] * 8
-    for directory in sweep.glob("*/"):
-        twin = tmp_path / "outputs" / "sweeps" / "whole" / directory.name
-        assert (directory / "metrics.jsonl").read_bytes() == (twin / "metrics.jsonl").read_bytes(), directory.name
-        for name, tensor in parameters(twin).items():
-            assert torch.equal(parameters(directory)[name], tensor), name
+    status = acexp("status", str(sweep))
+    assert status.returncode == 0, status.stderr
+    assert f"{len(done)} done" in status.stdout
+    assert "acexp resume outputs/sweeps/broken" in status.stdout
+
+    copy = shutil.copytree(sweep, sweep.with_name("copy"))
+    for directory, command in ((sweep, (*settings, "name=broken")), (copy, ("resume", str(copy)))):
+        before = {path: path.read_bytes() for name in done for path in (directory / name).iterdir() if path.is_file()}
+        again = acexp(*command)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert command[0] == "resume" or f"left as they are: {len(done)} done" in again.stdout
+        assert {path: path.read_bytes() for path in before} == before
+        assert list(statuses(directory).values()) == ["done"] * 8
+        for run in directory.glob("*/"):
+            twin = tmp_path / "outputs" / "sweeps" / "whole" / run.name
+            assert (run / "metrics.jsonl").read_bytes() == (twin / "metrics.jsonl").read_bytes(), run.name
+            for name, tensor in parameters(twin).items():
+                assert torch.equal(parameters(run)[name], tensor), name

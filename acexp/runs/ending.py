@@ -1,0 +1,75 @@
+"""How training ended, written into the directory of each run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from acexp.config import RunConfig
+from acexp.metrics import Recorder
+from acexp.runs import run_directory
+from acexp.runs.outcome import Outcome
+from acexp.runs.run import Run
+from acexp.runs.run_directory import Status
+
+
+class Ending(NamedTuple):
+    """How training ended: the status, the error if there was one, and the signal that asked for it."""
+
+    status: Status
+    error: str | None = None
+    signal: int | None = None
+
+
+def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome:
+    """Write how a member's run ended, which is as its population ended unless the member diverged."""
+    divergence = recorder.divergences.get(member)
+    status, error, _ = ending
+    if divergence is not None:
+        status, error = Status.DIVERGED, f"{divergence}\n  with {_suspects(run.config)}; all of it is in config.yaml"
+    outcome = Outcome(
+        directory=run.directory,
+        status=status,
+        steps=recorder.step if divergence is None else divergence.step,
+        steps_per_second=recorder.steps_per_second,
+        seconds=recorder.seconds,
+        mean_return=recorder.recent_return(member),
+        error=error,
+        signal=ending.signal,
+    )
+    try:
+        if status is not Status.FAILED:
+            recorder.end(member, outcome.steps)
+    except OSError as failure:
+        status, error = Status.FAILED, error or unwritable_files(failure)
+        outcome = replace(outcome, status=status, error=error)
+    try:
+        run_directory.finish(
+            run.directory,
+            status,
+            results={
+                "env": run.config.env.id,
+                "engine": run.config.engine.name,
+                "seed": run.config.seed,
+                "steps": outcome.steps,
+                "valid_steps": recorder.valid_steps[member],
+                "episodes": recorder.n_episodes[member],
+                "mean_return_last_100": outcome.mean_return,
+            },
+            timings={"seconds": round(outcome.seconds, 3), "steps_per_second": round(outcome.steps_per_second, 1)},
+            error=error,
+        )
+    except OSError as failure:
+        return replace(outcome, status=Status.FAILED, error=error or unwritable_files(failure))
+    return outcome
+
+
+def _suspects(config: RunConfig) -> str:
+    """Return the settings that usually cause a divergence, with their values."""
+    clip = f"clip={config.clip.name}, clip.max_norm={config.clip.max_norm:g}"
+    return f"optim.learning_rate={config.optim.learning_rate:g}, {clip}, seed={config.seed}"
+
+
+def unwritable_files(failure: OSError) -> str:
+    """Return the error of a run whose files cannot be written."""
+    return f"the run's files cannot be written: {failure.strerror or failure}"
