@@ -23,7 +23,7 @@ from acexp.engines.environment import (
     make,
     spec_of,
 )
-from acexp.engines.threads import worthwhile
+from acexp.engines.threads import useful_threads
 from acexp.system.packages import Package
 
 EQUAL = ("CartPole-v1", "CliffWalking-v1", "LunarLander-v3", "PongNoFrameskip-v4")
@@ -161,7 +161,7 @@ def _task(environment: EnvironmentConfig) -> tuple[str, dict[str, Any]]:
 
 def _threads(environment: EnvironmentConfig, n_envs: int, limit: int) -> int:
     """Return the number of threads; one frame of an Atari game is enough work for a thread."""
-    return min(limit, n_envs) if is_atari(environment) else worthwhile(n_envs, limit)
+    return min(limit, n_envs) if is_atari(environment) else useful_threads(n_envs, limit)
 
 
 def _size(space: gym.Space[Any]) -> int | None:

@@ -15,7 +15,7 @@ from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentSta
 from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
 from acexp.engines.mujoco_tasks import TASKS
-from acexp.engines.threads import ThreadPool, worthwhile
+from acexp.engines.threads import ThreadPool, useful_threads
 from acexp.system.cores import available_cores
 from acexp.system.packages import Package
 
@@ -53,7 +53,7 @@ class Mujoco(EngineBase):
         self._clock = EpisodeClock(len(seeds), max_episode_steps)
         self._position = np.zeros(len(seeds))
         self._actions: NDArray[Any] = np.zeros(0)
-        self._threads = ThreadPool(worthwhile(len(seeds), n_threads), self._advance)
+        self._threads = ThreadPool(useful_threads(len(seeds), n_threads), self._advance)
         self.observation_space: gym.Space[Any] = model.observation_space
         self.action_space: gym.Space[Any] = model.action_space
 

@@ -91,7 +91,7 @@ def _flat(values: Floats) -> Floats:
     return values.reshape(len(values), -1)
 
 
-class Swift:
+class ForwardTask:
     """HalfCheetah and Swimmer, which reward forward speed minus the control cost and never terminate."""
 
     fields: tuple[str, ...] = ("qpos", "qvel")
@@ -112,7 +112,7 @@ class Swift:
         return reward, np.zeros(len(reward), np.bool_)
 
 
-class Upright:
+class HealthyTask:
     """Hopper and Walker2d, which also reward staying upright, and terminate when that fails."""
 
     fields: tuple[str, ...] = ("qpos", "qvel")
@@ -220,10 +220,10 @@ class Humanoid:
 
 
 TASKS: Mapping[str, Callable[[Any], Task]] = {
-    "gymnasium.envs.mujoco.half_cheetah_v5:HalfCheetahEnv": lambda env: Swift(env, n_hidden=1),
-    "gymnasium.envs.mujoco.swimmer_v5:SwimmerEnv": lambda env: Swift(env, n_hidden=2),
-    "gymnasium.envs.mujoco.hopper_v5:HopperEnv": Upright,
-    "gymnasium.envs.mujoco.walker2d_v5:Walker2dEnv": Upright,
+    "gymnasium.envs.mujoco.half_cheetah_v5:HalfCheetahEnv": lambda env: ForwardTask(env, n_hidden=1),
+    "gymnasium.envs.mujoco.swimmer_v5:SwimmerEnv": lambda env: ForwardTask(env, n_hidden=2),
+    "gymnasium.envs.mujoco.hopper_v5:HopperEnv": HealthyTask,
+    "gymnasium.envs.mujoco.walker2d_v5:Walker2dEnv": HealthyTask,
     "gymnasium.envs.mujoco.ant_v5:AntEnv": Ant,
     "gymnasium.envs.mujoco.humanoid_v5:HumanoidEnv": Humanoid,
 }

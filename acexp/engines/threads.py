@@ -9,7 +9,7 @@ ENVIRONMENTS_PER_THREAD = 8
 """Smallest number of environments per thread: waking a thread takes as long as 5 to 10 steps of a small simulator."""
 
 
-def worthwhile(n_envs: int, limit: int) -> int:
+def useful_threads(n_envs: int, limit: int) -> int:
     """Return the number of threads that is fastest for `n_envs` environments, at most `limit`."""
     return max(1, min(limit, n_envs // ENVIRONMENTS_PER_THREAD))
 

@@ -66,24 +66,36 @@ class SearchLoop:
         self._trials, self._rungs, self._train, self._log = trials, rungs, train, log
 
     def run(self) -> bool:
-        """Search; returns False if training was stopped before there were enough trials."""
+        """Search; returns False if training was stopped, or a whole batch failed, before there were enough trials."""
         while batch := self._trials.take():
-            for rung in (*self._rungs, None):
-                if not batch:
-                    break
-                trained = self._train([trial.params for trial in batch], rung)
-                if any(_is_unfinished(run.outcome, rung) for runs in trained for run in runs):
-                    self._trials.summary()
+            for rung in self._rungs:
+                pairs = self._trained(batch, rung)
+                if pairs is None:
                     return False
-                pairs = list(zip(batch, trained, strict=True))
-                if rung is None:
-                    self._record(pairs)
-                else:
-                    batch = self._pruned(pairs, rung)
+                batch = self._pruned(pairs, rung)
+            pairs = self._trained(batch, None)
+            if pairs is None:
+                return False
+            if pairs and not self._record(pairs):
+                self._trials.summary()
+                self._log("every trial of the last batch failed, so the search ends")
+                return False
             best = self._trials.summary()["best"]
             if best is not None:
                 self._log(f"best so far: trial {best}")
         return True
+
+    def _trained(
+        self, batch: Sequence[optuna.Trial], rung: int | None
+    ) -> list[tuple[optuna.Trial, list[TrialRun]]] | None:
+        """Train the runs of a batch up to a rung, None for their end; return None if training was stopped."""
+        if not batch:
+            return []
+        trained = self._train([trial.params for trial in batch], rung)
+        if any(_is_unfinished(run.outcome, rung) for runs in trained for run in runs):
+            self._trials.summary()
+            return None
+        return list(zip(batch, trained, strict=True))
 
     def _pruned(self, pairs: Sequence[tuple[optuna.Trial, Sequence[TrialRun]]], rung: int) -> list[optuna.Trial]:
         """Return the trials that are worth continuing, and give up the others."""
@@ -100,16 +112,19 @@ class SearchLoop:
                 kept.append(trial)
         return kept
 
-    def _record(self, pairs: Sequence[tuple[optuna.Trial, Sequence[TrialRun]]]) -> None:
-        """Record the values of trials that have been trained to their end."""
+    def _record(self, pairs: Sequence[tuple[optuna.Trial, Sequence[TrialRun]]]) -> int:
+        """Record the values of trials that have been trained to their end; return how many did not fail."""
+        n_failed = 0
         for trial, runs in pairs:
             if all(run.outcome is None or run.outcome.status is Status.FAILED for run in runs):
                 self._trials.record(trial, None)
                 self._log(f"trial {trial.number} failed")
+                n_failed += 1
                 continue
             value = _value([_final(run) for run in runs])
             self._trials.record(trial, value)
             self._log(f"trial {trial.number}: {value:.1f}")
+        return len(pairs) - n_failed
 
 
 def _is_unfinished(outcome: Outcome | None, rung: int | None) -> bool:

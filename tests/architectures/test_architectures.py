@@ -76,7 +76,7 @@ WAYS_BACK = {
 }
 
 
-def check_the_way_back(network: Architecture, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]) -> None:
+def check_backward(network: Architecture, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]) -> None:
     """Against autograd, through `policy` and `value`, which have no backward pass of their own."""
     with_policy, with_values, modules = way
     x = inputs(interface, network.parameters.n_members)
@@ -98,7 +98,7 @@ def check_the_way_back(network: Architecture, interface: Interface, way: tuple[b
 @pytest.mark.parametrize("interface", INTERFACES.values(), ids=INTERFACES)
 @pytest.mark.parametrize("name", ["separate", "shared"])
 def test_the_way_back_is_autograds(name: str, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]) -> None:
-    check_the_way_back(build(name, interface), interface, way)
+    check_backward(build(name, interface), interface, way)
 
 
 @pytest.mark.parametrize("interface", INTERFACES.values(), ids=INTERFACES)
@@ -129,7 +129,7 @@ def test_what_acting_computed_is_what_evaluating_computes(name: str, interface: 
 @pytest.mark.parametrize("hidden_sizes", [[], [7], [7, 6, 5]], ids=str)
 def test_the_way_back_through_every_perceptron(activation: str, hidden_sizes: list[int]) -> None:
     network = build("shared", VECTOR, activation=activation, hidden_sizes=hidden_sizes, log_std_init=-1.0)
-    check_the_way_back(network, VECTOR, WAYS_BACK["both losses"])
+    check_backward(network, VECTOR, WAYS_BACK["both losses"])
 
 
 def reference(network: Architecture, module: str, member: int, activation: nn.Module) -> Iterator[nn.Module]:

@@ -8,13 +8,17 @@ import os
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from acexp.config.search import Choice, Interval, Space
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
+from acexp.sweeps.search import SearchLoop, TrialRun
 from tests.helpers import start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -214,3 +218,31 @@ def test_what_cannot_be_searched_is_refused(said: tuple[str, ...], told: str, ac
     assert result.returncode == 2, result.stdout + result.stderr
     assert told in result.stderr
     assert "Traceback" not in result.stderr
+
+
+class FailingTrials:
+    """Trials without an end, none of which counts because all of them fail."""
+
+    def __init__(self) -> None:
+        self.recorded: list[float | None] = []
+
+    def take(self) -> list[SimpleNamespace]:
+        assert len(self.recorded) < 6, "the search goes on although everything fails"
+        return [SimpleNamespace(number=n, params={"optim.learning_rate": 0.1}) for n in range(2)]
+
+    def record(self, trial: SimpleNamespace, value: float | None) -> None:
+        self.recorded.append(value)
+
+    def summary(self) -> dict[str, Any]:
+        return {"best": None}
+
+
+def test_a_search_ends_where_every_trial_fails(tmp_path: Path) -> None:
+    trials, lines = FailingTrials(), list[str]()
+
+    def train(parameters: Sequence[Mapping[str, object]], until: int | None) -> list[list[TrialRun]]:
+        return [[TrialRun(Outcome(tmp_path, Status.FAILED), tmp_path)] for _ in parameters]
+
+    assert not SearchLoop(trials, [], train, lines.append).run()  # type: ignore[arg-type]
+    assert trials.recorded == [None, None]
+    assert lines == ["trial 0 failed", "trial 1 failed", "every trial of the last batch failed, so the search ends"]
