@@ -2,7 +2,8 @@
 
 One `numpy.random.SeedSequence(seed)` is split by `spawn` into independent streams, so that environments,
 initialization and action sampling never share numbers, within a run or between runs: `seed + i` would give seeds 0 and
-1 all but one of their environment streams in common. The global generators of torch and numpy are never used.
+1 all but one of their environment streams in common. The global generators of torch and numpy are not used, except by
+the constructors of plain modules, which have no other way: torch's is seeded for them and restored afterwards.
 """
 
 from __future__ import annotations
