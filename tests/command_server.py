@@ -2,7 +2,9 @@
 
 A server process imports acexp once and forks for every command. The child is a real process: it has its own working
 directory, environment, standard streams, signals and exit code, and nothing that it does reaches the next command.
-Only the imports are shared, which take three to five seconds of a command that would otherwise take one.
+Only the imports are shared, which take three to five seconds of a command that would otherwise take one. The server
+from which a sweep forks its workers would import acexp once more, so it is forked from the command instead.
+Tests that send signals to a command, or kill it, start a new interpreter (tests/helpers.py:start).
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ import atexit
 import contextlib
 import importlib
 import json
+import multiprocessing.util
 import os
 import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +106,27 @@ def _serve() -> None:
         _answer(pid)
 
 
+def _fork_python(path: bytes, arguments: list[str], descriptors: list[int]) -> int:
+    """Do what multiprocessing's function of that name does for `python ... -c CODE`: run the code in a new process."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        kept = {0, 1, 2, *descriptors}
+        for descriptor in {int(path.name) for path in Path("/proc/self/fd").iterdir()} - kept:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        sys.argv = ["-c"]
+        forkserver._forkserver._lock = threading.Lock()  # the copy of one that is held during this call
+        exec(arguments[-1], {"__name__": "__main__"})
+    except SystemExit as end:
+        os._exit(int(end.code or 0))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
 def _answer(number: int) -> None:
     sys.stdout.write(f"{number}\n")
     sys.stdout.flush()
@@ -122,6 +148,7 @@ def _run(request: dict[str, Any]) -> None:
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
     sys.argv = [str(REPOSITORY / "acexp" / "__main__.py"), *request["arguments"]]
     sys.path[:] = [request["cwd"], *(path for path in sys.path if path not in ("", str(REPOSITORY))), str(REPOSITORY)]
+    multiprocessing.util.spawnv_passfds = _fork_python  # type: ignore[attr-defined]
     code: object = 1
     try:
         from acexp.__main__ import main

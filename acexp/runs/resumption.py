@@ -55,6 +55,11 @@ class Resumption:
         if self.recorders:
             recorder.load(self.recorders)
 
+    def refuse_changes(self, directories: Sequence[Path]) -> None:
+        """Raise UserError if a member's config is not the one that its checkpoint was trained with."""
+        for changed, directory in zip(self.changes, directories, strict=False):
+            _refuse(changed, directory)
+
     def note(self, member: int, directory: Path) -> None:
         """Write into a member's directory that its run continues, how, and what was changed."""
         run_directory.reopen(directory, self.kind)
@@ -62,10 +67,10 @@ class Resumption:
             run_directory.note_changes(directory, self.step, self.changes[member])
 
 
-def load_resumptions(runs: Sequence[Run], *, allow_changes: bool) -> list[tuple[list[int], Resumption]]:
+def load_resumptions(runs: Sequence[Run]) -> list[tuple[list[int], Resumption]]:
     """Read the checkpoints of runs with resolved configs, grouped by their env steps, with the numbers of the runs.
 
-    Raises UserError where a checkpoint cannot be read, or the config has changed and may not.
+    Raises UserError where a checkpoint cannot be read.
     """
     contents = [checkpoint.read(run.directory) for run in runs]
     by_step: dict[int | None, list[int]] = {}
@@ -74,16 +79,13 @@ def load_resumptions(runs: Sequence[Run], *, allow_changes: bool) -> list[tuple[
     groups = []
     for step, members in by_step.items():
         saved = [content for content in (contents[m] for m in members) if content is not None]
-        resumption = _resumption(step or 0, saved, [runs[m] for m in members], allow_changes) if saved else Resumption()
+        resumption = _resumption(step or 0, saved, [runs[m] for m in members]) if saved else Resumption()
         groups.append((members, resumption))
     return groups
 
 
-def _resumption(step: int, saved: Sequence[dict[str, Any]], runs: Sequence[Run], allow_changes: bool) -> Resumption:
+def _resumption(step: int, saved: Sequence[dict[str, Any]], runs: Sequence[Run]) -> Resumption:
     changes = tuple(_changes(content["config"], run.config) for content, run in zip(saved, runs, strict=True))
-    if not allow_changes:
-        for changed, run in zip(changes, runs, strict=True):
-            _refuse(changed, run)
     members = [content["member"] for content in saved]
     for member, changed in zip(members, changes, strict=True):
         if any(change.startswith(("env.", "engine.")) for change in changed):
@@ -102,17 +104,17 @@ def refuse_changes(run: Run) -> None:
         content = checkpoint.read(run.directory)
         config = None if content is None else content["config"]
     if config is not None:
-        _refuse(_changes(config, resolve(run.config)), run)
+        _refuse(_changes(config, resolve(run.config)), run.directory)
 
 
 def _changes(trained_with: str, config: RunConfig) -> list[str]:
     return differences(trained_with, to_yaml(essence(config)))
 
 
-def _refuse(changes: Sequence[str], run: Run) -> None:
+def _refuse(changes: Sequence[str], directory: Path) -> None:
     if changes:
         raise UserError(
             "The config is not the one that this run was trained with:\n  " + "\n  ".join(changes),
-            value=str(run.directory),
+            value=str(directory),
             remedy="undo the change, or add --allow-changes to `acexp resume`",
         )

@@ -138,10 +138,13 @@ class _Session:
         for run in self._runs:
             run.directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(run.directory))
-        return load_resumptions(self._runs, allow_changes=self._options.allow_changes)
+        return load_resumptions(self._runs)
 
     def train(self, display: Display, should_stop: Callable[[], bool]) -> list[Outcome]:
         """Train one group after the other, and return the outcome of every run."""
+        if not self._options.allow_changes:
+            for members, resumption in self.groups:
+                resumption.refuse_changes([self._runs[m].directory for m in members])
         outcomes = [Outcome(run.directory, Status.INTERRUPTED) for run in self._runs]
         for members, resumption in self.groups:
             ended = self._train_group(members, resumption, display, should_stop)

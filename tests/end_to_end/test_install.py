@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.helpers import REPOSITORY
 
@@ -35,25 +38,62 @@ def test_the_wheel_holds_the_config_and_no_tests(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"acexp", f"acexp-{wheel.name.split('-')[1]}.dist-info"}
 
 
-@pytest.mark.long
-def test_the_installed_command_works_in_any_folder(wheel: Path, tmp_path: Path) -> None:
+def requirements(name: str) -> set[str]:
+    """The distributions that one asks for, with all that those ask for, as the installed metadata says it."""
+    found, pending = set[str](), [Requirement(name)]
+    while pending:
+        wanted = pending.pop()
+        key = canonicalize_name(wanted.name)
+        extras = wanted.extras or {""}
+        if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        if key in found and not wanted.extras:
+            continue
+        found.add(key)
+        for text in distribution(key).requires or ():
+            asked = Requirement(text)
+            if asked.marker is None or any(asked.marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+                asked.marker = None
+                pending.append(asked)
+    return found - {canonicalize_name(name)}
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and only the packages that it asks for, linked from the one that runs the tests."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+    run(sys.executable, "-m", "pip", "--python", folder, "install", "--quiet", "--no-deps", wheel, cwd=folder)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    for name in sorted(requirements("acexp")):
+        files = distribution(name).files or ()
+        home = Path(str(distribution(name).locate_file("")))
+        for top in {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__")}:
+            if not (packages / top).exists():
+                (packages / top).symlink_to(home / top)
+    return folder
+
+
+def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Path) -> None:
+    """An installation by pip, from the lock, is tried by `make soak`; it also made the environment of these tests."""
+    packages = {path.name for path in installed.glob("lib/python3*/site-packages/*")}
+    assert {"torch", "gymnasium", "hydra", "cv2", "acexp"} <= packages
+    assert not {"pytest", "envpool", "pandas", "ray", "stable_baselines3"} & packages
+    use_in_any_folder(installed, tmp_path)
+
+
+@pytest.mark.soak
+def test_a_clean_installation_works_in_any_folder(wheel: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     lock = REPOSITORY / "requirements.lock"
-    run(
-        tmp_path / "venv/bin/python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-compile",
-        "--constraint",
-        lock,
-        wheel,
-        cwd=tmp_path,
-    )
+    run(tmp_path / "venv/bin/python", "-m", "pip", "install", "--quiet", "--constraint", lock, wheel, cwd=tmp_path)
+    use_in_any_folder(tmp_path / "venv", tmp_path)
+
+
+def use_in_any_folder(environment: Path, tmp_path: Path) -> None:
     folder = tmp_path / "somewhere"
     folder.mkdir()
-    acexp = tmp_path / "venv/bin/acexp"
+    acexp = environment / "bin/acexp"
     for env in ("cliffwalking", "lunarlander", "halfcheetah", "pong"):
         small = ("total_steps=16", "a2c.n_envs=2", "a2c.n_steps=4", "arch.cnn.features=16")
         assert "done" in run(acexp, f"env={env}", *small, cwd=folder)

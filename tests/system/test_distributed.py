@@ -135,10 +135,10 @@ def test_one_process_alone_hears_itself() -> None:
     x = torch.tensor([1.0, math.nan])
     assert SINGLE_PROCESS.sum(x) is x
     assert SINGLE_PROCESS.gather((x,), 0)[0] is x
-    assert SINGLE_PROCESS.share(8) == slice(0, 8)
-    assert SINGLE_PROCESS.greatest((3, 0)) == [3, 0]
-    assert SINGLE_PROCESS.collect("a") == ["a"]
-    assert SINGLE_PROCESS.first(lambda: 4) == 4
+    assert SINGLE_PROCESS.shard(8) == slice(0, 8)
+    assert SINGLE_PROCESS.maximum((3, 0)) == [3, 0]
+    assert SINGLE_PROCESS.gather_objects("a") == ["a"]
+    assert SINGLE_PROCESS.from_rank_zero(lambda: 4) == 4
 
 
 def test_shares_must_be_even(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,5 +146,5 @@ def test_shares_must_be_even(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     require_even_shards(8)
-    with pytest.raises(UserError, match=r"say a2c.n_envs=12"):
+    with pytest.raises(UserError, match=r"set a2c.n_envs=12"):
         require_even_shards(9)
