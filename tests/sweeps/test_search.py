@@ -64,6 +64,14 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     return printed
 
 
+def run(acexp: Acexp, *arguments: str) -> str:
+    """What a command prints that ends well."""
+    result = acexp(*arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
 def told(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "outputs" / "sweeps" / "s" / "search.json").read_text())
     return content
@@ -71,7 +79,7 @@ def told(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.long
 def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
-    printed = finish(start(folder, *SEARCH, N_TRIALS))
+    printed = run(acexp, *SEARCH, N_TRIALS)
     trials = told(folder)["trials"]
     assert [trial["state"] for trial in trials] == ["complete"] * 24
     rates = [trial["params"]["optim.learning_rate"] for trial in trials]
@@ -102,8 +110,8 @@ def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
-def test_trials_that_fall_behind_are_pruned_at_an_evaluation(pruner: str, folder: Path) -> None:
-    finish(start(folder, *SEARCH, "hydra.sweeper.n_trials=12", "eval.every=200", f"hydra.sweeper.pruner={pruner}"))
+def test_trials_that_fall_behind_are_pruned_at_an_evaluation(pruner: str, folder: Path, acexp: Acexp) -> None:
+    run(acexp, *SEARCH, "hydra.sweeper.n_trials=12", "eval.every=200", f"hydra.sweeper.pruner={pruner}")
     trials = told(folder)["trials"]
     pruned = [trial for trial in trials if trial["state"] == "pruned"]
     complete = [trial for trial in trials if trial["state"] == "complete"]
@@ -133,20 +141,20 @@ def test_a_search_that_is_killed_goes_on_and_loses_no_trial(folder: Path, acexp:
     refused = acexp("resume", str(sweep))
     assert refused.returncode == 2
     assert "give its command again: acexp -m hydra/sweeper=optuna" in refused.stderr
-    finish(start(folder, *SEARCH, N_TRIALS))
+    run(acexp, *SEARCH, N_TRIALS)
     trials = told(folder)["trials"]
     assert [trial["state"] for trial in trials] == ["complete"] * 24
     assert len({trial["params"]["optim.learning_rate"] for trial in trials}) == 24
-    assert "left as they are" not in finish(start(folder, *SEARCH, N_TRIALS))
+    assert "left as they are" not in run(acexp, *SEARCH, N_TRIALS)
 
 
-def test_a_search_that_is_told_to_stop_goes_on(folder: Path) -> None:
+def test_a_search_that_is_told_to_stop_goes_on(folder: Path, acexp: Acexp) -> None:
     process = start(folder, *SEARCH, "total_steps=8000", "hydra.sweeper.n_trials=6")
     sweep = folder / "outputs" / "sweeps" / "s"
     wait_until(lambda: any(path.stat().st_size for path in sweep.glob("*/metrics.jsonl")), process)
     process.send_signal(signal.SIGINT)
     assert "go on with:\n  acexp -m hydra/sweeper=optuna" in finish(process, 130)
-    finish(start(folder, *SEARCH, "total_steps=8000", "hydra.sweeper.n_trials=6"))
+    run(acexp, *SEARCH, "total_steps=8000", "hydra.sweeper.n_trials=6")
     assert [trial["state"] for trial in told(folder)["trials"]] == ["complete"] * 6
 
 
