@@ -50,11 +50,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(PIP) install --no-compile --constraint requirements.lock --editable .
+	$(PIP) install --constraint requirements.lock --editable .
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) install --no-compile --constraint requirements.lock --editable '.[dev]'
+	$(PIP) install --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
 clean:
