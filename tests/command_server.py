@@ -4,7 +4,6 @@ A server process imports acexp once and forks for every command. The child is a 
 directory, environment, standard streams, signals and exit code, and nothing that it does reaches the next command.
 Only the imports are shared, which take three to five seconds of a command that would otherwise take one. The server
 from which a sweep forks its workers would import acexp once more, so it is forked from the command instead.
-Tests that send signals to a command, or kill it, start a new interpreter (tests/helpers.py:start).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from multiprocessing import forkserver
 from pathlib import Path
@@ -39,6 +39,52 @@ PRELOADED = (
 )
 
 
+class Command:
+    """A command that runs, with what it prints in one pipe: what tests use of `subprocess.Popen`."""
+
+    def __init__(self, server: CommandServer, pid: int, printed: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._server, self._printed = server, printed
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while the command runs."""
+        if self.returncode is None:
+            code = self._server.ask({"poll": self.pid})
+            self.returncode = int(code) if code else None
+        return self.returncode
+
+    def communicate(self, timeout: float = 300) -> tuple[str, None]:
+        """Read until the command and all its children have closed the pipe, and wait for its end."""
+        deadline, chunks = time.monotonic() + timeout, []
+        while True:
+            ready, _, _ = select.select([self._printed], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise subprocess.TimeoutExpired("acexp", timeout, b"".join(chunks))
+            chunk = os.read(self._printed, 65536)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        os.close(self._printed)
+        self.wait(max(1.0, deadline - time.monotonic()))
+        return b"".join(chunks).decode(errors="replace"), None
+
+    def wait(self, timeout: float = 300) -> int:
+        """Wait for the command's end, and return its exit code."""
+        if self.returncode is None:
+            self.returncode = int(self._server.ask({"wait": self.pid}, timeout))
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the command, not to its children."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End the command at once."""
+        self.send_signal(signal.SIGKILL)
+
+
 class CommandServer:
     """The client of one server process, which starts with the first command."""
 
@@ -49,6 +95,39 @@ class CommandServer:
         self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as `subprocess.run` does, with its output captured as text."""
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            pid = self._begin(arguments, cwd, environment, out=str(out), err=str(err))
+            try:
+                code = int(self.ask({"wait": pid}, timeout))
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                self.close()
+                raise
+            texts = [path.read_text(errors="replace") for path in (out, err)]
+        return subprocess.CompletedProcess(["acexp", *arguments], code, *texts)
+
+    def start(
+        self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], *, group: bool = False
+    ) -> Command:
+        """Start a command as `subprocess.Popen` does; with `group` in a process group of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = Path(folder, "pipe")
+            os.mkfifo(pipe)
+            printed = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            pid = self._begin(arguments, cwd, environment, out=str(pipe), err=str(pipe), group=group)
+        return Command(self, pid, printed)
+
+    def start_in_terminal(
+        self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], terminal: int
+    ) -> int:
+        """Start a command that prints to a terminal, and return its process id."""
+        name = os.ttyname(terminal)
+        return self._begin(arguments, cwd, environment, out=name, err=name)
+
+    def ask(self, request: dict[str, Any], timeout: float = 120) -> str:
+        """Return the server's answer to a request; raises subprocess.TimeoutExpired without one."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.command_server"],
@@ -58,29 +137,16 @@ class CommandServer:
                 text=True,
                 bufsize=1,
             )
-        with tempfile.TemporaryDirectory() as folder:
-            out, err = Path(folder, "out"), Path(folder, "err")
-            request = {"arguments": arguments, "cwd": str(cwd), "environment": environment}
-            pid = int(self._ask({**request, "out": str(out), "err": str(err)}, timeout=120))
-            try:
-                code = int(self._ask({"wait": pid}, timeout))
-            except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                self.close()
-                raise
-            texts = [path.read_text(errors="replace") for path in (out, err)]
-        return subprocess.CompletedProcess(["acexp", *arguments], code, *texts)
-
-    def _ask(self, request: dict[str, Any], timeout: float) -> str:
-        assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         ready, _, _ = select.select([self._process.stdout], [], [], timeout)
         if not ready:
             raise subprocess.TimeoutExpired(str(request), timeout)
-        return self._process.stdout.readline()
+        return self._process.stdout.readline().strip()
+
+    def _begin(self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], **where: object) -> int:
+        return int(self.ask({"arguments": arguments, "cwd": str(cwd), "environment": environment, **where}))
 
     def close(self) -> None:
         """End the server."""
@@ -88,6 +154,11 @@ class CommandServer:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+
+SERVER = CommandServer()
+"""The server of this process of pytest, which ends with it."""
+atexit.register(SERVER.close)
 
 
 def _serve() -> None:
@@ -99,11 +170,27 @@ def _serve() -> None:
         if "wait" in request:
             _, status = os.waitpid(request["wait"], 0)
             _answer(os.waitstatus_to_exitcode(status))
-            continue
-        pid = os.fork()
-        if not pid:
-            _run(request)
-        _answer(pid)
+        elif "poll" in request:
+            pid, status = os.waitpid(request["poll"], os.WNOHANG)
+            _answer(os.waitstatus_to_exitcode(status) if pid else "")
+        else:
+            _answer(_fork(request))
+
+
+def _fork(request: dict[str, Any]) -> int:
+    """Fork the command, and return its process id."""
+    # Opened before the fork, so that a pipe has a writer as soon as its reader knows the process.
+    streams = [os.open(os.devnull, os.O_RDONLY)]
+    streams += [os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_NOCTTY) for name in ("out", "err")]
+    pid = os.fork()
+    if not pid:
+        for number, descriptor in enumerate(streams):
+            os.dup2(descriptor, number)
+    for descriptor in streams:
+        os.close(descriptor)
+    if not pid:
+        _run(request)
+    return pid
 
 
 def _fork_python(path: bytes, arguments: list[str], descriptors: list[int]) -> int:
@@ -127,24 +214,18 @@ def _fork_python(path: bytes, arguments: list[str], descriptors: list[int]) -> i
     os._exit(0)
 
 
-def _answer(number: int) -> None:
-    sys.stdout.write(f"{number}\n")
+def _answer(content: object) -> None:
+    sys.stdout.write(f"{content}\n")
     sys.stdout.flush()
 
 
 def _run(request: dict[str, Any]) -> None:
     """Be the command: replace what belongs to the server, run it, and end as Python ends a module run with -m."""
+    if request.get("group"):
+        os.setsid()
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    for number, name, flags in (
-        (0, os.devnull, os.O_RDONLY),
-        (1, request["out"], os.O_WRONLY | os.O_CREAT),
-        (2, request["err"], os.O_WRONLY | os.O_CREAT),
-    ):
-        descriptor = os.open(name, flags)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
     sys.argv = [str(REPOSITORY / "acexp" / "__main__.py"), *request["arguments"]]
     sys.path[:] = [request["cwd"], *(path for path in sys.path if path not in ("", str(REPOSITORY))), str(REPOSITORY)]

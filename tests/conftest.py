@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,13 +19,21 @@ from acexp.runs import runner
 from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run
 from acexp.system.packages import is_installed
-from tests.command_server import CommandServer
+from tests.command_server import SERVER
 from tests.helpers import REPOSITORY
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let long tests begin first: one that began last would keep a single core busy while the others wait."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """What a test draws without a seed of its own is the same in every run, and in whatever order tests run."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -57,15 +67,8 @@ def train(tmp_path: Path) -> Callable[..., list[Outcome]]:
     return run
 
 
-@pytest.fixture(scope="session")
-def command_server() -> Iterator[CommandServer]:
-    server = CommandServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def acexp(tmp_path: Path, command_server: CommandServer) -> Callable[..., subprocess.CompletedProcess[str]]:
+def acexp(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `python -m acexp` as a user would, in an empty folder with an empty home.
 
     Variables that libraries read when they are imported need a new interpreter, so a call that sets any gets one.
@@ -76,7 +79,7 @@ def acexp(tmp_path: Path, command_server: CommandServer) -> Callable[..., subpro
     ) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY), **environment}
         if not environment:
-            return command_server.run(arguments, cwd, variables, timeout)
+            return SERVER.run(arguments, cwd, variables, timeout)
         return subprocess.run(
             [sys.executable, "-m", "acexp", *arguments],
             cwd=cwd,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -27,21 +28,30 @@ from acexp.core.observations import pick
 from acexp.core.types import UpdateStatistics
 from acexp.engines import open_engine
 from acexp.metrics import Recorder, Silent
+from tests.command_server import SERVER, Command
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+Process = subprocess.Popen[str] | Command
+
+
 def start(
     folder: Path, *arguments: str, runner: Sequence[str] = (), group: bool = False, **environment: str
-) -> subprocess.Popen[str]:
+) -> Process:
     """Start `python -m acexp`, or `python -m RUNNER -m acexp`, with all that it prints in one pipe.
+
+    A runner needs a new interpreter; all others are forked from a process that has imported acexp.
 
     `group`: in a process group of its own, as a shell starts commands.
     """
+    variables = {**os.environ, "HOME": str(folder), "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder}", **environment}
+    if not runner:
+        return SERVER.start(arguments, folder, variables, group=group)
     return subprocess.Popen(
-        [sys.executable, "-m", *runner, *(("-m",) if runner else ()), "acexp", *arguments],
+        [sys.executable, "-m", *runner, "-m", "acexp", *arguments],
         cwd=folder,
-        env={**os.environ, "HOME": str(folder), "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder}", **environment},
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -49,7 +59,15 @@ def start(
     )
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that all processes of pytest share, where xdist has started several."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def wait_until(condition: Callable[[], bool], process: Process) -> None:
     """Wait while it runs; fails, with what it printed, if it ends before that."""
     deadline = time.monotonic() + 120
     while not condition():
@@ -61,13 +79,8 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
 def in_terminal(folder: Path, *arguments: str) -> str:
     """What `python -m acexp` shows in a real pseudo-terminal, read until it ends well; without colours."""
     main, other = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "acexp", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"},
-        stdout=other,
-        stderr=other,
-    )
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"}
+    pid = SERVER.start_in_terminal(arguments, folder, variables, other)
     os.close(other)
     shown = b""
     while True:
@@ -79,7 +92,7 @@ def in_terminal(folder: Path, *arguments: str) -> str:
             break
         shown += chunk
     os.close(main)
-    assert process.wait(timeout=60) == 0
+    assert int(SERVER.ask({"wait": pid})) == 0
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
 
 

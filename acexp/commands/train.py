@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from acexp.commands.console import conclude, console_for_runs
 from acexp.commands.training import StopSweep, Training
 from acexp.config import application
+from acexp.config.launcher import KEY
 from acexp.core.errors import UserError
 from acexp.sweeps import executors
 from acexp.system import distributed
@@ -21,12 +22,18 @@ def train(arguments: list[str], *, only_new: bool = False) -> int:
     with contextlib.ExitStack() as stack:
         if distributed.world_size() > 1:
             arguments = _for_one_of_several(arguments, stack)
-        if application.MULTIRUN & set(arguments):
+        if application.MULTIRUN & set(arguments) and _trains_in_local_processes(arguments):
             executors.start_fork_server()
         training = Training(console_for_runs(), arguments, only_new=only_new)
         with contextlib.suppress(StopSweep):
             application.run(arguments, training)
     return conclude(training.console, training.outcomes, training.n_unstarted, training.signal_number)
+
+
+def _trains_in_local_processes(arguments: list[str]) -> bool:
+    """Whether the command line leaves the executor as it is; a file may still name another."""
+    named = [argument for argument in arguments if argument.startswith(f"{KEY}.executor=")]
+    return not named or named == [f"{KEY}.executor=local"]
 
 
 def _for_one_of_several(arguments: list[str], stack: contextlib.ExitStack) -> list[str]:

@@ -137,16 +137,19 @@ class SweepJobs:
         self._callbacks = callbacks
         self._task = task
         self._nodes: dict[int, DictConfig] = {}
+        self._directories: dict[int, Path] = {}
         self._returns: dict[int, JobReturn] = {}
 
     def directory(self, run: int) -> Path:
         """Return the directory of a run; nothing is made yet."""
+        if run in self._directories:
+            return self._directories[run]
         node = self._composer.node(self.runs[run].overrides, self._first_number + run)
         HydraConfig.instance().set_config(node)
         directory = Path(node.hydra.sweep.dir, node.hydra.sweep.subdir).resolve()
         with read_write(node.hydra.runtime), open_dict(node.hydra.runtime):
             node.hydra.runtime.output_dir = str(directory)
-        self._nodes[run] = node
+        self._nodes[run], self._directories[run] = node, directory
         return directory
 
     def begin(self, run: int) -> None:

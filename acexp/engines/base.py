@@ -79,7 +79,7 @@ class Engine(Protocol):
 
     @classmethod
     def is_equal(cls, environment: EnvironmentConfig) -> bool:
-        """Return True if this engine, which can step this environment, is known to step it as Gymnasium does."""
+        """Return True if this engine is known to step this environment as Gymnasium does, where it can step it."""
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
@@ -145,8 +145,9 @@ def choose_engine(environment: EnvironmentConfig, config: EngineConfig) -> Engin
             name
             for name in preferred
             if ENGINES[name].build.preference > 0
-            and obstacle(name) is None
+            # First what costs nothing: to ask envpool what it can step takes two seconds of imports.
             and ENGINES[name].build.is_equal(environment)
+            and obstacle(name) is None
         )
         return replace(config, name=next(able))
     reason = obstacle(config.name)

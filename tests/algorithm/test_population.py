@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
 from acexp.runs.runner import train
-from tests.helpers import REPOSITORY, advance, metrics, parameters, snapshot
+from tests.helpers import advance, metrics, parameters, snapshot
 
+Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
@@ -154,16 +154,12 @@ def test_runs_of_different_structure_are_no_population(config: Config, tmp_path:
     ],
     ids=lambda settings: settings[0] + settings[-1],
 )
-def test_the_same_seed_repeats_itself_in_two_processes(tmp_path: Path, settings: tuple[str, ...]) -> None:
+def test_the_same_seed_repeats_itself_in_two_processes(acexp: Acexp, tmp_path: Path, settings: tuple[str, ...]) -> None:
     directories = [tmp_path / "first", tmp_path / "second"]
-    for directory in directories:
-        subprocess.run(
-            [sys.executable, "-m", "acexp", *settings, "torch_threads=1", f"hydra.run.dir={directory}"],
-            cwd=REPOSITORY,
-            check=True,
-            capture_output=True,
-            timeout=300,
-        )
+    # With a variable it is a new interpreter, in which sets have another order.
+    for directory, variables in zip(directories, ({}, {"PYTHONHASHSEED": "1"}), strict=True):
+        result = acexp(*settings, "torch_threads=1", f"hydra.run.dir={directory}", **variables)
+        assert result.returncode == 0, result.stderr
     assert (directories[0] / "metrics.jsonl").read_bytes() == (directories[1] / "metrics.jsonl").read_bytes()
     first, second = parameters(directories[0]), parameters(directories[1])
     assert first.keys() == second.keys()

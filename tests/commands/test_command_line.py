@@ -19,7 +19,7 @@ from acexp.config import RunConfig
 from acexp.metrics import JsonlWriter
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
-from tests.helpers import REPOSITORY, in_terminal, metrics
+from tests.helpers import REPOSITORY, in_terminal, metrics, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -198,20 +198,11 @@ def test_a_value_in_a_file_is_blamed_on_the_file(acexp: Acexp, tmp_path: Path) -
 
 def interrupt(folder: Path, *arguments: str) -> tuple[int, str]:
     """Start training, press Ctrl-C once metrics are written; the exit code and all that was printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "acexp", *arguments, "total_steps=100000000", "log.every=400"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in folder.glob("outputs/**/metrics.jsonl")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process = start(folder, *arguments, "total_steps=100000000", "log.every=400")
+    wait_until(lambda: any(path.stat().st_size for path in folder.glob("outputs/**/metrics.jsonl")), process)
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate(timeout=60)
+    assert process.returncode is not None
     return process.returncode, printed
 
 

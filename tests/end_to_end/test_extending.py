@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import REPOSITORY
+
+Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
 FILES = re.findall(r"^```\w+ (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -45,18 +45,10 @@ def test_the_page_has_what_it_promises() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_of_the_page_work(folder: Path, command: str) -> None:
+def test_commands_of_the_page_work(folder: Path, acexp: Acexp, command: str) -> None:
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "acexp"]
-    result = subprocess.run(
-        [sys.executable, *words[1:]],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    result = acexp(*words[3:])
     assert result.returncode == 0, result.stdout + result.stderr
     if "inspect" in words:
         assert re.search(r"trunk\s+1,408\b", result.stdout), "8 * 128 + 128 + 2 * 128"
@@ -67,7 +59,7 @@ def test_commands_of_the_page_work(folder: Path, command: str) -> None:
         assert "done" in result.stdout
 
 
-def test_a_wrong_name_lists_the_users_own(folder: Path, acexp: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_a_wrong_name_lists_the_users_own(folder: Path, acexp: Acexp) -> None:
     result = acexp("arch.name=wife", "plugins=[my_networks]", cwd=folder)
     assert result.returncode == 2
     assert "separate, shared, wide" in result.stderr

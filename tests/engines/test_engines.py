@@ -187,3 +187,13 @@ def test_auto_takes_an_engine_of_a_plugin(monkeypatch: pytest.MonkeyPatch) -> No
     assert choose_engine(EnvironmentConfig(id="CartPole-v1"), EngineConfig()).name == "preferred"
     assert choose_engine(EnvironmentConfig(id="CliffWalking-v1"), EngineConfig()).name == "tabular"
     assert "box2d" in recorded_packages()
+
+
+def test_auto_asks_no_engine_that_it_could_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask envpool, it has to be imported, which takes seconds in every process of a sweep."""
+
+    def ask(environment: EnvironmentConfig) -> str | None:
+        raise AssertionError(f"envpool was asked for {environment.id}")
+
+    monkeypatch.setattr(ENGINES["envpool"].build, "cannot_step", ask)
+    assert choose_engine(EnvironmentConfig(id="MountainCar-v0"), EngineConfig(name="auto")).name == "gymnasium"

@@ -21,6 +21,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.command_server import SERVER
 from tests.helpers import REPOSITORY
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -36,8 +37,8 @@ QUIET = ("--disable-background-networking", "--disable-component-update", "--dis
 
 
 def acexp(folder: Path, *arguments: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    subprocess.run([sys.executable, "-m", "acexp", *arguments], cwd=folder, env=environment, check=True, timeout=300)
+    result = SERVER.run(arguments, folder, {**os.environ, "PYTHONPATH": str(REPOSITORY)}, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.fixture(scope="module")

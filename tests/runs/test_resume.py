@@ -29,7 +29,7 @@ from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.system.signals import STOPPING, stoppable
-from tests.helpers import metrics, start, wait_until
+from tests.helpers import Process, metrics, start, wait_until
 
 RESUME = TrainOptions(resume=True)
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -39,7 +39,7 @@ Train = Callable[..., list[Outcome]]
 CHEETAH = ("env=halfcheetah", "arch=shared", "total_steps=30000", "log.every=700", "checkpoint.every=2000")
 
 
-def wait_for_lines(directory: Path, n: int, process: subprocess.Popen[str]) -> None:
+def wait_for_lines(directory: Path, n: int, process: Process) -> None:
     path = directory / "metrics.jsonl"
     wait_until(lambda: path.exists() and path.read_bytes().count(b"\n") >= n, process)
 

@@ -19,7 +19,7 @@ from acexp.config.search import Choice, Interval, Space
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
 from acexp.sweeps.search import SearchLoop, TrialRun
-from tests.helpers import start, wait_until
+from tests.helpers import Process, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+def finish(process: Process, code: int = 0) -> str:
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == code, printed
     assert "Traceback" not in printed

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from acexp.config import RunConfig
 from acexp.config.schema import structure
 from acexp.runs.outcome import Outcome
 from acexp.sweeps.fleet import divide
-from tests.helpers import REPOSITORY, in_terminal, metrics, parameters, start, wait_until
+from tests.helpers import Process, in_terminal, metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
@@ -147,7 +146,7 @@ def test_a_directory_that_cannot_be_made_fails_its_run_alone(acexp: Acexp, tmp_p
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def start_long(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_long(folder: Path, *arguments: str) -> Process:
     """A long sweep, once every one of its populations writes metrics."""
     process = start(folder, "-m", *arguments, "total_steps=100000000", "log.every=400")
 
@@ -159,7 +158,7 @@ def start_long(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return process
 
 
-def trainers(process: subprocess.Popen[str]) -> list[int]:
+def trainers(process: Process) -> list[int]:
     """The processes below a sweep's that train, in the order in which they began."""
     children = Path("/proc/{0}/task/{0}/children")
     found, pending = [], [process.pid]
@@ -290,16 +289,11 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Pa
     """By the same command and by `acexp resume`: what is done stays untouched, and all end as they would have."""
     settings = (
         "-m", "env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=8", "arch=separate,shared", "seed=range(4)",
-        "total_steps=40000", "log.every=2000", "checkpoint.every=4000", "hydra.launcher.max_members=2",
+        "total_steps=16000", "log.every=800", "checkpoint.every=1600", "hydra.launcher.max_members=2",
     )  # fmt: skip
     assert acexp(*settings, "name=whole").returncode == 0
     sweep = tmp_path / "outputs" / "sweeps" / "broken"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "acexp", *settings, "name=broken"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.DEVNULL,
-    )
+    process = start(tmp_path, *settings, "name=broken")
     deadline = time.monotonic() + 120
     while True:
         found = statuses(sweep)
@@ -309,7 +303,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Pa
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.kill()
-    process.wait()
+    process.communicate(timeout=120)
     while "running" in statuses(sweep).values() and time.monotonic() < deadline - 60:
         time.sleep(0.05)  # The children notice that their parent is gone, and stop.
     done = [name for name, status in statuses(sweep).items() if status == "done"]
