@@ -57,7 +57,7 @@ $(VENV)/installed: pyproject.toml requirements.lock | $(VENV)/bin/python
 # packages also contain files for other versions of Python, which cannot be compiled here.
 $(VENV)/installed-dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	$(PIP) install --no-compile --constraint requirements.lock --editable '.[dev]'
-	$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true
+	$(VENV)/bin/python -W ignore -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $(VENV)/installed $@
 
 clean:

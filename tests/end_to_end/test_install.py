@@ -94,9 +94,10 @@ def use_in_any_folder(environment: Path, tmp_path: Path) -> None:
     folder = tmp_path / "somewhere"
     folder.mkdir()
     acexp = environment / "bin/acexp"
-    for env in ("cliffwalking", "lunarlander", "halfcheetah", "pong"):
-        small = ("total_steps=16", "a2c.n_envs=2", "a2c.n_steps=4", "arch.cnn.features=16")
-        assert "done" in run(acexp, f"env={env}", *small, cwd=folder)
+    small = ("total_steps=16", "a2c.n_envs=2", "a2c.n_steps=4", "arch.cnn.features=16")
+    assert "done" in run(acexp, "env=cliffwalking", *small, cwd=folder)
+    printed = run(acexp, "-m", "env=cliffwalking,lunarlander,halfcheetah,pong", *small, cwd=folder)
+    assert printed.count("1 done: env=") == 4, printed
     assert "arch=shared" in run(acexp, "list", cwd=folder)
     assert {path.name for path in folder.iterdir()} == {"outputs"}
 
