@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,10 @@ PUBLISHED = {
     "pong": ("17.3 and 19.7 (10M)", "21.0 (10M)"),
 }
 """The published results of A2C and of PPO."""
+
+REACHED = DOCS.parent / "acexp" / "commands" / "reached.json"
+FEWEST_FOR_INTERVAL = 3
+"""An interval over two seeds would be these two values."""
 
 
 def load(study: Study, table: str) -> pd.DataFrame:
@@ -105,6 +110,34 @@ def summary() -> str:
     return to_markdown(("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "PPO"), rows)
 
 
+def reached() -> str:
+    """Return what each layout of each preset reached, as the JSON that acexp shows beside the result of a run."""
+    entries = []
+    for study in with_data("preset"):
+        runs, found = load(study, "runs"), load(study, "results").set_index("experiment")
+        factors = list(runs.columns[1 : runs.columns.get_loc("seed")])
+        for name, group in runs.groupby(experiments(runs), sort=False):
+            levels = [f"{factor}={group[factor].iloc[0]}" for factor in factors]
+            first = compose([f"experiment={study.environment}", *levels, f"seed={group['seed'].iloc[0]}"])
+            row, has_interval = found.loc[name], len(group) >= FEWEST_FOR_INTERVAL
+            entries.append(
+                {
+                    "settings": " ".join([f"experiment={study.environment}", *levels]),
+                    "environment": first.env.id,
+                    "total_steps": first.total_steps,
+                    "seed": first.seed,
+                    "identity": group["identity"].iloc[0],
+                    "n": len(group),
+                    "mean": row["mean"],
+                    "low": row["mean low"] if has_interval else None,
+                    "high": row["mean high"] if has_interval else None,
+                    "worst": group["score"].min(),
+                    "best": group["score"].max(),
+                }
+            )
+    return json.dumps(entries, indent=1, default=float) + "\n"
+
+
 def curves(question: str, studies: Sequence[Study]) -> str:
     """Draw learning curves with a panel for each environment, and return the path of the picture."""
     width = max(4.2 * len(studies), 5.0)
@@ -156,6 +189,7 @@ def main() -> None:
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
         path.write_text(SECTION.sub(lambda m: f"{m[1]}\n{section(m[2])}\n\n{m[4]}", page), encoding="utf-8")
+    REACHED.write_text(reached(), encoding="utf-8")
 
 
 if __name__ == "__main__":

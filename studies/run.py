@@ -6,6 +6,7 @@ NAME is a study (`halfcheetah-clipping`), an environment or a question. Runs tha
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
@@ -46,13 +47,23 @@ def save_tables(study: Study) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in SAVED:
         tables = [
-            read(path).drop(columns=OMITTED, errors="ignore").assign(of=options.partition("--metric ")[2] or "score")
+            with_identities(read(path))
+            .drop(columns=OMITTED, errors="ignore")
+            .assign(of=options.partition("--metric ")[2] or "score")
             for options, place in study.reports.items()
             if (path := ROOT / place / "report" / f"{name}.csv").exists()
         ]
         if tables:
             saved = pd.concat(tables) if name == "comparisons" else tables[0].drop(columns="of")
             saved.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+
+
+def with_identities(table: pd.DataFrame) -> pd.DataFrame:
+    """Add what identifies each run to a table of runs, so that its settings can be recognized later."""
+    if "directory" not in table:
+        return table
+    statuses = [json.loads((ROOT / place / "status.json").read_text()) for place in table["directory"]]
+    return table.assign(identity=[status["identity"] for status in statuses])
 
 
 def read(path: Path) -> pd.DataFrame:

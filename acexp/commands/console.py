@@ -31,8 +31,8 @@ def console_for_tables() -> Console:
     return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
 
 
-def print_outcome(console: Console, outcome: Outcome) -> None:
-    """Print how a run ended, in a few lines."""
+def print_outcome(console: Console, outcome: Outcome, beside: str | None = None) -> None:
+    """Print how a run ended, in a few lines; `beside` says what others reached."""
     mean_return = outcome.mean_return
     recent = "no episode ended" if mean_return is None else f"mean return {mean_return:.1f} (last 100 episodes)"
     lines = [
@@ -43,6 +43,8 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
         lines.append(f"  {outcome.error}")
     if outcome.resume == APPROXIMATE:
         lines.append(f"  resume: approximate: {NO_STATE}")
+    if beside is not None and outcome.status is Status.DONE:
+        lines.append(f"  compare:       {beside}")
     log = outcome.directory / ERROR_LOG
     lines.append(f"  run directory: {relative(outcome.directory)}")
     if log.exists():

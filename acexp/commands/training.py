@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from acexp.commands.console import EXIT_INTERRUPTED, print_outcome
+from acexp.commands.reached import beside_others, known_results
 from acexp.commands.search import SearchTrainer
 from acexp.commands.sweep_view import SweepView
+from acexp.config import RunConfig
 from acexp.config.application import Job
 from acexp.config.launcher import LauncherConfig
 from acexp.config.places import place_of, placed
@@ -66,7 +68,7 @@ class Training:
             if not job.in_sweep:
                 raise error
             result = [record_failure(run, str(error))]
-        self._finish(result)
+        self._finish(result, None if job.in_sweep else job.config)
         if result[0].status is Status.INTERRUPTED:
             raise StopSweep(EXIT_INTERRUPTED)
 
@@ -109,9 +111,11 @@ class Training:
                 self.outcomes.extend(trainer.outcomes)
                 self.signal_number = trainer.signal_number
 
-    def _finish(self, outcomes: Sequence[Outcome]) -> None:
+    def _finish(self, outcomes: Sequence[Outcome], config: RunConfig | None = None) -> None:
+        """Print how a run ended, and beside it what others reached if its config is given."""
         self.outcomes.extend(outcomes)
-        print_outcome(self.console, outcomes[0])
+        beside = None if config is None else beside_others(config, outcomes[0].mean_return, known_results())
+        print_outcome(self.console, outcomes[0], beside)
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False)

@@ -43,3 +43,8 @@ def test_the_pages_say_what_the_data_say(studies: Callable[[str], ModuleType]) -
     for name, content in shown:
         if name in named or name == "summary":
             assert content == page.section(name).strip(), name
+
+
+def test_what_is_told_at_a_runs_end_is_what_the_data_say(studies: Callable[[str], ModuleType]) -> None:
+    page = studies("page")
+    assert page.REACHED.read_text(encoding="utf-8") == page.reached()

@@ -1,0 +1,75 @@
+"""What runs of known settings reached over several seeds, to be told beside the result of a single run.
+
+`reached.json` has one entry for each layout of each preset; studies/page.py writes it from the data of the studies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+
+from acexp.config import RunConfig, identity
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The final evaluations of runs that differ in their seeds only.
+
+    Attributes:
+        settings: the overrides that select these settings.
+        environment: the id of the environment.
+        total_steps: the env steps of each run.
+        seed, identity: the seed of one of the runs, and what identifies that run.
+        n: the number of seeds.
+        mean, low, high: the mean return, and its 95% interval over seeds; no interval for fewer than three seeds.
+        worst, best: the lowest and the highest return of a seed.
+    """
+
+    settings: str
+    environment: str
+    total_steps: int
+    seed: int
+    identity: str
+    n: int
+    mean: float
+    low: float | None
+    high: float | None
+    worst: float
+    best: float
+
+    @property
+    def numbers(self) -> str:
+        """The result as text."""
+        interval = "" if self.low is None or self.high is None else f" [{self.low:,.5g}, {self.high:,.5g}]"
+        return f"{self.mean:,.5g}{interval}"
+
+    @property
+    def seeds(self) -> str:
+        """The number of seeds and their range as text."""
+        return f"{self.n} seeds, {self.worst:,.5g} to {self.best:,.5g}"
+
+
+def known_results() -> list[Reached]:
+    """Return everything that is known."""
+    text = (files("acexp.commands") / "reached.json").read_text(encoding="utf-8")
+    return [Reached(**entry) for entry in json.loads(text)]
+
+
+def beside_others(config: RunConfig, mean_return: float | None, known: Sequence[Reached]) -> str | None:
+    """Return a line that says what other seeds of a run's settings reached, or which settings reach more.
+
+    Args:
+        config: The config of the run.
+        mean_return: The mean return that the run ended with; None if no episode has ended.
+        known: What is known.
+    """
+    for entry in known:
+        if identity(replace(config, seed=entry.seed)) == entry.identity:
+            return f"these settings reached {entry.numbers} in evaluations after training ({entry.seeds})"
+    alike = [entry for entry in known if entry.environment == config.env.id and not config.env.kwargs]
+    best = max(alike, key=lambda entry: entry.mean, default=None)
+    if best is None or (mean_return is not None and mean_return >= (best.mean if best.low is None else best.low)):
+        return None
+    return f"{best.settings} reached {best.numbers} after {best.total_steps:,} env steps ({best.seeds})"
