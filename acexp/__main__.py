@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+
+from acexp.commands import find
+from acexp.commands.loading import EXIT_INTERRUPTED, INTERRUPTED
+from acexp.core.errors import UserError
+from acexp.system import torchrun
 
 EXIT_REFUSED = 2
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-
-INTERRUPTED = "acexp: interrupted"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,11 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("ignore")
     if "" not in sys.path:
         sys.path.insert(0, "")  # the user's own components lie in the current folder
-    with _immediate_interrupt():
-        # The import takes a second or two, during which the user may press Ctrl-C.
-        from acexp import commands  # noqa: F401
     try:
-        return _run(arguments)
+        command, rest = find(arguments)
+        return command.load()(rest)
+    except UserError as error:
+        _print_error(error)
+        return EXIT_REFUSED
     except BrokenPipeError:
         # The reader of the output, `head` for instance, has closed it, so nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -39,40 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_INTERRUPTED
 
 
-def _run(arguments: list[str]) -> int:
+def _print_error(error: UserError) -> None:
     from rich.console import Console
 
-    from acexp.commands import COMMANDS, train
-    from acexp.core.errors import UserError
-    from acexp.system import distributed
-
-    try:
-        if arguments and arguments[0] in COMMANDS:
-            return COMMANDS[arguments[0]](arguments[1:])
-        return train(arguments)
-    except UserError as error:
-        if not distributed.rank():  # the other processes of the run were refused for the same reason
-            Console(stderr=True, highlight=False, soft_wrap=True).print(f"acexp: {error}", markup=False)
-        return EXIT_REFUSED
-
-
-@contextmanager
-def _immediate_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end the process immediately: packages that are being imported may swallow a KeyboardInterrupt."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        os.write(sys.stderr.fileno(), f"{INTERRUPTED}\n".encode())
-        os._exit(EXIT_INTERRUPTED)
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGINT, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    if not torchrun.rank():  # the other processes of the run were refused for the same reason
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"acexp: {error}", markup=False)
 
 
 if __name__ == "__main__":

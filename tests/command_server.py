@@ -26,10 +26,11 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from acexp.commands import COMMANDS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 PRELOADED = (
-    "acexp.commands",
-    "acexp.commands.resume",
+    *(f"acexp.commands.{command.module}" for command in COMMANDS.values()),
     "acexp.report",
     "gymnasium.envs.toy_text.cliffwalking",
     "gymnasium.envs.mujoco.half_cheetah_v5",

@@ -1,31 +1,96 @@
-"""The commands of `acexp`, each of which parses its arguments, calls one function and prints the result."""
+"""The commands of `acexp`, each of which parses its arguments, calls one function and prints the result.
 
-from collections.abc import Callable
+This module imports none of them: most import torch, which takes seconds, and a list of the commands must not wait.
+"""
 
-from acexp.commands.dashboard import dashboard
-from acexp.commands.doctor import doctor
-from acexp.commands.evaluate import evaluate
-from acexp.commands.export import export
-from acexp.commands.inspect import inspect
-from acexp.commands.list_choices import list_choices
-from acexp.commands.report import report
-from acexp.commands.resume import resume
-from acexp.commands.status import status
-from acexp.commands.train import train
-from acexp.commands.video import video
+from __future__ import annotations
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "dashboard": dashboard,
-    "doctor": doctor,
-    "eval": evaluate,
-    "export": export,
-    "inspect": inspect,
-    "list": list_choices,
-    "report": report,
-    "resume": resume,
-    "status": status,
-    "video": video,
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple, cast
+
+from acexp.commands.loading import loading
+from acexp.core.errors import UserError
+
+HELP = frozenset({"-h", "--help"})
+MULTIRUN = frozenset({"-m", "--multirun"})
+"""The flags that make a sweep of a training, as Hydra reads them."""
+
+
+class Command(NamedTuple):
+    """A command.
+
+    Attributes:
+        module: The name of its module in this package, and of its function there.
+        arguments: The arguments that it is called with most often, for the list of commands.
+        summary: What it does, in one line.
+        imports_torch: Whether its module imports torch.
+    """
+
+    module: str
+    arguments: str
+    summary: str
+    imports_torch: bool = True
+
+    def load(self) -> Callable[[list[str]], int]:
+        """Import the command's function, and show meanwhile on a terminal that acexp is loading."""
+        with loading(shown=self.imports_torch):
+            module = import_module(f"{__name__}.{self.module}")
+        return cast(Callable[[list[str]], int], getattr(module, self.module))
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "Choose and check": {
+        "list": Command("list_choices", "[GROUP]", "list what can be chosen, with one line on each choice"),
+        "inspect": Command(
+            "inspect", "KEY=VALUE ...", "show what a config builds, on one real batch; nothing is trained"
+        ),
+        "doctor": Command("doctor", "", "check the installation, and say how to add what is missing"),
+    },
+    "Train": {
+        "train": Command("train", "[-m] KEY=VALUE ...", "train one run, with -m a sweep; `train` may be left out"),
+        "status": Command("status", "[DIRECTORY]", "list all runs and sweeps, newest first, or the runs of one sweep"),
+        "resume": Command("resume", "DIRECTORY", "go on with a run, or a sweep, that was stopped or killed"),
+    },
+    "Look at the results": {
+        "eval": Command("evaluate", "DIRECTORY", "play episodes with the final policy of a run, or of a sweep's runs"),
+        "report": Command("report", "DIRECTORY", "compare runs, with intervals: report.html, report.md, tables"),
+        "dashboard": Command("dashboard", "DIRECTORY", "open TensorBoard, with means over seeds as additional curves"),
+        "video": Command("video", "DIRECTORY", "record an episode of a run, without a screen"),
+        "export": Command("export", "DIRECTORY", "write the policy of a run as ONNX, with a model card"),
+    },
+    "About acexp": {
+        "help": Command(
+            "show_help", "[COMMAND]", "show this list, or the arguments of one command", imports_torch=False
+        ),
+        "version": Command("show_version", "", "show the version of acexp", imports_torch=False),
+    },
 }
-"""The commands by the first argument that names them; any other first argument means training."""
+"""The commands by the words that name them, in the groups in which they are listed."""
 
-__all__ = ["COMMANDS", "train"]
+COMMANDS: dict[str, Command] = {name: command for group in GROUPS.values() for name, command in group.items()}
+"""All commands, by the words that name them."""
+
+
+def find(arguments: Sequence[str]) -> tuple[Command, list[str]]:
+    """Return the command that a command line names, and the arguments for it; raise UserError for an unknown one.
+
+    A command line without a command trains. Its -m may stand anywhere, which Hydra's own parser does not accept.
+    """
+    flags = [argument for argument in arguments if argument in MULTIRUN]
+    words = [argument for argument in arguments if argument not in MULTIRUN]
+    first = words[0] if words else None
+    if first in COMMANDS:
+        return COMMANDS[first], [*flags, *words[1:]]
+    if HELP & set(words):
+        return COMMANDS["help"], [*flags, *words]
+    if "--version" in words:
+        return COMMANDS["version"], []
+    if first is None or "=" in first or first.startswith(("-", "~")):  # `~key` removes a key in Hydra's grammar
+        return COMMANDS["train"], [*flags, *words]
+    raise UserError(
+        "There is no command of this name.",
+        value=first,
+        choices=tuple(COMMANDS),
+        remedy="`acexp help` has a line on each command; settings are written KEY=VALUE",
+    )

@@ -14,7 +14,7 @@ from acexp.commands.sweep_view import FAILURES
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import APPROXIMATE, ERROR_LOG, Status
 from acexp.sweeps.sweep_directory import command_to_continue
-from acexp.system import distributed
+from acexp.system import torchrun
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -23,7 +23,7 @@ NO_STATE = "the engine cannot save environments, so new episodes began"
 
 def console_for_runs() -> Console:
     """Return the console of commands that train; of several processes of one run, only rank 0 prints."""
-    return Console(highlight=False, soft_wrap=True, quiet=distributed.rank() > 0)
+    return Console(highlight=False, soft_wrap=True, quiet=torchrun.rank() > 0)
 
 
 def console_for_tables() -> Console:

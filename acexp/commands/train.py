@@ -11,7 +11,7 @@ from acexp.config import application
 from acexp.config.launcher import KEY
 from acexp.core.errors import UserError
 from acexp.sweeps import executors
-from acexp.system import distributed
+from acexp.system import torchrun
 
 
 def train(arguments: list[str], *, only_new: bool = False) -> int:
@@ -20,7 +20,7 @@ def train(arguments: list[str], *, only_new: bool = False) -> int:
     With `only_new`, runs of a sweep that have begun before are left alone.
     """
     with contextlib.ExitStack() as stack:
-        if distributed.world_size() > 1:
+        if torchrun.world_size() > 1:
             arguments = _for_one_of_several(arguments, stack)
         if application.MULTIRUN & set(arguments) and _trains_in_local_processes(arguments):
             executors.start_fork_server()
@@ -44,6 +44,6 @@ def _for_one_of_several(arguments: list[str], stack: contextlib.ExitStack) -> li
             value="-m",
             remedy="leave out torchrun, or train one run",
         )
-    if not distributed.rank():
+    if not torchrun.rank():
         return arguments
     return [*arguments, f"hydra.run.dir={stack.enter_context(TemporaryDirectory(prefix='acexp-'))}/run"]

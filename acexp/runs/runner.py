@@ -26,7 +26,7 @@ from acexp.runs.resumption import Resumption, load_resumptions
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.runs.writers import open_writers, silent_write_errors
-from acexp.system import distributed
+from acexp.system import distributed, torchrun
 from acexp.system.cores import available_cores, torch_threads
 from acexp.system.lock import locked
 from acexp.system.memory import keep_large_blocks
@@ -100,7 +100,7 @@ class _Session:
     def __init__(self, runs: Sequence[Run], options: TrainOptions) -> None:
         require_equal_structure([run.config for run in runs])
         self._identities = [identity(run.config) for run in runs]
-        cores = (options.cores or available_cores()) // distributed.local_world_size() or 1
+        cores = (options.cores or available_cores()) // torchrun.local_world_size() or 1
         self._runs = [replace(run, config=resolve(run.config, cores)) for run in runs]
         self._options = options
         self._request: StopRequest | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from acexp.core.errors import UserError
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
+from acexp.system.torchrun import world_size
 
 T = TypeVar("T")
 
@@ -24,21 +25,6 @@ ALIGNMENT_BYTES = 16
 
 class ProcessLostError(Exception):
     """Another process of this run is gone, and no process can continue without it."""
-
-
-def world_size(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the number of processes that torchrun has started, 1 without torchrun."""
-    return int(environment.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in environment else 1
-
-
-def rank(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the rank of this process, 0 when it runs alone."""
-    return int(environment["RANK"]) if world_size(environment) > 1 else 0
-
-
-def local_world_size(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the number of processes of this run on this machine."""
-    return int(environment["LOCAL_WORLD_SIZE"]) if world_size(environment) > 1 else 1
 
 
 def require_even_shards(n_envs: int) -> None:

@@ -360,7 +360,7 @@ def test_what_cannot_be_exported_says_why(config: Config, train: Train, tmp_path
     with pytest.raises(UserError, match="saved no networks"):
         export(outcome.directory)
     with pytest.raises(UserError, match="One run is exported at a time") as refusal:
-        COMMANDS["export"]([str(tmp_path)])
+        COMMANDS["export"].load()([str(tmp_path)])
     assert refusal.value.choices == ("run0",)
 
 

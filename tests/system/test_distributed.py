@@ -17,7 +17,8 @@ import torch
 
 from acexp.core.errors import UserError
 from acexp.core.process_group import SINGLE_PROCESS
-from acexp.system.distributed import local_world_size, rank, require_even_shards, world_size
+from acexp.system.distributed import require_even_shards
+from acexp.system.torchrun import local_world_size, rank, world_size
 from tests.helpers import Process, metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
