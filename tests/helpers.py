@@ -76,10 +76,10 @@ def wait_until(condition: Callable[[], bool], process: Process) -> None:
         time.sleep(0.02)
 
 
-def in_terminal(folder: Path, *arguments: str) -> str:
+def in_terminal(folder: Path, *arguments: str, columns: str = "140") -> str:
     """What `python -m acexp` shows in a real pseudo-terminal, read until it ends well; without colours."""
     main, other = pty.openpty()
-    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": "140"}
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": columns}
     pid = SERVER.start_in_terminal(arguments, folder, variables, other)
     os.close(other)
     shown = b""

@@ -1,48 +1,117 @@
-"""`acexp status`: shows the status of a run, or of every run of a sweep."""
+"""`acexp status`: shows the state of a run or of every run of a sweep, or lists all runs and sweeps in a folder."""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from acexp.commands.console import console_for_tables, relative
 from acexp.core.errors import UserError
-from acexp.runs import checkpoint, run_directory
+from acexp.runs import checkpoint
 from acexp.runs.run_directory import Status
-from acexp.sweeps import sweep_directory
+from acexp.sweeps import overview, sweep_directory
+from acexp.sweeps.overview import UNSTARTED, Entry
 from acexp.system.lock import is_locked
 
-UNSTARTED = "not begun"
-"""The status that is shown for runs of a sweep that have no directory yet."""
+OUTPUTS = Path("outputs")
+"""Where acexp puts runs and sweeps unless it is asked to put them elsewhere."""
+
+TRAIN = "acexp env=halfcheetah arch=shared"
 
 
 def status(arguments: list[str]) -> int:
-    """Print the status of the run, or of every run of the sweep, in the directory that is given."""
-    parser = argparse.ArgumentParser(prog="acexp status", description="Show the status of runs.")
-    parser.add_argument("directory", type=Path, help="the directory of a run or a sweep")
-    directory: Path = parser.parse_args(arguments).directory.resolve()
+    """Print the state of the run or the sweep in the directory that is given, or list what a folder holds."""
+    parser = argparse.ArgumentParser(
+        prog="acexp status",
+        description="List all runs and sweeps in a folder, newest first, or show the runs of one sweep.",
+    )
+    parser.add_argument(
+        "directory",
+        type=Path,
+        nargs="?",
+        default=OUTPUTS,
+        help=f"the directory of a run or a sweep, or a folder that contains several ({OUTPUTS})",
+    )
+    given: Path = parser.parse_args(arguments).directory
+    directory = given.resolve()
     console = console_for_tables()
+    if not directory.is_dir():
+        if given != OUTPUTS:
+            raise UserError("There is no directory of this name.", value=str(given), remedy="`acexp status` lists all")
+        _print_nothing(console, directory)
+    elif overview.is_run_or_sweep(directory):
+        _print_runs(console, directory)
+    elif entries := overview.entries_below(directory):
+        _print_entries(console, entries)
+    else:
+        _print_nothing(console, directory)
+    return 0
+
+
+def _print_nothing(console: Console, directory: Path) -> None:
+    console.print(f"There are no runs in {relative(directory)} yet; train one with:\n  {TRAIN}", markup=False)
+
+
+def _print_entries(console: Console, entries: Sequence[Entry]) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("run or sweep", "started", "runs", "steps", "mean return", "state", "settings"):
+        is_number = heading in ("runs", "steps", "mean return")
+        folds = heading in ("run or sweep", "settings")
+        table.add_column(heading, no_wrap=not folds, overflow="fold", justify="right" if is_number else "left")
+    for entry in entries:
+        n_runs = sum(entry.states.values())
+        table.add_row(
+            Text(relative(entry.directory)),
+            _local_time(entry.started),
+            f"{n_runs:,}",
+            _range(entry.steps),
+            f"{sum(entry.returns) / len(entry.returns):,.1f}" if entry.returns else "",
+            _counts(entry.states) if n_runs != 1 else "".join(entry.states),
+            Text(" ".join(entry.settings)),
+        )
+    console.print(table, soft_wrap=False)
+    total = sum((Counter(entry.states) for entry in entries), Counter[str]())
+    console.print(f"{total.total():,} runs: {_counts(total)}", markup=False)
+
+
+def _local_time(started: str) -> str:
+    try:
+        return datetime.fromisoformat(started).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return ""
+
+
+def _range(steps: Sequence[int]) -> str:
+    """Return the env steps of one run, or the fewest and the most of several."""
+    ends = sorted({min(steps, default=0), max(steps, default=0)})
+    return " to ".join(f"{end:,}" for end in ends)
+
+
+def _counts(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {state}" for state, n in states.items())
+
+
+def _print_runs(console: Console, directory: Path) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("run", "status", "steps", "saved at", "resume", "why"):
         table.add_column(heading, no_wrap=True, justify="right" if heading in ("steps", "saved at") else "left")
     counts: Counter[str] = Counter()
     runs = sweep_directory.runs_in(directory)
     for run in runs:
-        try:
-            content = run_directory.read_status(run)
-        except UserError as error:
-            content = {"status": "unreadable", "error": error.problem}
-        state = run_directory.current_status(run, content)
-        counts[state] += 1
+        content = overview.readable_status(run)
+        counts[content["status"]] += 1
         saved = checkpoint.step(run)
         why = str(content.get("error", "")).splitlines()
         table.add_row(
             Text(run.name),
-            state,
+            content["status"],
             f"{content['steps']:,}" if "steps" in content else "",
             "" if saved is None else f"{saved:,}",
             str(content.get("resume", "")),
@@ -52,10 +121,9 @@ def status(arguments: list[str]) -> int:
     if n_unstarted:
         counts[UNSTARTED] = n_unstarted
     console.print(table)
-    console.print(", ".join(f"{n} {state}" for state, n in counts.items()), markup=False)
+    console.print(_counts(counts), markup=False)
     is_training = any(is_locked(run) for run in runs)
     if counts.keys() - {Status.DONE, Status.PRUNED, Status.RUNNING} and not is_training:
         console.print(
             f"go on with:\n  {sweep_directory.command_to_continue(directory, relative(directory))}", markup=False
         )
-    return 0

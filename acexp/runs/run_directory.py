@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -131,15 +132,15 @@ def note_changes(directory: Path, step: int, changes: Sequence[str]) -> None:
 
 def read_status(directory: Path) -> dict[str, Any]:
     """Return the content of status.json; raises UserError where it cannot be read."""
-    try:
-        status: dict[str, Any] = json.loads((directory / STATUS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UserError(
-            "The run's status.json cannot be read.",
-            value=str(directory / STATUS),
-            remedy="restore it from a copy, or move the directory away and train anew",
-        ) from None
-    return status
+    with suppress(OSError, ValueError, TypeError):
+        status = json.loads((directory / STATUS).read_text(encoding="utf-8"))
+        if "status" in status:
+            return dict(status)
+    raise UserError(
+        "The run's status.json cannot be read.",
+        value=str(directory / STATUS),
+        remedy="restore it from a copy, or move the directory away and train anew",
+    )
 
 
 def current_status(directory: Path, status: Mapping[str, Any]) -> str:
