@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from acexp.commands.console import console_for_tables
 from acexp.engines import ENGINES
 from acexp.engines.rendering import BACKENDS, obstacle
 from acexp.system.cores import available_cores
@@ -30,7 +30,7 @@ OPTIONAL = (
 def doctor(arguments: list[str]) -> int:
     """Check everything that a run needs and return the exit code, 1 if runs could not be written."""
     argparse.ArgumentParser(prog="acexp doctor", description="Check this installation.").parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = console_for_tables()
     engines = [package for name in ENGINES.names for package in ENGINES[name].build.packages]
     packages = [*sorted(engines, key=lambda package: "optional" in package.purpose), *OPTIONAL]
     found = versions(("torch", *(package.name for package in packages)))
@@ -68,11 +68,14 @@ def _renderer(name: str) -> Row:
 
 
 def _outputs() -> Row:
-    folder = Path("outputs").resolve()
-    try:
-        folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0" * 1024)
-    except OSError as error:
-        return str(folder), f"cannot be written: {error.strerror}", "start acexp elsewhere, or set hydra.run.dir=..."
+    """Check `outputs`, and the folders in it, which earlier commands have made, perhaps of another user."""
+    folder = Path.cwd() / "outputs"
+    for place in (folder, *folder.glob("*/")):
+        try:
+            place.mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(b"\0" * 1024)
+        except OSError as error:
+            reason = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
+            return str(place), f"cannot be written: {reason}", "start acexp elsewhere, or set hydra.run.dir=..."
     return str(folder), "can be written", ""
