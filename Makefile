@@ -2,7 +2,16 @@
 PYTHON ?= python3
 ARGS ?= env=halfcheetah arch=shared
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+
+# pip lists what is there already, on pages; only the lines that say what it does are shown. If pip fails, so does the
+# whole line, which takes an option that not every sh has.
+SHELL := bash
+define INSTALL
+@echo "Installing acexp and what it needs into $(VENV), once: 2 to 15 minutes. PyTorch with CUDA takes several GB."
+@set -o pipefail; $(PIP) install $(1) | awk '/^ *(Downloading|Using cached|Building|Installing|Successfully)/ \
+	{ print substr($$0, 1, 100); fflush() }'
+endef
 
 STUDIES ?= cliffwalking
 
@@ -50,13 +59,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(PIP) install --constraint requirements.lock --editable .
+	$(call INSTALL,--constraint requirements.lock --editable .)
 	touch $@
 
 # pip would compile on one core only. It has to be done, because a warning of a first compilation would fail a test;
 # packages also contain files for other versions of Python, which cannot be compiled here.
 $(VENV)/installed-dev: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(PIP) install --no-compile --constraint requirements.lock --editable '.[dev]'
+	$(call INSTALL,--no-compile --constraint requirements.lock --editable '.[dev]')
 	$(VENV)/bin/python -W ignore -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $(VENV)/installed $@
 

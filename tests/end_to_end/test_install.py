@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -105,3 +106,45 @@ def use_in_any_folder(environment: Path, tmp_path: Path) -> None:
         "import gymnasium as gym\ngym.register('Mine-v0', 'gymnasium.envs.classic_control:CartPoleEnv')\n"
     )
     assert "done" in run(acexp, "env=gym", "env.id=Mine-v0", "plugins=[mine]", "total_steps=64", cwd=folder)
+
+
+PIP_STAND_IN = """#!/bin/sh
+for n in 1 2 3; do
+    echo "Requirement already satisfied: package$n in ./lib (from acexp==0.1.0) (1.0)"
+    echo "Collecting other$n<3,>=2.8 (from acexp==0.1.0)"
+    echo "  Downloading other$n-2.8.0-cp313-cp313-manylinux_2_28_x86_64.whl (888.1 MB)"
+done
+echo "Installing collected packages: $(seq --separator=, 1000)"
+echo "a mistake" >&2
+exit $EXIT_CODE
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_make_shows_what_is_being_installed(tmp_path: Path, code: int) -> None:
+    """A script stands in for the environment's Python, which would download for minutes; its failure is make's."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        (tmp_path / name).write_bytes((REPOSITORY / name).read_bytes())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PIP_STAND_IN)
+    python.chmod(0o755)
+    result = subprocess.run(
+        ["make", "install"],
+        cwd=tmp_path,
+        env={**os.environ, "EXIT_CODE": str(code)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode == 0) == (code == 0) == (tmp_path / ".venv" / "installed").exists()
+    lines = result.stdout.splitlines()
+    assert re.search(r"Installing acexp .* minutes", lines[0])
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["Downloading", f"other{n}-2.8.0-cp313-cp313-manylinux_2_28_x86_64.whl"] for n in (1, 2, 3)
+    ]
+    assert lines[4].startswith("Installing collected packages")
+    assert len(lines) <= 6, "pages of what is there already, or was found, are left out"
+    assert max(map(len, lines)) <= 120
+    assert "a mistake" in result.stderr
