@@ -24,6 +24,7 @@ OUTPUTS = Path("outputs")
 """Where acexp puts runs and sweeps unless it is asked to put them elsewhere."""
 
 TRAIN = "acexp env=halfcheetah arch=shared"
+HEADINGS = ("started", "runs", "steps", "return", "state")
 
 
 def status(arguments: list[str]) -> int:
@@ -60,25 +61,22 @@ def _print_nothing(console: Console, directory: Path) -> None:
 
 
 def _print_entries(console: Console, entries: Sequence[Entry]) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("run or sweep", "started", "runs", "steps", "mean return", "state", "settings"):
-        is_number = heading in ("runs", "steps", "mean return")
-        folds = heading in ("run or sweep", "settings")
-        table.add_column(heading, no_wrap=not folds, overflow="fold", justify="right" if is_number else "left")
-    for entry in entries:
-        n_runs = sum(entry.states.values())
-        table.add_row(
-            Text(relative(entry.directory)),
-            _local_time(entry.started),
-            f"{n_runs:,}",
-            _range(entry.steps),
-            f"{sum(entry.returns) / len(entry.returns):,.1f}" if entry.returns else "",
-            _counts(entry.states) if n_runs != 1 else "".join(entry.states),
-            Text(" ".join(entry.settings)),
-        )
-    console.print(table, soft_wrap=False)
+    """Print two lines on each entry: facts in columns, then its directory, which no width of a terminal cuts."""
+    rows = [HEADINGS, *map(_facts, entries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    header, *lines = ["  ".join([*map(str.rjust, row[:-1], widths), row[-1]]) for row in rows]
+    console.print(header, style="dim", markup=False)
+    for line, entry in zip(lines, entries, strict=True):
+        console.print(f"{line}\n  {'  '.join([relative(entry.directory), *entry.settings])}", markup=False)
     total = sum((Counter(entry.states) for entry in entries), Counter[str]())
     console.print(f"{total.total():,} runs: {_counts(total)}", markup=False)
+
+
+def _facts(entry: Entry) -> tuple[str, ...]:
+    n_runs = sum(entry.states.values())
+    mean_return = f"{sum(entry.returns) / len(entry.returns):,.1f}" if entry.returns else ""
+    states = _counts(entry.states) if n_runs > 1 else "".join(entry.states)
+    return _local_time(entry.started), f"{n_runs:,}", _range(entry.steps), mean_return, states
 
 
 def _local_time(started: str) -> str:
