@@ -11,12 +11,13 @@ from omegaconf import DictConfig
 
 from acexp.algorithm.assembly import check
 from acexp.config import RunConfig
-from acexp.config.application import HydraTask, Refused
+from acexp.config.application import HydraTask, Refused, overrides_of
 from acexp.config.load import load_checked
 from acexp.config.places import placed
 from acexp.config.sweep import SweepComposer
 from acexp.core.errors import UserError
 from acexp.runs.run_directory import claim
+from acexp.system.user_code import failed, place_in_code
 
 OWN_SWEEPERS = ("hydra_plugins.acexp_population.", "hydra_plugins.acexp_optuna.")
 """Modules of sweepers that check their runs by themselves, before they write anything."""
@@ -30,7 +31,7 @@ class Preflight(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a single run that cannot be loaded or built, or whose directory holds another run."""
-        overrides = list(config.hydra.overrides.task)
+        overrides = overrides_of(config.hydra)
         try:
             with placed(overrides):
                 self._checked = load_checked(config, overrides)
@@ -38,6 +39,10 @@ class Preflight(Callback):
                 claim(Path(config.hydra.run.dir))
         except UserError as error:
             raise Refused(error) from None
+        except (Exception, SystemExit) as error:
+            if not isinstance(error, SystemExit) and place_in_code(error) is None:
+                raise  # a mistake of acexp's, for which its traceback is needed
+            raise Refused(failed("The run cannot be built", error)) from error
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
         """Hand the config that has been loaded over to the task."""

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Protocol
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
 from acexp.config.hydra_internals import Hydra, create_config_search_path
@@ -88,7 +90,7 @@ class HydraTask:
         """Train the run that Hydra has composed."""
         self.has_started = True
         runtime = HydraConfig.get()
-        overrides = tuple(runtime.overrides.task)
+        overrides = tuple(overrides_of(runtime))
         config, self._checked = self._checked or load_checked(node, overrides), None
         in_sweep = runtime.mode is RunMode.MULTIRUN
         self.application.train_run(Job(config, Path(runtime.runtime.output_dir), overrides, in_sweep))
@@ -132,6 +134,13 @@ def run(arguments: Sequence[str], application: Application) -> None:
     finally:
         sys.argv = before
         GlobalHydra.instance().clear()
+
+
+def overrides_of(hydra: HydraConf | DictConfig) -> list[str]:
+    """Return the overrides of a run as they were given; `${...}` in them stays."""
+    given = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(given, list)
+    return [str(override) for override in given]
 
 
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
@@ -199,7 +208,7 @@ def _explained(arguments: Sequence[str]) -> Iterator[None]:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, arguments) from None
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")

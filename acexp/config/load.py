@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
 from acexp.engines.base import AUTO
 from acexp.optimizers import ALGORITHMS, DualConfig
+from acexp.system.user_code import import_users
 
 C = TypeVar("C")
 
@@ -30,6 +30,9 @@ PLAIN: dict[str, type[Any]] = {
     "eval": EvaluationConfig,
 }
 """The config classes of the parts whose class does not depend on a chosen name."""
+
+PARAMETERS = "hydra.sweeper.params"
+"""The key of what a sweep varies, by key, as Hydra's own sweeper reads it from YAML."""
 
 
 def load(node: DictConfig) -> RunConfig:
@@ -89,16 +92,24 @@ def settings_beside(key: str) -> tuple[str, ...]:
     return tuple(f"{prefix}.{name}" for name in dict.fromkeys(name for group in names for name in group))
 
 
+def takes_any_key(key: str) -> bool:
+    """Return True if a key lies in a setting whose keys are free, such as `env.kwargs.is_slippery` in `env.kwargs`."""
+    parent = key.rpartition(".")[0]
+    if parent == PARAMETERS:
+        return True
+    part, _, rest = parent.partition(".")
+    field = _field_of(PLAIN[part], rest) if part in PLAIN and rest else None
+    return field is not None and str(field.type).startswith("dict")
+
+
 def import_plugins(plugins: object) -> None:
-    """Import the user's modules, so that what they register can be chosen."""
+    """Import the user's modules, so that what they register can be chosen; raises UserError where one cannot be."""
     if not isinstance(plugins, list):
         return  # The type of `plugins` is checked with the other settings.
     for name in plugins:
         try:
-            importlib.import_module(str(name))
-        except ModuleNotFoundError as error:
-            if error.name and not str(name).startswith(error.name):
-                raise
+            import_users(str(name), f"The plugin {name!r}", "plugins")
+        except ModuleNotFoundError:
             raise UserError(
                 f"The plugin {name!r} cannot be found.",
                 key="plugins",

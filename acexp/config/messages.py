@@ -8,15 +8,19 @@ from collections.abc import Sequence
 from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
-from acexp.config.load import settings_beside
+from acexp.config.load import PARAMETERS, settings_beside, takes_any_key
 from acexp.config.places import place_of
 from acexp.core.errors import UserError
 
 
-def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
-    """Return the UserError that explains a Hydra error to the user who gave these arguments."""
+def explain(error: HydraException | OmegaConfBaseException, arguments: Sequence[str]) -> UserError:
+    """Return the UserError that explains an error of Hydra or OmegaConf to the user who gave these arguments."""
+    if isinstance(error, OmegaConfBaseException):
+        key = str(error.full_key or "") or None
+        return UserError(str(error).split("\n")[0], key=key, place=place_of(key, arguments))
     if isinstance(error, OverrideParseException):
         return UserError(
             "An override cannot be read.",
@@ -35,6 +39,14 @@ def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
             place=place_of(key, arguments),
             remedy=f"leave out the +: {key}=...",
         )
+    if isinstance(error, ConfigCompositionException) and key is not None and takes_any_key(key):
+        parent, _, name = key.rpartition(".")
+        return UserError(
+            f"{parent} has no {name!r} yet, and + adds it.",
+            key=key,
+            place=place_of(key, arguments),
+            remedy=f"write +{_given(key, arguments)}",
+        )
     if isinstance(error, ConfigCompositionException) and key is not None:
         choices = _settings_of_plugins(key) or settings_beside(key)
         return UserError(
@@ -50,8 +62,28 @@ def explain(error: HydraException, arguments: Sequence[str]) -> UserError:
             place="command line",
             remedy="add -m to train one run for each value; a list is written key=[a,b]",
         )
+    if "Error merging override" in text:
+        return _unfit(text, error.__cause__)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return UserError(lines[0] if lines else type(error).__name__, remedy=" ".join(lines[1:3]) or None)
+
+
+def _unfit(text: str, cause: BaseException | None) -> UserError:
+    """Return the UserError for an override whose value does not fit its setting."""
+    override = text.partition("Error merging override ")[2].splitlines()[0]
+    return UserError(
+        f"An override has a value that its setting cannot take: {str(cause).splitlines()[0]}",
+        key=override.partition("=")[0].lstrip("+"),
+        place=f"command line: {override}",
+        remedy="give what is swept over as overrides: acexp -m KEY=VALUE,VALUE"
+        if PARAMETERS in override
+        else "see `acexp --cfg all` for the settings and their types",
+    )
+
+
+def _given(key: str, arguments: Sequence[str]) -> str:
+    """Return the override of a key as it was given."""
+    return next((argument for argument in arguments if argument.startswith(f"{key}=")), f"{key}=...")
 
 
 def _key_in(text: str) -> str | None:

@@ -15,6 +15,9 @@ from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
 from acexp.optimizers import LayoutConfig
 from acexp.optimizers.clipping import ClipConfig
 
+MOST_STEPS = 10**15
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class A2CConfig:
@@ -131,8 +134,14 @@ class RunSettings:
         require(self.seed >= 0, "A seed is 0 or more.", "seed", self.seed)
         require(self.total_steps >= 1, "A run trains for at least one env step.", "total_steps", self.total_steps)
         require(
-            self.torch_threads is None or self.torch_threads >= 1,
-            "torch needs at least one thread.",
+            self.total_steps <= MOST_STEPS,
+            f"A run trains for at most {MOST_STEPS:.0e} env steps: that takes 30 years at a million steps per second.",
+            "total_steps",
+            self.total_steps,
+        )
+        require(
+            self.torch_threads is None or 1 <= self.torch_threads <= MOST_THREADS,
+            f"torch takes 1 to {MOST_THREADS:,} threads: one for small networks, and one per core for convolutions.",
             "torch_threads",
             self.torch_threads,
         )

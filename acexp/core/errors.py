@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 MAX_CHOICES_SHOWN = 24
+SIMILAR = 0.7
+"""The similarity, from 0 to 1, from which on a word is suggested: that of two words of four letters, one of them wrong,
+is 0.75."""
 
 
 def nearest(value: str, choices: Iterable[str]) -> str | None:
     """Return the choice most similar to `value`, or None if no choice is similar."""
-    matches = difflib.get_close_matches(value, list(choices), n=1, cutoff=0.55)
+    matches = difflib.get_close_matches(value, list(choices), n=1, cutoff=SIMILAR)
     return matches[0] if matches else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from acexp.core.errors import UserError, nearest
 from acexp.system.packages import is_installed
+from acexp.system.user_code import import_users
 
 ATARI_FRAME_SKIP = 4
 ATARI_MAX_FRAMES = 108_000
@@ -74,7 +74,7 @@ def spec_of(environment: EnvironmentConfig) -> EnvSpec:
     module, _, name = environment.id.rpartition(":")
     try:
         if module:
-            importlib.import_module(module)
+            import_users(module, f"The module {module!r} of the environment's id", "env.id")
         return gym.spec(name)
     except ModuleNotFoundError as error:
         raise UserError(
@@ -84,21 +84,28 @@ def spec_of(environment: EnvironmentConfig) -> EnvSpec:
             remedy="start acexp in the folder that holds the module, or install its package",
         ) from None
     except gym.error.Error as error:
-        near = nearest(environment.id, gym.registry)
         raise UserError(
             f"Gymnasium has no environment {environment.id!r}.",
             key="env.id",
             value=environment.id,
-            choices=_versions_like(environment.id) or ((near,) if near else ()),
+            choices=_ids_like(name),
             remedy="`python -c 'import gymnasium; gymnasium.pprint_registry()'` lists the ids; "
             "one of your own is registered by a module named in plugins=[...]"
             + ("" if is_installed("ale_py") else "; Atari games need `pip install ale-py`"),
         ) from error
 
 
-def _versions_like(environment_id: str) -> tuple[str, ...]:
-    name = environment_id.rsplit("-v", 1)[0].lower()
-    return tuple(known for known in gym.registry if known.rsplit("-v", 1)[0].lower() == name)
+def _ids_like(environment_id: str) -> tuple[str, ...]:
+    """Return the known ids with this name, or else with the most similar one; versions are not compared."""
+    ids: dict[str, list[str]] = {}
+    for known in gym.registry:
+        ids.setdefault(_without_version(known), []).append(known)
+    near = nearest(_without_version(environment_id), ids)
+    return tuple(ids[near]) if near else ()
+
+
+def _without_version(environment_id: str) -> str:
+    return environment_id.rsplit("-v", 1)[0].lower()
 
 
 def is_atari(environment: EnvironmentConfig) -> bool:

@@ -3,7 +3,7 @@
 # No `from __future__ import annotations` here: Hydra runs this module before it is in sys.modules, where dataclasses
 # look up annotations that are text.
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class GridSweeperConfig:
 
     _target_: str = "hydra_plugins.acexp_population.GridSweeper"
     max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+    params: dict[str, str] = field(default_factory=dict)  # not None, below which Hydra can set no key
 
 
 class GridSweeper(Sweeper):

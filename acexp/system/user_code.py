@@ -1,0 +1,67 @@
+"""Modules of the user's: imported such that their mistakes end in a message with the file and line."""
+
+from __future__ import annotations
+
+import importlib
+import sysconfig
+import traceback
+from pathlib import Path
+
+from acexp.core.errors import UserError
+
+_OURS = Path(__file__).resolve().parent.parent
+_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+
+
+def import_users(module: str, what: str, key: str) -> None:
+    """Import a module that a config names; raises UserError where its code fails, and ModuleNotFoundError without it.
+
+    Args:
+        module: Name of the module.
+        what: What the module is, with its name; the first words of the message.
+        key: The setting that names it.
+    """
+    try:
+        importlib.import_module(module)
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise
+        raise failed(f"{what} cannot be imported", error, key, module) from error
+    except (Exception, SystemExit) as error:
+        raise failed(f"{what} cannot be imported", error, key, module) from error
+
+
+def failed(problem: str, error: BaseException, key: str | None = None, value: object = None) -> UserError:
+    """Return the UserError for what the user's own code has raised: its type, message, file and line."""
+    if isinstance(error, SystemExit):
+        reason = f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
+        remedy = 'leave out the call: a program of its own belongs below `if __name__ == "__main__":`'
+    else:
+        message = error.msg if isinstance(error, SyntaxError) else str(error).strip().split("\n")[0]
+        reason = f"{type(error).__name__}: {message}".removesuffix(": ")
+        remedy = None
+    return UserError(f"{problem}: {reason}", key=key, value=value, place=place_in_code(error), remedy=remedy)
+
+
+def place_in_code(error: BaseException) -> str | None:
+    """Return the file and line of an exception, the last that belong neither to acexp nor to a library."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{short_path(error.filename)}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
+    return f"{short_path(frames[-1].filename)}, line {frames[-1].lineno}" if frames else None
+
+
+def is_users(filename: str) -> bool:
+    """Return True for a file of code that belongs neither to acexp nor to Python nor to an installed package."""
+    if filename.startswith("<"):
+        return False
+    path = Path(filename).resolve()
+    return not any(path.is_relative_to(folder) for folder in (_OURS, *_LIBRARIES))
+
+
+def short_path(filename: str) -> str:
+    """Return the path of a file relative to the working directory if it lies below it, else absolute."""
+    path = Path(filename).resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
