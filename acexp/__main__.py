@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 
 from acexp.commands import find
 from acexp.commands.loading import EXIT_INTERRUPTED, INTERRUPTED
 from acexp.core.errors import UserError
 from acexp.system import torchrun
+from acexp.system.quiet import quiet_warnings
 
 EXIT_REFUSED = 2
 EXIT_BROKEN_PIPE = 141
@@ -18,8 +18,7 @@ EXIT_BROKEN_PIPE = 141
 def main(arguments: list[str] | None = None) -> int:
     """Run the command that the first argument names, or train; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
+    quiet_warnings()
     if "" not in sys.path:
         sys.path.insert(0, "")  # the user's own components lie in the current folder
     try:
