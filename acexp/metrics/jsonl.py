@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acexp.core.errors import UserError
+
 STEP = "step"
 """The key of the env step in a line, besides its tags."""
+
+LONGEST_SHOWN = 60
+"""The characters that a message shows of a line that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,8 @@ class JsonlWriter:
 def _truncate(path: Path, step: int) -> None:
     kept = 0
     with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n") or json.loads(line)[STEP] > step:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") or _parse(path, number, line)[STEP] > step:
                 break
             kept += len(line)
     os.truncate(path, kept)
@@ -59,9 +64,7 @@ def _truncate(path: Path, step: int) -> None:
 def read_series(path: Path) -> dict[str, Series]:
     """Return a log as columns, by tag. Lines of the same tags are read as blocks: sweeps have millions of lines."""
     blocks: dict[tuple[str, ...], list[list[float]]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    for line in lines:
-        values = json.loads(line)
+    for values in _lines(path) if path.exists() else ():
         blocks.setdefault(tuple(values), []).append(list(values.values()))
     columns: dict[str, list[NDArray[np.float64]]] = {}
     for names, rows in blocks.items():
@@ -80,13 +83,32 @@ def read_series(path: Path) -> dict[str, Series]:
 
 def read_last(path: Path, tag: str, before: float = math.inf) -> float | None:
     """Return the last value of a tag before an env step; None if there is none, or no file that can be read."""
-    found = None
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        values = [line[tag] for line in _lines(path, tag) if tag in line and line[STEP] < before]
     except OSError:
         return None
-    for line in lines:
-        if f'"{tag}"' in line:
-            content = json.loads(line)
-            found = float(content[tag]) if content[STEP] < before else found
-    return found
+    return float(values[-1]) if values else None
+
+
+def _lines(path: Path, tag: str | None = None) -> Iterator[dict[str, float]]:
+    """Yield the lines of a log, or those that hold a tag; raises UserError for one that cannot be read."""
+    wanted = b"" if tag is None else f'"{tag}"'.encode()
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if wanted in line:
+                yield _parse(path, number, line)
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, float]:
+    try:
+        values = json.loads(line)
+        if not isinstance(values, dict) or STEP not in values:
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f"Line {number} of {path.name} cannot be read.",
+            value=line[:LONGEST_SHOWN].decode(errors="replace").rstrip(),
+            place=str(path),
+            remedy="resume the run if it was killed while it wrote; else restore the file from a copy",
+        ) from None
+    return values

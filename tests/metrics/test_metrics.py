@@ -22,9 +22,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from acexp.config import RunConfig
 from acexp.core.distributions import Categorical
+from acexp.core.errors import UserError
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
-from acexp.metrics import Recorder, Silent
+from acexp.metrics import JsonlWriter, Recorder, Silent, read_series
 from acexp.runs import runner
 from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run
@@ -207,3 +208,18 @@ def test_a_run_whose_last_words_cannot_be_written_has_failed(
     assert "Input/output error" in (outcome.error or "")
     told = json.loads((outcome.directory / "status.json").read_text())
     assert (told["status"], told["error"]) == ("failed", outcome.error)
+
+
+LINES = ('{"step": 10, "x": 1.0}', '{"step": 20, "x": 2.0}')
+
+
+@pytest.mark.parametrize(
+    "broken", [b"\x00\xff\n", b"[1]\n", b"{}\n", b"\n"], ids=["bytes", "a list", "nothing", "empty"]
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, broken: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(LINES[0].encode() + b"\n" + broken + LINES[1].encode() + b"\n")
+    for read in (read_series, lambda path: JsonlWriter(path, resume_at=20)):
+        with pytest.raises(UserError, match=r"Line 2 of metrics\.jsonl cannot be read") as refusal:
+            read(path)
+        assert "restore the file from a copy" in str(refusal.value)
