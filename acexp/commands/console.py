@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from acexp.commands.sweep_view import FAILURES
+from acexp.core.errors import UserError
+from acexp.runs import run_directory
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import APPROXIMATE, ERROR_LOG, Status
-from acexp.sweeps.sweep_directory import command_to_continue
+from acexp.sweeps.sweep_directory import command_to_continue, is_search
 from acexp.system import torchrun
 
 EXIT_FAILED = 1
@@ -49,8 +52,11 @@ def print_outcome(console: Console, outcome: Outcome, beside: str | None = None)
     lines.append(f"  run directory: {relative(outcome.directory)}")
     if log.exists():
         lines.append(f"  traceback:     {relative(log)}")
+    lines += [f"  note: {note}" for note in outcome.notes]
     if outcome.status is Status.INTERRUPTED:
         lines.append(f"  go on with:    acexp resume {relative(outcome.directory)}")
+    elif outcome.status is Status.FAILED and _is_failed(outcome.directory):
+        lines.append(f"  try again:     acexp resume {relative(outcome.directory)}")
     console.print("\n".join(lines), markup=False)
 
 
@@ -68,6 +74,9 @@ def conclude(
     n_approximate = sum(outcome.resume == APPROXIMATE for outcome in outcomes)
     if len(outcomes) > 1 and n_approximate:
         console.print(f"resume: approximate for {n_approximate} runs: {NO_STATE}", markup=False)
+    if len(outcomes) > 1:
+        for note, n in Counter(note for outcome in outcomes for note in outcome.notes).items():
+            console.print(f"note, for {n} of {len(outcomes)} runs: {note}", markup=False)
     if n_unstarted:
         console.print(f"{n_unstarted} runs were not started", markup=False)
     if not outcomes:
@@ -83,8 +92,20 @@ def conclude(
                 console.print(f"    traceback: {relative(outcome.directory / ERROR_LOG)}", markup=False)
     if len(outcomes) > 1 and stopped:
         console.print(f"go on with:\n  {command_to_continue(shown, relative(shown))}", markup=False)
+    elif len(outcomes) > 1 and any(_is_failed(outcome.directory) for outcome in failures):
+        only = "" if is_search(shown) else " --only failed"
+        command = f"{command_to_continue(shown, relative(shown))}{only}"
+        console.print(f"when the cause is mended, train the failed runs again with:\n  {command}", markup=False)
     console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
     return stopped or (EXIT_FAILED if failures else 0)
+
+
+def _is_failed(directory: Path) -> bool:
+    """Return True if the directory says itself that its run failed; a failure may also be that it holds another run."""
+    try:
+        return run_directory.read_status(directory).get("status") == Status.FAILED
+    except UserError:
+        return False
 
 
 def relative(path: Path) -> str:

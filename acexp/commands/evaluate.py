@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from acexp.commands.console import console_for_tables, relative
+from acexp.commands.console import EXIT_INTERRUPTED, console_for_tables, relative
 from acexp.commands.numbers import at_least_one
 from acexp.config import structure
 from acexp.core.errors import UserError
@@ -41,8 +41,12 @@ def evaluate(arguments: list[str]) -> int:
     directories = runs_in(options.directory.resolve())
     failures: dict[Path, UserError] = {}
     found: dict[Path, evaluation.Evaluation] = {}
-    for group in _groups(directories, failures, allow_plugins=options.allow_plugins):
-        found |= _evaluated(group, options.episodes, failures, deterministic=not options.stochastic)
+    is_stopped = False
+    try:
+        for group in _groups(directories, failures, allow_plugins=options.allow_plugins):
+            found |= _evaluated(group, options.episodes, failures, deterministic=not options.stochastic)
+    except KeyboardInterrupt:
+        is_stopped = True
     if directories == [options.directory.resolve()] and failures:
         raise failures[directories[0]]
     for run in directories:
@@ -50,9 +54,14 @@ def evaluate(arguments: list[str]) -> int:
             s = found[run].summary
             numbers = [f"{x:,.1f}" for x in (s.mean, s.std, s.median, s.iqm, s.min, s.max, found[run].length.mean)]
             table.add_row(Text(run.name), str(s.n), *numbers)
-    console.print(table)
+    if found or not is_stopped:
+        console.print(table)
     for run, error in failures.items():
         console.print(f"not evaluated: {relative(run)}: {error.problem}", markup=False)
+    if is_stopped:
+        left = len(directories) - len(found) - len(failures)
+        console.print(f"interrupted: {len(found)} runs were evaluated and {left} were not", markup=False)
+        return EXIT_INTERRUPTED
     return EXIT_FAILED if failures else 0
 
 

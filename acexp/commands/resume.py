@@ -30,12 +30,16 @@ from acexp.sweeps.sweep_directory import (
     command_to_continue,
     is_search,
     read_sweep,
+    refuse_trained,
     runs_in,
     unstarted,
 )
 
 SIGNALLED = 128
 """Exit codes from here on mean that a signal ended the command."""
+
+RESUMABLE = ("failed", "interrupted", run_directory.KILLED, "diverged")
+"""The statuses that `--only` takes."""
 
 SWEEP_DIR = "hydra.sweep.dir"
 HARMLESS_KEYS = (
@@ -53,6 +57,13 @@ def resume(arguments: list[str]) -> int:
     parser.add_argument(
         "--allow-changes", action="store_true", help="go on although config.yaml was changed; noted in status.json"
     )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=RESUMABLE,
+        metavar="STATE",
+        help=f"resume only the runs with this status ({', '.join(RESUMABLE)}); may be given several times",
+    )
     options = parser.parse_args(arguments)
     console = console_for_runs()
     directory: Path = options.directory.resolve()
@@ -64,16 +75,20 @@ def resume(arguments: list[str]) -> int:
             remedy=f"give its command again: {command_to_continue(directory, str(directory))}",
         )
     found = runs_in(directory)
-    statuses = {run: run_directory.read_status(run).get("status") for run in found}
+    statuses = {run: run_directory.current_status(run, run_directory.read_status(run)) for run in found}
+    if options.only:
+        statuses = {run: status for run, status in statuses.items() if status in options.only}
+    if found != [directory]:
+        refuse_trained(statuses)
     runs = [
         Run(from_yaml(run / run_directory.CONFIG, allow_plugins=options.allow_plugins), run)
         for run, status in statuses.items()
         if options.allow_changes or status not in run_directory.OVER
     ]
     runs = [run for run in runs if _is_left(run, statuses[run.directory])]
-    n_unstarted = unstarted(sweep, found)
+    n_unstarted = 0 if options.only else unstarted(sweep, found)
     if not runs and not n_unstarted:
-        console.print(_nothing_to_do(directory, list(statuses.values())), markup=False)
+        console.print(_nothing_to_do(directory, list(statuses.values()), options.only or ()), markup=False)
         return 0
     launcher = _launcher(sweep, allow_plugins=options.allow_plugins)
     code = 0
@@ -91,8 +106,10 @@ def _is_left(run: Run, status: object) -> bool:
     return status != Status.DONE or planned_step(run.directory) < run.config.total_steps
 
 
-def _nothing_to_do(directory: Path, statuses: Sequence[object]) -> str:
+def _nothing_to_do(directory: Path, statuses: Sequence[object], only: Sequence[str]) -> str:
     n_diverged = statuses.count(Status.DIVERGED)
+    if only and not statuses:
+        return f"{relative(directory)}: no run is {' or '.join(only)}, so there is nothing to resume"
     if not n_diverged:
         return f"{relative(directory)} is done: there is nothing to resume"
     which = "it has diverged" if len(statuses) == 1 else f"{n_diverged} of {len(statuses)} runs have diverged"

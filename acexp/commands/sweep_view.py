@@ -106,6 +106,13 @@ class SweepView:
         rate = max((outcome.steps_per_second for outcome in outcomes.values()), default=0.0)
         self._print(f"{counts}: {name}{mean}" + (f", {rate:,.0f} steps/s" if rate else ""))
 
+    def stopping(self, n_populations: int) -> None:
+        """Print what is awaited now that the sweep was asked to stop."""
+        self._print(
+            f"stopping: the runs are saved when the updates of their populations ({n_populations}) have ended. "
+            "A second Ctrl-C ends at once, without what was trained after the last checkpoints."
+        )
+
     def tick(self) -> None:
         """Refresh the display: the live table, or a plain line every PLAIN_SECONDS."""
         if self._live is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -21,13 +22,14 @@ from acexp.core.errors import UserError
 from acexp.metrics import display_for
 from acexp.runs import runner
 from acexp.runs.outcome import Outcome, record_failure
+from acexp.runs.remarks import remarks
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import RunState, Status
 from acexp.sweeps import executors
 from acexp.sweeps.fleet import Fleet
 from acexp.sweeps.runs import SweepRuns, decide
 from acexp.sweeps.search import SearchLoop, rungs_of
-from acexp.sweeps.sweep_directory import note_sweep
+from acexp.sweeps.sweep_directory import note_sweep, refuse_trained
 from acexp.sweeps.trials import Trials, require_optuna
 from acexp.system.files import unwritable
 
@@ -50,6 +52,7 @@ class Training:
 
     def __init__(self, console: Console, arguments: list[str], *, only_new: bool = False) -> None:
         self.console, self.arguments, self.only_new = console, arguments, only_new
+        self._folder = Path.cwd()  # with hydra.job.chdir, a run trains in its own folder
         self.outcomes: list[Outcome] = []
         self.n_unstarted = 0
         self.signal_number: int | None = None
@@ -61,6 +64,8 @@ class Training:
         if decision.outcome is not None:
             self._finish([decision.outcome])
             return
+        for remark in () if job.in_sweep else remarks([job.config], job.overrides):
+            self._print(remark)
         options = TrainOptions(resume=decision.state is RunState.UNFINISHED)
         result = runner.attempt([run], options, display_for(self.console))
         if isinstance(result, UserError):
@@ -80,8 +85,11 @@ class Training:
         """Train a sweep as populations."""
         runs = SweepRuns(jobs)
         total_steps = [config.total_steps for config in runs.configs]
+        for remark in remarks(runs.configs, list(dict.fromkeys(o for run in jobs.runs for o in run.overrides))):
+            self._print(remark)
         with SweepView(self.console, [run.overrides for run in jobs.runs], total_steps) as view:
             work, earlier = runs.left_to_do()
+            refuse_trained(runs.directory(run) for run in work if work[run] is not None)
             if self.only_new:
                 work = {run: step for run, step in work.items() if step is None}
             runs.note(self.arguments)
@@ -115,7 +123,8 @@ class Training:
         """Print how a run ended, and beside it what others reached if its config is given."""
         self.outcomes.extend(outcomes)
         beside = None if config is None else beside_others(config, outcomes[0].mean_return, known_results())
-        print_outcome(self.console, outcomes[0], beside)
+        with contextlib.chdir(self._folder):
+            print_outcome(self.console, outcomes[0], beside)
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False)

@@ -17,6 +17,9 @@ class Display(Protocol):
     def start(self, title: str, total_steps: int) -> None:
         """Begin to show a training that lasts `total_steps` env steps."""
 
+    def note(self, line: str) -> None:
+        """Show a line about the training, which stays."""
+
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         """Show the progress after `step` env steps; `mean_return` is None until an episode has ended."""
 
@@ -32,6 +35,9 @@ class Silent:
     """A display that shows nothing."""
 
     def start(self, title: str, total_steps: int) -> None:
+        pass
+
+    def note(self, line: str) -> None:
         pass
 
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
@@ -61,6 +67,9 @@ class RichDisplay:
         self._task = self._progress.add_task(title, total=total_steps, rate="", recent=_return_text(None))
         self._progress.start()
 
+    def note(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         assert self._task is not None
         self._progress.update(
@@ -86,6 +95,9 @@ class PlainDisplay:
         self._started = self._printed_at = time.perf_counter()
         self._printed_step = -1
         self._print(f"{title}: training for {total_steps:,} env steps")
+
+    def note(self, line: str) -> None:
+        self._print(line)
 
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         now = time.perf_counter()

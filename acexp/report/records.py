@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from acexp.config.effects import WITHOUT_EFFECT
 from acexp.config.saved import read_settings
 from acexp.core.errors import UserError
 from acexp.metrics import Series, read_series
@@ -24,17 +25,7 @@ Floats = NDArray[np.float64]
 INCIDENTAL = ("name", "device", "torch_threads", "plugins", "engine.threads", "log", "checkpoint", "eval", "seed")
 """Settings, or groups of them, that do not make two runs different experiments."""
 
-WITHOUT_EFFECT = {
-    ("clip.name", "none"): ("clip.max_norm", "clip.max_value", "clip.scope"),
-    ("clip.name", "norm"): ("clip.max_value",),
-    ("clip.name", "value"): ("clip.max_norm", "clip.scope"),
-    ("arch.name", "separate"): ("optim.trunk",),
-    ("optim.name", "single"): ("optim.trunk",),
-}
-"""Settings without effect if another setting has this value; runs that differ only in them are repeats."""
-
 SOMETIMES_WITHOUT_EFFECT = frozenset(key for keys in WITHOUT_EFFECT.values() for key in keys)
-
 
 NOTHING = Series(np.zeros(0), np.zeros(0))
 
@@ -117,7 +108,7 @@ def collect(directory: Path) -> Collection:
         try:
             records.append(read(run, name))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
-            unreadable[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+            unreadable[name] = _reason(error)
     sweeps = sweep_directory.sweeps_below(directory)
     n_unstarted = sum(
         sweep_directory.unstarted(sweep, [run for run in found if run.parent == folder])
@@ -125,13 +116,19 @@ def collect(directory: Path) -> Collection:
     )
     if not records:
         raise UserError(
-            "No run here can be read.",
+            "; ".join(["No run here can be read", *(f"{name}: {why}" for name, why in list(unreadable.items())[:3])]),
             value=str(directory),
-            remedy="; ".join(f"{name}: {why}" for name, why in list(unreadable.items())[:3])
-            or "let its runs begin first",
+            remedy="restore the files from a copy, or train these runs anew"
+            if unreadable
+            else "let its runs begin first",
         )
     named = {folder.relative_to(directory): sweep for folder, sweep in sweeps.items()}
     return Collection(tuple(records), unreadable, n_unstarted, named)
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line why a run cannot be read."""
+    return error.problem if isinstance(error, UserError) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def read(directory: Path, name: Path) -> Record:

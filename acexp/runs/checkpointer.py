@@ -36,6 +36,11 @@ class Checkpointer:
         self._saved_step, self._saved_at = recorder.step, time.monotonic()
 
     @property
+    def saved_step(self) -> int:
+        """The env step of the last checkpoint; 0 if there is none."""
+        return self._saved_step
+
+    @property
     def is_due(self) -> bool:
         """Whether an interval has passed since the last checkpoint."""
         passed = self._recorder.step // self._every > self._saved_step // self._every

@@ -36,6 +36,7 @@ def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome
         mean_return=recorder.recent_return(member),
         error=error,
         signal=ending.signal,
+        notes=_notes(status, recorder.n_episodes[member], run.config),
     )
     try:
         if status is not Status.FAILED:
@@ -62,6 +63,20 @@ def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome
     except OSError as failure:
         return replace(outcome, status=Status.FAILED, error=error or unwritable_files(failure))
     return outcome
+
+
+def _notes(status: Status, n_episodes: int, config: RunConfig) -> tuple[str, ...]:
+    """Return what to do if a run has ended although not one of its episodes has."""
+    if n_episodes or status is not Status.DONE:
+        return ()
+    return (
+        f"No episode has ended: each of the {config.a2c.n_envs} environments took {_steps_each(config):,} steps. "
+        "Train for longer, or end episodes with a time limit: env.max_episode_steps=...",
+    )
+
+
+def _steps_each(config: RunConfig) -> int:
+    return -(-config.total_steps // (config.a2c.n_envs * config.a2c.n_steps)) * config.a2c.n_steps
 
 
 def _suspects(config: RunConfig) -> str:

@@ -29,6 +29,7 @@ class Outcome:
         resume: EXACT or APPROXIMATE for a run that continued from a checkpoint, else None.
         error: What went wrong, in one or a few lines.
         signal: Number of the signal that ended the run; None if none did.
+        notes: What else the user should know, one sentence each.
     """
 
     directory: Path
@@ -40,6 +41,7 @@ class Outcome:
     resume: str | None = None
     error: str | None = None
     signal: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def previous_outcome(directory: Path) -> Outcome:

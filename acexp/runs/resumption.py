@@ -26,12 +26,14 @@ class Resumption:
         members: The members' states; empty where there are no checkpoints.
         recorders: The recorder's state for each member.
         changes: The changes of each member's config since its checkpoint.
+        newest: The env step of each member's newest checkpoint, which could not be read if it is another one.
     """
 
     step: int = 0
     members: tuple[MemberState, ...] = ()
     recorders: tuple[dict[str, Any], ...] = ()
     changes: tuple[list[str], ...] = ()
+    newest: tuple[int | None, ...] = ()
 
     @property
     def kind(self) -> str | None:
@@ -44,6 +46,16 @@ class Resumption:
     def new_episodes_at(self) -> int:
         """The env step at which new episodes begin; 0 if they are the first ones, or continue."""
         return self.step if self.kind == APPROXIMATE else 0
+
+    def damage(self, member: int) -> str | None:
+        """Return a sentence about the newest checkpoint of a member if the one before it had to be taken."""
+        newest = self.newest[member] if self.newest else None
+        if newest in (None, self.step):
+            return None
+        return (
+            f"The newest checkpoint, of env step {newest:,}, is damaged or incomplete: the run continued from the one "
+            f"before it, of env step {self.step:,}."
+        )
 
     def restore(self, population: Population) -> None:
         """Load the members' states into a population that was just built."""
@@ -90,7 +102,8 @@ def _resumption(step: int, saved: Sequence[dict[str, Any]], runs: Sequence[Run])
     for member, changed in zip(members, changes, strict=True):
         if any(change.startswith(("env.", "engine.")) for change in changed):
             member["environments"] = None  # they belong to other environments
-    return Resumption(step, tuple(members), tuple(content["recorder"] for content in saved), changes)
+    newest = tuple(checkpoint.read_manifest(run.directory).newest_step for run in runs)
+    return Resumption(step, tuple(members), tuple(content["recorder"] for content in saved), changes, newest)
 
 
 def refuse_changes(run: Run) -> None:

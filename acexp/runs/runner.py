@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any
 
 from acexp.algorithm.assembly import assemble, resolve
@@ -18,6 +19,7 @@ from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
 from acexp.metrics import Display, Recorder, Silent, Writer
 from acexp.runs import run_directory
+from acexp.runs.awaiting import stopping_line
 from acexp.runs.checkpointer import Checkpointer
 from acexp.runs.ending import Ending, finish, unwritable_files
 from acexp.runs.evaluation import PeriodicEvaluation
@@ -104,6 +106,7 @@ class _Session:
         self._runs = [replace(run, config=resolve(run.config, cores)) for run in runs]
         self._options = options
         self._request: StopRequest | None = None
+        self._checkpointer: Checkpointer | None = None
         self._stack = ExitStack()
         self.groups: list[tuple[list[int], Resumption]] = []
 
@@ -170,22 +173,37 @@ class _Session:
             budget = Budget(
                 total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs
             )
+            self._checkpointer = Checkpointer(population, recorder, runs)
             training = _Training(
                 population,
                 budget,
                 recorder,
-                Checkpointer(population, recorder, runs),
+                self._checkpointer,
                 PeriodicEvaluation(population.policy, runs, recorder, is_on=not group_.rank),
             )
+            if resumption.step:
+                display.note(f"resume: from env step {resumption.step:,}")
+            damages = [resumption.damage(i) for i in range(len(runs))]
+            for damage in filter(None, damages):
+                display.note(damage)
             display.start(_title(configs), budget.steps)
             # Handled until everything is written and closed: a late signal must not end what is about to end well.
-            self._request = self._request or self._handlers.enter_context(stoppable())
+            self._request = self._request or self._handlers.enter_context(
+                stoppable(None if group_.rank else self._describe_stopping)
+            )
             try:
                 ending = _train(training, runs, self._options.until, self._request, should_stop)
             finally:
                 display.close()
             outcomes = [finish(recorder, m, run, ending) for m, run in enumerate(runs)]
-        return [replace(outcome, resume=resumption.kind) for outcome in outcomes]
+        return [
+            replace(outcome, resume=resumption.kind, notes=(*filter(None, [damage]), *outcome.notes))
+            for outcome, damage in zip(outcomes, damages, strict=True)
+        ]
+
+    def _describe_stopping(self, frame: FrameType | None) -> str:
+        """Return the line that is printed when a signal asks to stop in this frame."""
+        return stopping_line(frame, 0 if self._checkpointer is None else self._checkpointer.saved_step)
 
     def _open_directories(self, members: Sequence[int], resumption: Resumption, stack: ExitStack) -> None:
         """Begin and lock the runs that are new, and record that the others continue."""

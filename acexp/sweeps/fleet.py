@@ -39,6 +39,9 @@ class Watcher(Protocol):
     def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
         """Show how these runs of a population ended."""
 
+    def stopping(self, n_populations: int) -> None:
+        """Show that a signal has arrived, and that this number of populations is awaited."""
+
     def tick(self) -> None:
         """Refresh what is shown; called at least twice a second."""
 
@@ -124,6 +127,7 @@ class _Populations:
         self._running: dict[int, dict[int, Path]] = {}
         self._n_losses: Counter[int] = Counter()
         self._n_populations = 0
+        self._is_stopping = False
 
     def enqueue(self, work: Work, launcher: LauncherConfig) -> None:
         """Divide the runs into populations, which wait for their turn."""
@@ -146,6 +150,9 @@ class _Populations:
 
     def stop(self) -> None:
         """Drop the populations that wait, and ask those that train to save and stop."""
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._watcher.stopping(len(self._running))
         self._waiting.clear()
         self._executor.stop()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
 from acexp.system.files import read_json, write_json
+from acexp.system.lock import holder, is_locked
 
 SWEEP = "sweep.json"
 SEARCH = "search.json"
@@ -109,6 +110,17 @@ def runs_in(directory: Path) -> list[Path]:
             remedy="name a directory under outputs/ that acexp has made",
         )
     return found
+
+
+def refuse_trained(runs: Iterable[Path]) -> None:
+    """Raise UserError if another process trains some of these runs of a sweep; each of them would fail for itself."""
+    trained = [run for run in runs if is_locked(run)]
+    if trained:
+        raise UserError(
+            f"{len(trained)} runs of this sweep are being trained: {holder(trained[0])}.",
+            value=str(trained[0].parent),
+            remedy="wait until they have ended, or stop that process; `acexp status` shows how far they are",
+        )
 
 
 def require_one_run(directory: Path, problem: str) -> None:

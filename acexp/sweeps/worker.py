@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -12,6 +10,7 @@ from acexp.core.errors import UserError
 from acexp.runs import run_directory, runner
 from acexp.runs.outcome import Outcome, previous_outcome
 from acexp.runs.run import Run, TrainOptions
+from acexp.system.quiet import quiet_warnings
 
 
 class Progress(NamedTuple):
@@ -62,6 +61,9 @@ class _Reporter:
     def start(self, title: str, total_steps: int) -> None:
         pass
 
+    def note(self, line: str) -> None:
+        pass
+
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         try:
             self._should_stop = self._parent.stop_requested()
@@ -79,8 +81,7 @@ class _Reporter:
 
 def train_population(job: Job, parent: Parent) -> list[Outcome] | UserError:
     """Train the job's runs, and return how each ended, or the mistake that keeps them from beginning."""
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
+    quiet_warnings()
     import_plugins(job.runs[0].config.plugins)
     parent.begin()
     reporter = _Reporter(parent)

@@ -26,9 +26,8 @@ def locked(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
             raise UserError(
-                f"Another process writes this run: {file.read().strip() or 'unknown, its lock file is empty'}.",
+                f"Another process writes this run: {holder(directory)}.",
                 value=str(directory),
                 remedy="wait until it has ended, or stop it",
             ) from None
@@ -48,6 +47,12 @@ def is_locked(directory: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def holder(directory: Path) -> str:
+    """Return what the lock of a directory says about the process that took it last."""
+    text = (directory / LOCK).read_text(encoding="utf-8").strip()
+    return text or "unknown, its lock file is empty"
 
 
 @contextmanager

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR2") if hasattr(signal, name))
-"""Ctrl-C, the signal that schedulers send before they kill, and the one that Slurm can send before a requeue."""
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR2", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, the signal that schedulers send before they kill, the one that Slurm can send before a requeue, and the one
+that a terminal sends when it is closed."""
+
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
 
 class StopRequest:
@@ -33,10 +38,14 @@ class StopRequest:
 
 
 @contextmanager
-def stoppable() -> Iterator[StopRequest]:
+def stoppable(describe: Callable[[FrameType | None], str] | None = None) -> Iterator[StopRequest]:
     """Turn the first signal into a request to stop; the second one has its usual effect.
 
     Signals that are ignored stay ignored. Outside the main thread, where Python handles no signals, none is handled.
+
+    Args:
+        describe: Returns a line that says what is awaited, given the frame that the signal interrupted. It is printed
+            at once: what is awaited may take for ever. None prints nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield StopRequest()
@@ -51,9 +60,16 @@ def stoppable() -> Iterator[StopRequest]:
 
     def record(number: int, frame: FrameType | None) -> None:
         request.number = number
-        if not request.is_closed:
-            for each in handled:
-                signal.signal(each, signal.SIG_DFL)
+        if request.is_closed:
+            return
+        for each in handled:
+            signal.signal(each, signal.SIG_DFL)
+        if number == getattr(signal, "SIGHUP", None):
+            _leave_terminal()
+        elif describe is not None:
+            # Python's own streams may be in the middle of a line, whose buffer must not be entered again.
+            with suppress(OSError):
+                os.write(STANDARD_ERROR, f"\n{describe(frame)}\n".encode())
 
     for number in handled:
         signal.signal(number, record)
@@ -62,3 +78,13 @@ def stoppable() -> Iterator[StopRequest]:
     finally:
         if not request.is_closed:
             restore()
+
+
+def _leave_terminal() -> None:
+    """Print nowhere from now on where a terminal was, as it is gone: an error of writing must not end the run."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (STANDARD_OUTPUT, STANDARD_ERROR):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)

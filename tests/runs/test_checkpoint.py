@@ -220,3 +220,25 @@ def test_a_command_reads_and_hashes_a_checkpoint_once(tmp_path: Path, monkeypatc
     assert resume([str(run.directory)]) == 0
     assert before_writing[0] == 1
     assert read_status(run.directory)["resume"] == "exact"
+
+
+def test_a_run_says_from_where_it_continues_and_that_its_newest_checkpoint_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["env=cliffwalking", "arch.hidden_sizes=[8]", "torch_threads=1", "total_steps=704"]
+    run = Run(compose([*settings, "checkpoint.every=128"]), tmp_path / "run")
+    runner.train([run], TrainOptions(until=256))
+    assert resume([str(run.directory)]) == 0
+    printed = capsys.readouterr().out
+    assert "resume: from env step 256" in printed
+    assert "damaged" not in printed
+
+    steps = list(checkpoint.read_manifest(run.directory).steps.values())
+    (run.directory / checkpoint.NEWEST).write_bytes(flip((run.directory / checkpoint.NEWEST).read_bytes()))
+    path = run.directory / "status.json"
+    path.write_text(path.read_text().replace('"done"', '"interrupted"'))
+    (outcome,) = runner.train([run], TrainOptions(resume=True))
+    assert outcome.notes[0] == (
+        f"The newest checkpoint, of env step {steps[0]}, is damaged or incomplete: the run continued from the one "
+        f"before it, of env step {steps[1]}."
+    )

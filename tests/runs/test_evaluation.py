@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from acexp import load
 from acexp.algorithm.assembly import build_policy, evaluation_engine, resolve
 from acexp.algorithm.policy import play
+from acexp.commands.evaluate import evaluate
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm, summarize
@@ -175,3 +176,25 @@ def test_what_is_nested_can_be_acted_on(config: Config, train: Train) -> None:
     observation, _ = env.reset(seed=0)
     assert isinstance(observation, tuple)
     assert agent.act(observation) in (0, 1)
+
+
+def test_an_interrupted_evaluation_says_what_it_has_written(
+    config: Config, train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two runs that cannot be evaluated together, the second is interrupted."""
+    small = ("env=cliffwalking", "a2c.n_envs=2", "a2c.n_steps=4", "total_steps=80")
+    for width in (4, 8):
+        train(config(*small, f"arch.hidden_sizes=[{width}]"), name=f"sweep/{width}-")
+    real, calls = evaluation.evaluate_together, 0
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(evaluation, "evaluate_together", interrupted)
+    assert evaluate([str(tmp_path / "sweep"), "--episodes", "2"]) == 130
+    assert "interrupted: 1 runs were evaluated and 1 were not" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("sweep/*/eval.json"))) == 1

@@ -99,7 +99,7 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_not(acexp: Acexp,
     assert (done.returncode, "nothing to resume" in done.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2", "SIGHUP"])
 def test_signals_save_and_end_with_their_own_code(tmp_path: Path, name: str) -> None:
     number = getattr(signal, name)
     process = start(tmp_path, "env=cliffwalking", "total_steps=100000000", "hydra.run.dir=run")

@@ -1,0 +1,45 @@
+"""What a run that was asked to stop waits for, in words: what it does may take long, or never end."""
+
+from __future__ import annotations
+
+from types import FrameType
+
+from acexp.system.user_code import is_users, short_path
+
+_ACTIVITIES = {
+    "acexp.runs.checkpointer": "the checkpoint is written",
+    "acexp.runs.evaluation": "the evaluation has played its episodes",
+    "acexp.engines": "the environments have taken their step",
+}
+"""What ends before the run can be saved, by the module or package at work; the first that is at work counts."""
+
+_UPDATE = "this update ends"
+
+
+def stopping_line(frame: FrameType | None, saved_step: int) -> str:
+    """Return the line for a run that was asked to stop in this frame; `saved_step` is 0 if it was never saved."""
+    modules, code = _at_work(frame)
+    awaited = next((words for name, words in _ACTIVITIES.items() if _is_within(name, modules)), _UPDATE)
+    lost = f"what was trained after env step {saved_step:,}" if saved_step else "all of its training"
+    return (
+        f"acexp: the run is saved and stopped when {awaited}{f' (now: {code})' if code else ''}. "
+        f"A second Ctrl-C ends it at once, without {lost}."
+    )
+
+
+def _is_within(name: str, modules: list[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for module in modules)
+
+
+def _at_work(frame: FrameType | None) -> tuple[list[str], str | None]:
+    """Return the modules of a frame and its callers, and the file and line of the user's own code if that runs."""
+    modules: list[str] = []
+    code = None
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        is_inside = not any(name.startswith("acexp.") for name in modules)
+        if code is None and is_inside and is_users(frame.f_code.co_filename):
+            code = f"{short_path(frame.f_code.co_filename)}, line {frame.f_lineno}"
+        modules.append(module)
+        frame = frame.f_back
+    return modules, code
