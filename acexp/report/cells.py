@@ -13,6 +13,9 @@ from acexp.report.records import SOMETIMES_WITHOUT_EFFECT, Record
 ABSENT = "-"
 """The level of a setting that a run does not have: `optim.trunk` of separate networks, for instance."""
 
+EVERY_RUN = "all runs"
+"""The name of the cell of runs between which no setting differs."""
+
 Levels = Mapping[str, str]
 """The level of each factor, by the name of the factor."""
 
@@ -45,7 +48,7 @@ class Cell:
 def name_of(levels: Levels) -> str:
     """Return the name of the experiment with these levels, for instance `arch=shared, optim=dual`."""
     known = [f"{factor}={level}" for factor, level in levels.items() if level != ABSENT]
-    return ", ".join(known) or "the only one"
+    return ", ".join(known) or EVERY_RUN
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from acexp.report.curves import profile_range
+from acexp.metrics import tags
+from acexp.report.answer import order
+from acexp.report.curves import Curves, profile_range, usual_range
 from acexp.report.inference import profile
 from acexp.report.searches import SearchRecord
 from acexp.report.study import Study
 from acexp.report.table import text
-from acexp.report.traces import COLOURS, Trace, axes, colour_of, curve, dash_of, line_through, rounded, with_bars
+from acexp.report.traces import (
+    COLOURS,
+    Trace,
+    axes,
+    colour_of,
+    curve,
+    dash_of,
+    line_through,
+    rounded,
+    unfinished,
+    with_bars,
+)
 
 MOST_PROFILES = 16
 """The largest number of cells whose profiles are drawn, as more could not be distinguished."""
 
-LONGEST_BESIDE = 24
-"""The length in characters up to which names are placed beside their rows, rather than above them."""
+LONGEST_LINE = 40
+"""The length in characters up to which a name above its row fits into one line on a phone."""
+
+LINE_HEIGHT, MARKS_HEIGHT = 16, 32
+"""The heights in pixels of a line of a name above its row, and of the row's marks with the space around them."""
+
+HEIGHT = 320
+"""The height in pixels of charts without rows."""
 
 STEPS = "env steps"
 
+CURVE_AXES = {tags.EPISODE_RETURN: "return of training episodes", tags.EVALUATED_RETURN: "return of evaluations"}
+
 LOG_AXIS_RATIO = 30
-"""The ratio of the largest to the smallest value from which on an axis is logarithmic."""
+"""The ratio of the largest to the smallest value from which on an axis is logarithmic; its square has many ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +56,9 @@ class Chart:
         section: the heading that it is shown under.
         title, caption: the texts above and below it.
         traces, layout: Plotly's description of it.
+        height: its height in pixels.
+        by_cell: whether its colours stand for experiments, which the key beside the charts explains.
+        cut: the axis whose range leaves out outliers, `xaxis` or `yaxis`; empty if all values are in range.
     """
 
     section: str
@@ -41,6 +66,24 @@ class Chart:
     caption: str
     traces: tuple[Trace, ...]
     layout: dict[str, Any]
+    height: int = HEIGHT
+    by_cell: bool = True
+    cut: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an experiment looks like in every chart: its colour, and the dashes of its line."""
+
+    name: str
+    colour: str
+    dash: str
+
+
+def keys(study: Study) -> dict[str, Key]:
+    """Return the key of every experiment by its name, which is the same in all environments."""
+    names = dict.fromkeys(cell.name for cell in study.grid)
+    return {name: Key(name, colour_of(i), dash_of(i)) for i, name in enumerate(names)}
 
 
 def charts(study: Study) -> list[Chart]:
@@ -62,9 +105,61 @@ def charts(study: Study) -> list[Chart]:
 
 
 def _with_room(chart: Chart) -> Chart:
-    """Return the chart, tall enough for its legend, which may have one name per line."""
+    """Return the chart without a legend if its colours are in the key, else tall enough for one name per line."""
+    if chart.by_cell:
+        return replace(chart, layout={"showlegend": False, **chart.layout})
     n_names = sum("name" in trace and trace.get("showlegend", True) for trace in chart.traces)
-    return replace(chart, layout={"height": 320 + 19 * n_names, **chart.layout})
+    return replace(chart, height=chart.height + 19 * n_names)
+
+
+def _log_if_wide(values: Sequence[float]) -> dict[str, Any]:
+    """Return the part of an axis that makes it logarithmic if its values are far apart, with ticks at 1, 2 and 5."""
+    lowest, highest = min(values, default=0.0), max(values, default=0.0)
+    if lowest <= 0 or highest < LOG_AXIS_RATIO * lowest:
+        return {}
+    return {"type": "log", "dtick": "D2" if highest < LOG_AXIS_RATIO**2 * lowest else 1}
+
+
+def _within(chart: Chart, axis: str, usual: tuple[float, float] | None) -> Chart:
+    """Return the chart with an axis that shows the usual range and a little more; unchanged if that is all."""
+    if usual is None:
+        return chart
+    low, high = usual
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    shown = {**chart.layout[axis], "range": rounded([low - margin, high + margin])}
+    return replace(chart, layout={**chart.layout, axis: shown}, cut=axis)
+
+
+def _in_rows(names: Sequence[str]) -> tuple[list[float], dict[str, Any], int]:
+    """Return a row for each name: where its marks are, the layout that writes names above them, and the height.
+
+    The vertical axis counts pixels, so that a name never lies over marks however narrow the chart is.
+    """
+    at, notes, top = [], [], 0
+    for name in names:
+        lines = textwrap.wrap(name, LONGEST_LINE, break_on_hyphens=False)
+        notes.append(
+            {
+                "text": "<br>".join(lines),
+                "align": "left",
+                "showarrow": False,
+                "borderpad": 0,
+                "xref": "paper",
+                "x": 0,
+                "xanchor": "left",
+                "y": top,
+                "yanchor": "top",
+            }
+        )
+        top += LINE_HEIGHT * len(lines) + MARKS_HEIGHT
+        at.append(top - MARKS_HEIGHT / 2.0)
+    layout = {
+        "annotations": notes,
+        "yaxis": {"visible": False, "range": [top, 0], "fixedrange": True},
+        "margin": {"l": 8},
+        "showlegend": False,
+    }
+    return at, layout, top + 60
 
 
 def _search(search: SearchRecord) -> Iterator[Chart]:
@@ -100,6 +195,7 @@ def _search(search: SearchRecord) -> Iterator[Chart]:
         "Each trial's value; crosses were pruned.",
         (dots, line),
         axes("trial", "value"),
+        by_cell=False,
     )
     for key in search.keys:
         chosen = [trial.params.get(key) for trial in known]
@@ -107,98 +203,104 @@ def _search(search: SearchRecord) -> Iterator[Chart]:
         if len(numbers) < len(chosen):
             continue
         layout = axes(key, "value")
-        if min(numbers) > 0 and max(numbers) >= LOG_AXIS_RATIO * min(numbers):
-            layout["xaxis"]["type"] = "log"
+        layout["xaxis"] |= _log_if_wide(numbers)
         dots = {"x": numbers, "y": rounded(values), **markers}
-        yield Chart("Search", f"{search.study}: {key}", "Each trial's value; crosses were pruned.", (dots,), layout)
+        caption = "Each trial's value; crosses were pruned."
+        yield Chart("Search", f"{search.study}: {key}", caption, (dots,), layout, by_cell=False)
 
 
 def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
+    known = [i for i in order(study) if i in at and study.scores[i].iqm is not None]
+    rows, layout, height = _in_rows([study.scores[i].cell.name for i in known])
     traces: list[Trace] = []
-    for colour, i in enumerate(at):
+    for row, i in zip(rows, known, strict=True):
         scores = study.scores[i]
-        if scores.iqm is None:
-            continue
+        colour = keys(study)[scores.cell.name].colour
+        shared = {"legendgroup": scores.cell.name, "mode": "markers"}
         seeds = list(scores.by_seed)
-        name = scores.cell.name
         traces.append(
             {
+                **shared,
                 "x": rounded(scores.values),
-                "y": [name] * len(seeds),
+                "y": [row] * len(seeds),
                 "text": [f"seed {seed}" for seed in seeds],
                 "hovertemplate": "%{text}: %{x:,.4~g}<extra></extra>",
-                "mode": "markers",
-                "marker": {"color": colour_of(colour), "size": 6, "opacity": 0.35},
-                "showlegend": False,
+                "marker": {"color": colour, "size": 7, "opacity": 0.5},
             }
         )
-        traces.append(
-            {
-                **with_bars("x", [scores.iqm]),
-                "y": [name],
-                "hovertemplate": f"IQM {text(scores.iqm)}<extra>{name}</extra>",
-                "mode": "markers",
-                "marker": {"color": colour_of(colour), "size": 11, "symbol": "diamond"},
-                "showlegend": False,
-            }
-        )
-    names = {"autorange": "reversed", "automargin": True, "showgrid": False}
-    if max(len(study.scores[i].cell.name) for i in at) > LONGEST_BESIDE:
-        names["ticklabelposition"] = "inside top"
-    layout = {"xaxis": {"title": {"text": "score"}}, "yaxis": names, "height": 140 + 46 * len(at)}
-    return Chart("Results", environment, "Diamonds: IQM and its 95% interval. Dots: seeds.", tuple(traces), layout)
+        if scores.iqm is not None:
+            traces.append(
+                {
+                    **shared,
+                    **with_bars("x", [scores.iqm]),
+                    "y": [row],
+                    "hovertemplate": f"IQM {text(scores.iqm)}<extra>{scores.cell.name}</extra>",
+                    "marker": {"color": colour, "size": 11, "symbol": "diamond"},
+                }
+            )
+    layout["xaxis"] = {"title": {"text": study.metric.axis}}
+    caption = "Diamonds: IQM and its 95% interval. Dots: seeds."
+    chart = Chart("Results", environment, caption, tuple(traces), layout, height, by_cell=False)
+    # Every run is a curve of one point here.
+    return _within(chart, "xaxis", usual_range([study.scores[i].values[:, None] for i in known]))
 
 
 def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
-    traces = [
-        trace
-        for colour, i in enumerate(at)
-        for trace in curve(study.grid.cells[i], study.curves[i], colour_of(colour), dash_of(colour), seed=i)
-    ]
-    caption = (
-        f"{study.curve_tag}: means over runs with 95% intervals, and every run thin behind. "
-        "A click on a name hides it, a double click shows it alone."
-    )
-    return Chart("Learning curves", environment, caption, tuple(traces), axes(STEPS, "return"))
+    traces = _curves(study, at, study.curves)
+    for i in at:
+        cell = study.grid.cells[i]
+        traces += [unfinished(cell, curves, keys(study)[cell.name].colour) for curves in study.in_training[i]]
+    caption = f"{study.curve_tag}: means over runs with 95% intervals, and every run as a thin line."
+    if any(study.in_training[i] for i in at):
+        caption += " Dotted: runs that are being trained."
+    axis = CURVE_AXES.get(study.curve_tag, study.curve_tag)
+    chart = Chart("Learning curves", environment, caption, tuple(traces), axes(STEPS, axis))
+    return _within(chart, "yaxis", usual_range([study.curves[i].values for i in at]))
+
+
+def _curves(study: Study, at: Sequence[int], of_cell: Sequence[Curves]) -> list[Trace]:
+    """Return the traces of the curves of some cells."""
+    traces = []
+    for i in at:
+        key = keys(study)[study.grid.cells[i].name]
+        traces += curve(study.grid.cells[i], of_cell[i], key.colour, key.dash, seed=i)
+    return traces
 
 
 def _profiles(study: Study, environment: str, at: Sequence[int]) -> Chart:
-    known = [(colour, study.scores[i]) for colour, i in enumerate(at) if len(study.scores[i].values) > 1]
-    scores = profile_range([each.values for _, each in known])
-    traces = [
-        {
-            **line_through(
-                each.cell.name, rounded(scores), rounded(profile(each.values, scores)), colour_of(c), dash_of(c)
-            ),
-            "line": {"color": colour_of(c), "dash": dash_of(c), "shape": "hv", "width": 2},
-        }
-        for c, each in known
-        if len(known) <= MOST_PROFILES
-    ]
+    known = [study.scores[i] for i in at if len(study.scores[i].values) > 1]
+    scores = profile_range([each.values for each in known])
+    traces = []
+    for each in known if len(known) <= MOST_PROFILES else ():
+        key = keys(study)[each.cell.name]
+        line = line_through(key.name, rounded(scores), rounded(profile(each.values, scores)), key.colour, key.dash)
+        traces.append({**line, "line": {**line["line"], "shape": "hv"}})
     caption = "The share of runs that score above a value: a curve further right and up is better."
-    return Chart("Performance profiles", environment, caption, tuple(traces), axes("score", "share of runs above"))
+    layout = axes(study.metric.axis, "share of runs above")
+    return Chart("Performance profiles", environment, caption, tuple(traces), layout)
 
 
 def _main_effects(study: Study, environment: str) -> Chart:
     mine = [effect for effect in study.effects if effect.environment == environment]
+    rows, layout, height = _in_rows([f"{effect.factor}={effect.level}" for effect in mine])
+    at = dict(zip(map(id, mine), rows, strict=True))
     traces: list[Trace] = []
     for i, factor in enumerate(dict.fromkeys(effect.factor for effect in mine)):
         of_factor = [effect for effect in mine if effect.factor == factor]
         traces.append(
             {
-                **with_bars("y", [effect.mean for effect in of_factor]),
-                "x": [[factor] * len(of_factor), [effect.level for effect in of_factor]],
-                "text": [text(effect.mean) for effect in of_factor],
-                "hovertemplate": "%{x}: %{text}<extra></extra>",
-                "mode": "lines+markers",
-                "line": {"color": colour_of(i)},
-                "marker": {"size": 9},
+                **with_bars("x", [effect.mean for effect in of_factor]),
+                "y": [at[id(effect)] for effect in of_factor],
+                "text": [f"{factor}={effect.level}: {text(effect.mean)}" for effect in of_factor],
+                "hovertemplate": "%{text}<extra></extra>",
+                "mode": "markers",
+                "marker": {"color": colour_of(i), "size": 9},
                 "showlegend": False,
             }
         )
-    layout = {"xaxis": {"type": "multicategory"}, "yaxis": {"title": {"text": "mean score"}}}
+    layout["xaxis"] = {"title": {"text": f"mean {study.metric.axis}"}}
     caption = "The mean over all experiments with a level, and its 95% interval."
-    return Chart("Main effects", environment, caption, tuple(traces), layout)
+    return Chart("Main effects", environment, caption, tuple(traces), layout, height, by_cell=False)
 
 
 def _interactions(study: Study, environment: str) -> list[Chart]:
@@ -221,12 +323,20 @@ def _interactions(study: Study, environment: str) -> list[Chart]:
                 }
             )
         caption = "Lines that are not parallel: what one factor does depends on the other."
+        levels = list(dict.fromkeys(each.levels[1] for each in of_pair))
         layout = {
-            "xaxis": {"type": "category", "title": {"text": factors[1]}},
-            "yaxis": {"title": {"text": "mean score"}},
+            "xaxis": {"type": "category", "title": {"text": factors[1]}, "tickangle": 0, **_in_lines(levels)},
+            "yaxis": {"title": {"text": f"mean {study.metric.axis}"}},
         }
-        made.append(Chart("Interactions", f"{environment}: {' x '.join(factors)}", caption, tuple(traces), layout))
+        title = f"{environment}: {' x '.join(factors)}"
+        made.append(Chart("Interactions", title, caption, tuple(traces), layout, by_cell=False))
     return made
+
+
+def _in_lines(levels: Sequence[str]) -> dict[str, Any]:
+    """Return the part of an axis that breaks its levels into lines, so that they fit side by side on a phone."""
+    width = max(4, LONGEST_LINE // len(levels) - 2)
+    return {"tickvals": list(levels), "ticktext": ["<br>".join(textwrap.wrap(level, width)) for level in levels]}
 
 
 def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
@@ -234,18 +344,19 @@ def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
     parts = dict.fromkeys(part for i in at for part in study.gradients[i].norms)
     for part in parts:
         traces = []
-        for colour, i in enumerate(at):
+        for i in at:
             norms = study.gradients[i].norms.get(part)
             if norms is None or not len(norms.before.seeds):
                 continue
             name = study.gradients[i].cell.name
             for curves, dash, what in ((norms.before, "solid", "before"), (norms.after, "dot", "after")):
-                line = line_through(name, rounded(curves.steps), rounded(curves.mean), colour_of(colour), dash)
+                line = line_through(name, rounded(curves.steps), rounded(curves.mean), keys(study)[name].colour, dash)
                 hover = f"{what}: %{{y:,.3~g}} at %{{x:,}}<extra>{name}</extra>"
-                traces.append({**line, "hovertemplate": hover, "showlegend": what == "before"})
+                traces.append({**line, "hovertemplate": hover})
         caption = "Solid: before clipping. Dotted: after. Means over runs."
         layout = axes(STEPS, "gradient norm")
-        layout["yaxis"]["type"] = "log"
+        drawn = [y for trace in traces for y in trace["y"] if y is not None]
+        layout["yaxis"] |= _log_if_wide(drawn)
         made.append(Chart("What clipping did", f"{environment}: {part}", caption, tuple(traces), layout))
     return made
 
@@ -254,34 +365,33 @@ def _clip_share(study: Study, environment: str, at: Sequence[int]) -> list[Chart
     made = []
     for group in dict.fromkeys(group for i in at for group in study.gradients[i].clip_share):
         traces = []
-        for colour, i in enumerate(at):
+        for i in at:
             shares, scores = study.gradients[i].clip_share.get(group, {}), study.scores[i].by_seed
             seeds = [seed for seed in scores if seed in shares]
             if seeds:
+                name = study.scores[i].cell.name
+                symbol = list(keys(study)).index(name) // len(COLOURS)
                 traces.append(
                     {
                         "x": rounded([shares[seed] for seed in seeds]),
                         "y": rounded([scores[seed] for seed in seeds]),
                         "text": [f"seed {seed}" for seed in seeds],
-                        "name": study.scores[i].cell.name,
+                        "name": name,
+                        "legendgroup": name,
                         "hovertemplate": "%{text}: %{y:,.4~g}, %{x:.0%} clipped",
                         "mode": "markers",
-                        "marker": {"color": colour_of(colour), "size": 8, "symbol": colour // len(COLOURS)},
+                        "marker": {"color": keys(study)[name].colour, "size": 8, "symbol": symbol},
                     }
                 )
         caption = "Each run: the share of its updates in which clipping changed this, and what the run reached."
-        layout = axes("share of updates clipped", "score")
+        layout = axes("share of updates clipped", study.metric.axis)
         layout["xaxis"]["tickformat"] = ".0%"
         made.append(Chart("What clipping did", f"{environment}: {group} and score", caption, tuple(traces), layout))
     return made
 
 
 def _cosine(study: Study, environment: str, at: Sequence[int]) -> Chart:
-    traces = [
-        trace
-        for colour, i in enumerate(at)
-        for trace in curve(study.grid.cells[i], study.gradients[i].cosine, colour_of(colour), dash_of(colour), seed=i)
-    ]
+    traces = _curves(study, at, [each.cosine for each in study.gradients])
     caption = (
         "The cosine between the actor's and the critic's gradient on the shared trunk: below 0 they conflict, "
         "at 0 they are orthogonal."

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from acexp.report.cells import ABSENT, Baseline, Cell, Grid, name_of
+from acexp.report.cells import ABSENT, Baseline, Cell, Grid, Levels, name_of
 from acexp.report.inference import (
     LEVEL,
     bootstrap_difference,
@@ -90,8 +90,13 @@ def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
     """Return the names of both cells by the levels in which they differ; the first also has the levels they share."""
     differ = [factor for factor in cell.levels if cell.levels[factor] != baseline.levels[factor]]
     shared = {factor: level for factor, level in cell.levels.items() if factor not in differ and level != ABSENT}
-    one, other = (name_of({factor: each.levels[factor] for factor in differ}) for each in (cell, baseline))
+    one, other = (_name({factor: each.levels[factor] for factor in differ}) for each in (cell, baseline))
     return f"{one} ({name_of(shared)})" if shared else one, other
+
+
+def _name(levels: Levels) -> str:
+    """Return the name of a cell by these levels, or by the settings that it lacks if it has none of them."""
+    return name_of(levels) if set(levels.values()) != {ABSENT} else f"no {' and no '.join(levels)}"
 
 
 def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline, verb: str) -> list[Comparison]:

@@ -53,7 +53,17 @@ def return_tag(grid: Grid) -> str:
 
 def curves(cell: Cell, tag: str) -> Curves:
     """Return the curves of those runs of a cell that are done and have logged the tag."""
-    records = [record for record in cell.done if len(record.series.get(tag, NOTHING).steps)]
+    return _curves(cell.done, tag)
+
+
+def in_training(cell: Cell, tag: str) -> tuple[Curves, ...]:
+    """Return a curve for each run of a cell that is being trained and has logged the tag, up to where it is now."""
+    each = (_curves([record], tag) for record in cell.records if record.is_training)
+    return tuple(curve for curve in each if len(curve.seeds))
+
+
+def _curves(runs: Sequence[Record], tag: str) -> Curves:
+    records = [record for record in runs if len(record.series.get(tag, NOTHING).steps)]
     if not records:
         return Curves(np.zeros(0), np.zeros((0, 0)), ())
     n = min([MOST_INTERVALS, *(len(record.series[tag].steps) for record in records)])
@@ -79,15 +89,17 @@ def _averaged(record: Record, tag: str, ends: Floats) -> Floats:
 def thresholds(grid: Grid, of_cell: Sequence[Curves], requested: float | None) -> dict[str, float]:
     """Return, by environment, the return that counts as having learned: `requested`, or 90% of the way to the best.
 
-    The way leads from the lowest return that the curve of a cell begins with to the highest one that a curve ends with.
+    The way leads from the return that the median run begins with to the highest one that the median run of a cell ends
+    with. Medians, because a single run that begins or ends far from the others must not move the threshold.
     """
     found = {}
     for environment in grid.environments:
         mine = [each for each, cell in zip(of_cell, grid, strict=True) if cell.environment == environment]
-        known = [curve.mean for curve in mine if len(curve.values)]
+        known = [curve.values for curve in mine if len(curve.values)]
         if known:
-            lowest, highest = min(mean[0] for mean in known), max(mean[-1] for mean in known)
-            found[environment] = float(lowest + 0.9 * (highest - lowest)) if requested is None else requested
+            start = float(np.median(np.concatenate([values[:, 0] for values in known])))
+            best = max(float(np.median(values[:, -1])) for values in known)
+            found[environment] = start + 0.9 * (best - start) if requested is None else requested
     return found
 
 
@@ -95,3 +107,23 @@ def profile_range(values: Sequence[Floats], n: int = 101) -> Floats:
     """Return `n` scores from the lowest to the highest, at which performance profiles are compared."""
     together = np.concatenate([*values]) if values else np.zeros(1)
     return np.linspace(float(together.min()), float(together.max()), n)
+
+
+def usual_range(of_cell: Sequence[Floats]) -> tuple[float, float] | None:
+    """Return the range of the values of runs, `[n, K]` for each cell, without outliers; None if there is no outlier.
+
+    It always holds the median run of every cell, and all runs that leave the range of these by less than half of it.
+    """
+    known = [values for values in of_cell if values.size]
+    if not known:
+        return None
+    lows, highs = [values.min(1) for values in known], [values.max(1) for values in known]
+    low, high = min(float(np.median(x)) for x in lows), max(float(np.median(x)) for x in highs)
+    if low == high:
+        return None
+    every_low, every_high, reach = np.concatenate(lows), np.concatenate(highs), 0.5 * (high - low)
+    found = (
+        float(every_low[every_low >= low - reach].min()),
+        float(every_high[every_high <= high + reach].max()),
+    )
+    return found if found != (every_low.min(), every_high.max()) else None

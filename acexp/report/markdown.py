@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from acexp.report.answer import answer, ranking
 from acexp.report.study import Study
 from acexp.report.table import Table, to_markdown
 from acexp.report.tables import commands, run_counts, tables
@@ -12,10 +13,14 @@ LEFT_TO_FILES = ("runs", "curves", "settings")
 
 def markdown(study: Study) -> str:
     """Return the whole report as Markdown, without its charts."""
-    parts = [f"# {study.title}", f"{len(study.runs.records)} runs: {run_counts(study)}."]
-    if study.comparisons:
-        parts.append("\n".join(f"- {comparison.sentence}" for comparison in study.comparisons))
-    parts += [_section(table.shown()) for table in tables(study) if table.name not in LEFT_TO_FILES]
+    best = ranking(study)
+    parts = [f"# {study.title}", answer(study), f"{len(study.runs.records)} runs: {run_counts(study)}. {best.note}"]
+    parts.append(to_markdown(best.columns, best.rows))
+    for table in tables(study):
+        if table.name not in LEFT_TO_FILES:
+            parts.append(_section(table.shown()))
+        if table.name == "comparisons":
+            parts.append("\n".join(f"- {comparison.sentence}" for comparison in study.comparisons))
     parts.append("## To repeat\n\n```\n" + "\n".join(commands(study)) + "\n```")
     return "\n\n".join(parts) + "\n"
 

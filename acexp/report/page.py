@@ -8,16 +8,19 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from acexp.report.charts import Chart, charts
+from acexp.report.answer import answer, ranking
+from acexp.report.charts import Chart, charts, keys
 from acexp.report.study import Study
 from acexp.report.table import Table, sort_key, text
 from acexp.report.tables import commands, run_counts, tables
+
+CURVES = "Learning curves"
 
 SECTIONS = {
     "Results": ("results", "pooled"),
     "Search": ("search", "importances"),
     "Comparisons": ("comparisons",),
-    "Learning curves": (),
+    CURVES: (),
     "Performance profiles": (),
     "Main effects": ("effects",),
     "Interactions": ("interactions",),
@@ -28,9 +31,17 @@ SECTIONS = {
 }
 """The names of the tables under each heading; a chart has its heading in `section`."""
 
+MOST_ROWS = 6
+"""The number of experiments up to which the chart of their seeds fits below the first table."""
 
-MOST_SENTENCES = 8
-"""The number of sentences that the page shows before the reader opens the list of the others."""
+MOST_PICTURES = 2
+"""The number of environments whose learning curves fit beside the first table."""
+
+DASH_LENGTHS = {"solid": "none", "dash": "8 3", "dot": "3 3", "dashdot": "8 3 3 3"}
+"""The dashes of lines, as SVG describes them."""
+
+LONGEST_WORD = 24
+"""The length in characters from which on the texts of a column are broken into several lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +52,27 @@ class Section:
     charts: tuple[tuple[int, Chart], ...]
     tables: tuple[Table, ...]
 
+    @property
+    def has_key(self) -> bool:
+        """Whether colours in its charts stand for experiments."""
+        return any(chart.by_cell for _, chart in self.charts)
 
-def page(study: Study) -> str:
-    """Return the report as HTML."""
+
+def page(study: Study, watch: float | None = None) -> str:
+    """Return the report as HTML; the browser loads it anew every `watch` seconds, or not at all."""
     drawn = charts(study)
-    known = {table.name: table.shown() for table in tables(study)}
+    pictures = [(i, chart) for i, chart in enumerate(drawn) if chart.section == CURVES][:MOST_PICTURES]
+    is_single = len(study.grid.environments) == 1
+    has_room = is_single and pictures and len(study.grid.cells) <= MOST_ROWS
+    seeds = [(i, chart) for i, chart in enumerate(drawn) if chart.section == "Results" and has_room]
+    at_top = {i for i, _ in (*pictures, *seeds)}
+    known = {
+        table.name: table.shown().without("environment") if is_single else table.shown() for table in tables(study)
+    }
     sections = [
         Section(
             title,
-            tuple((i, chart) for i, chart in enumerate(drawn) if chart.section == title),
+            tuple((i, chart) for i, chart in enumerate(drawn) if chart.section == title and i not in at_top),
             tuple(known[name] for name in names if name in known),
         )
         for title, names in SECTIONS.items()
@@ -58,8 +81,16 @@ def page(study: Study) -> str:
     return _template().render(
         study=study,
         run_counts=run_counts(study),
-        sentences=sorted(study.comparisons, key=lambda comparison: not comparison.is_decided),
-        n_sentences=MOST_SENTENCES,
+        answer=answer(study),
+        ranking=ranking(study),
+        pictures=pictures,
+        seeds=seeds,
+        keys=keys(study),
+        dashes=DASH_LENGTHS,
+        watch=watch and f"{watch:g}",
+        decided=[comparison for comparison in study.comparisons if comparison.is_decided],
+        undecided=[comparison for comparison in study.comparisons if not comparison.is_decided],
+        column_class=column_class,
         sections=[s for s in sections if s.charts or s.tables],
         commands=commands(study),
         text=text,
@@ -70,6 +101,18 @@ def page(study: Study) -> str:
         script=_page_file("script.js"),
         plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8"),
     )
+
+
+def column_class(table: Table, i: int) -> str:
+    """Return the classes of a column: whether it holds numbers, may be broken into lines, or stays in view."""
+    values = [row[i] for row in table.rows if row[i] is not None]
+    words = [value for value in values if isinstance(value, str)]
+    classes = {
+        "number": len(words) < len(values),
+        "long": any(len(word) > LONGEST_WORD for word in words),
+        "pin": table.columns[i] == "experiment" or ("experiment" not in table.columns and i == 0),
+    }
+    return " ".join(name for name, applies in classes.items() if applies)
 
 
 def _template() -> Template:

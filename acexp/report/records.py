@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +45,14 @@ class Record:
     """One run, as its files describe it.
 
     Attributes:
-        directory: the run's directory, relative to the one that was read.
+        directory: the run's directory, relative to the one that was read, or to the common folder of several.
         environment: the id of its environment.
         seed: its seed.
         settings: all settings that define the experiment, without the seed, as text by dotted key.
         status: the status in status.json, or KILLED.
         error: the error that ended the run, if there was one.
         total_steps: the env steps that it was to train for.
-        steps: the env steps that it trained for.
+        steps: the env steps that it has trained for; of a run that is still training, those that it has logged.
         evaluated: the evaluation of its final policy; None if there is none.
         training_return: the mean return of its last 100 training episodes; None if none ended.
         steps_per_second: the env steps per second of its whole population.
@@ -79,10 +80,15 @@ class Record:
     def is_done(self) -> bool:
         return self.status == Status.DONE
 
+    @property
+    def is_training(self) -> bool:
+        """Whether a process is training the run now, or a search has paused it for a while."""
+        return self.status in (Status.RUNNING, Status.PAUSED)
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The runs in or below a directory, and those that are known to be missing.
+    """The runs in or below some directories, and those that are known to be missing.
 
     Attributes:
         records: the records of runs that have begun, in the order of their directories.
@@ -97,19 +103,26 @@ class Collection:
     sweeps: Mapping[Path, Sweep]
 
 
-def collect(directory: Path) -> Collection:
-    """Return every run in or below a directory; raise UserError if there is none that can be read."""
-    found = sorted(path.parent for path in directory.rglob(run_directory.STATUS))
-    if not found:
-        sweep_directory.runs_in(directory)  # raises UserError, unless this is a sweep that has not begun
+def common_folder(directories: Sequence[Path]) -> Path:
+    """Return the directory itself if there is one, else the deepest folder that contains all of them."""
+    return Path(os.path.commonpath(directories))
+
+
+def collect(*directories: Path) -> Collection:
+    """Return every run in or below directories; raise UserError if one of them has none, or if none can be read.
+
+    The directories of the records are relative to the common folder of `directories`.
+    """
+    root = common_folder(directories)
+    found = sorted({run for directory in directories for run in _runs_in(directory)})
     records, unreadable = [], {}
     for run in found:
-        name = run.relative_to(directory)
+        name = run.relative_to(root)
         try:
             records.append(read(run, name))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError) as error:
             unreadable[name] = _reason(error)
-    sweeps = sweep_directory.sweeps_below(directory)
+    sweeps = {folder: sweep for each in directories for folder, sweep in sweep_directory.sweeps_below(each).items()}
     n_unstarted = sum(
         sweep_directory.unstarted(sweep, [run for run in found if run.parent == folder])
         for folder, sweep in sweeps.items()
@@ -117,12 +130,12 @@ def collect(directory: Path) -> Collection:
     if not records:
         raise UserError(
             "; ".join(["No run here can be read", *(f"{name}: {why}" for name, why in list(unreadable.items())[:3])]),
-            value=str(directory),
+            value=", ".join(map(str, directories)),
             remedy="restore the files from a copy, or train these runs anew"
             if unreadable
             else "let its runs begin first",
         )
-    named = {folder.relative_to(directory): sweep for folder, sweep in sweeps.items()}
+    named = {folder.relative_to(root): sweep for folder, sweep in sweeps.items()}
     return Collection(tuple(records), unreadable, n_unstarted, named)
 
 
@@ -131,12 +144,20 @@ def _reason(error: Exception) -> str:
     return error.problem if isinstance(error, UserError) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
+def _runs_in(directory: Path) -> list[Path]:
+    found = [path.parent for path in directory.rglob(run_directory.STATUS)]
+    if not found:
+        sweep_directory.runs_in(directory)  # raises UserError, unless this is a sweep that has not begun
+    return found
+
+
 def read(directory: Path, name: Path) -> Record:
     """Return the record of one run, from its files; `name` becomes the directory of the record."""
     config = {key: _text(value) for key, value in read_settings(directory / run_directory.CONFIG).items()}
     status = run_directory.read_status(directory)
     summary = run_directory.read_summary(directory)
-    steps = int(status.get("steps", 0))
+    series = read_series(directory / run_directory.METRICS)
+    steps = int(status.get("steps", max((each.steps[-1] for each in series.values()), default=0)))
     return Record(
         directory=name,
         environment=config["env.id"],
@@ -149,7 +170,7 @@ def read(directory: Path, name: Path) -> Record:
         evaluated=_evaluated(evaluation.read(directory), steps),
         training_return=summary.get("mean_return_last_100"),
         steps_per_second=status.get("steps_per_second"),
-        series=read_series(directory / run_directory.METRICS),
+        series=series,
         versions=status.get("versions", {}),
         command=str(status.get("command", "")),
     )

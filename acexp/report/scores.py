@@ -11,6 +11,7 @@ import numpy as np
 
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm
+from acexp.metrics import tags
 from acexp.report.cells import Cell, Grid
 from acexp.report.curves import Curves
 from acexp.report.inference import Interval, bootstrap, mean, median
@@ -44,11 +45,20 @@ class Metric:
         score: the function that returns a run's score, or None if it has none.
         verb: the verb that says what a run with a higher score does to another; higher is known to be better only for
             returns.
+        axis: the description in a few words, for the axes of charts.
+        note: why the runs are scored in this way although they were evaluated too, and how to change it; may be empty.
     """
 
     description: str
     score: Callable[[Record], float | None]
     verb: str = "beats"
+    axis: str = "score"
+    note: str = ""
+
+    @property
+    def is_return(self) -> bool:
+        """Whether a higher score is known to be better."""
+        return self.verb == "beats"
 
     def scores(self, cell: Cell) -> dict[int, float]:
         """Return the scores of a cell's runs that are done, by seed."""
@@ -63,20 +73,30 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
     for a name that no run has logged.
     """
     done = [record for cell in grid for record in cell.done]
+    note = ""
     if name is None:
         name = EVALUATION if done and all(record.evaluated for record in done) else TRAINING
+        note = _why_training(done)
     if name == TRAINING:
-        return Metric("mean return of the last 100 training episodes", lambda record: record.training_return)
+        return Metric(
+            "mean return of the last 100 training episodes",
+            lambda record: record.training_return,
+            axis="return, last 100 training episodes",
+            note=note,
+        )
     if name == EVALUATION:
         kinds = sorted({(e.n_episodes, e.is_deterministic) for record in done if (e := record.evaluated)})
         evaluated = " and ".join(f"{n} episodes, {'most likely' if kind else 'sampled'} actions" for n, kind in kinds)
         return Metric(
             f"mean return of the final policy's evaluation ({evaluated or 'no run has been evaluated'})",
             lambda record: record.evaluated.mean if record.evaluated else None,
+            axis="return, final evaluation",
         )
     if name == AREA:
         areas = _areas(grid, over_training)
-        return Metric("mean return over training", lambda record: areas.get(record.directory))
+        return Metric(
+            "mean return over training", lambda record: areas.get(record.directory), axis="return, mean over training"
+        )
     known = tuple(dict.fromkeys(tag for cell in grid for record in cell.records for tag in record.series))
     if name not in known:
         raise UserError(
@@ -85,7 +105,22 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
             value=name,
             choices=(EVALUATION, TRAINING, AREA, *sorted(known)),
         )
-    return Metric(f"the last value of {name}", lambda record: last_value(record, name), verb="is above")
+    return Metric(f"the last value of {name}", lambda record: last_value(record, name), verb="is above", axis=name)
+
+
+def _why_training(done: Sequence[Record]) -> str:
+    """Return why runs that were evaluated, in training or some of them after it, are scored by training episodes."""
+    n = sum(record.evaluated is not None for record in done)
+    in_training = any(tags.EVALUATED_RETURN in record.series for record in done)
+    if not n and not in_training:
+        return ""
+    remedy = "`acexp eval` on this directory evaluates all final policies"
+    if n:
+        return f"Not the evaluations, because only {n} of {len(done)} runs have one of their final policy: {remedy}."
+    return (
+        "Not the evaluations during training, because they have few episodes and need not be of the final "
+        f"policy: {remedy}; `--metric {tags.EVALUATED_RETURN}` takes the last one during training."
+    )
 
 
 def _areas(grid: Grid, over_training: Sequence[Curves]) -> dict[Path, float]:

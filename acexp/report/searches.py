@@ -57,10 +57,10 @@ class SearchRecord:
         return tuple(dict.fromkeys(key for trial in self.trials for key in trial.params))
 
 
-def read_searches(directory: Path) -> tuple[SearchRecord, ...]:
-    """Return the searches among the sweeps in or below a directory."""
+def read_searches(*directories: Path) -> tuple[SearchRecord, ...]:
+    """Return the searches among the sweeps in or below directories."""
     found = []
-    for folder in sweep_directory.searches_below(directory):
+    for folder in sorted({folder for each in directories for folder in sweep_directory.searches_below(each)}):
         try:
             content = sweep_directory.read_search(folder)
             trials = tuple(

@@ -40,6 +40,10 @@ class Table:
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return replace(self, columns=tuple(self.columns[i] for i in kept), rows=rows)
 
+    def without(self, name: str) -> Table:
+        """Return the table without a column."""
+        return replace(self, for_files=(*self.for_files, name)).shown()
+
 
 def text(value: Value) -> str:
     """Return a value as readers see it."""

@@ -10,7 +10,7 @@ import numpy as np
 from acexp.report.inference import Interval
 from acexp.report.numbers import number
 from acexp.report.records import versions_used
-from acexp.report.scores import Estimate
+from acexp.report.scores import CellScores, Estimate
 from acexp.report.study import Study
 from acexp.report.table import Table, Value
 from acexp.runs.run_directory import Status
@@ -55,23 +55,21 @@ def tables(study: Study) -> list[Table]:
 
 def _results(study: Study) -> Table:
     scored = ("n", "mean", "median", "IQM", "area under the curve", "steps to threshold", "reached it", "steps/s")
-    rows = []
-    for s in study.scores:
-        n_runs = len(s.cell.records)
-        rows.append(
-            (
-                s.cell.environment,
-                s.cell.name,
-                f"n = {len(s.by_seed)}" + (f" of {n_runs}" if n_runs > len(s.by_seed) else ""),
-                s.mean,
-                s.median,
-                s.iqm,
-                s.area,
-                None if s.reached is None else round(s.reached),
-                f"{s.n_reached} of {s.n_curves}",
-                s.steps_per_second,
-            )
+    rows = [
+        (
+            s.cell.environment,
+            s.cell.name,
+            n_scored(s),
+            s.mean,
+            s.median,
+            s.iqm,
+            s.area,
+            None if s.reached is None else round(s.reached),
+            f"{s.n_reached} of {s.n_curves}",
+            s.steps_per_second,
         )
+        for s in study.scores
+    ]
     thresholds = ", ".join(f"{number(value)} ({environment})" for environment, value in study.thresholds.items())
     note = (
         f"Scores: {study.metric.description}. In brackets: 95% intervals by the bootstrap over seeds. The area is the "
@@ -79,6 +77,12 @@ def _results(study: Study) -> Table:
         "Steps/s: of the whole population that a run trained in."
     )
     return Table("results", "Results", note, ("environment", "experiment", *scored), tuple(rows))
+
+
+def n_scored(scores: CellScores) -> str:
+    """Return how many runs of a cell have a score, and of how many if some have none, as text."""
+    n_runs = len(scores.cell.records)
+    return f"n = {len(scores.by_seed)}" + (f" of {n_runs}" if n_runs > len(scores.by_seed) else "")
 
 
 def _search(study: Study) -> Table:
@@ -273,4 +277,4 @@ def commands(study: Study) -> list[str]:
     question = study.question
     options = [("--baseline", question.baseline), ("--metric", question.metric), ("--threshold", question.threshold)]
     given = [part for name, value in options if value is not None for part in (name, str(value))]
-    return [*dict.fromkeys([*swept, *filter(None, alone)]), shlex.join(["acexp", "report", study.place, *given])]
+    return [*dict.fromkeys([*swept, *filter(None, alone)]), shlex.join(["acexp", "report", *study.places, *given])]

@@ -31,8 +31,8 @@ def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list
         "y": joined(rounded(row) for row in curves.values),
         "text": joined([f"seed {each}"] * len(steps) for each in curves.seeds),
         "hovertemplate": "%{text}: %{y:,.4~g} at %{x:,}<extra></extra>",
-        "line": {"color": colour, "width": 0.8},
-        "opacity": 0.3,
+        "line": {"color": colour, "width": 1},
+        "opacity": 0.4,
         "showlegend": False,
     }
     traces = [runs]
@@ -43,6 +43,19 @@ def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list
         traces.append({**edge, "y": rounded(band[1]), "fill": "tonexty", "fillcolor": f"{colour}30"})
     traces.append(line_through(cell.name, steps, rounded(curves.mean), colour, dash))
     return traces
+
+
+def unfinished(cell: Cell, curves: Curves, colour: str) -> Trace:
+    """Return the trace of a run that is being trained, which is dotted."""
+    return {
+        "legendgroup": cell.name,
+        "mode": "lines",
+        "x": rounded(curves.steps),
+        "y": rounded(curves.values[0]),
+        "hovertemplate": f"seed {curves.seeds[0]}, in training: %{{y:,.4~g}} at %{{x:,}}<extra>{cell.name}</extra>",
+        "line": {"color": colour, "width": 1.5, "dash": "dot"},
+        "opacity": 0.8,
+    }
 
 
 def line_through(name: str, x: list[float | None], y: list[float | None], colour: str, dash: str) -> Trace:

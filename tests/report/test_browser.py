@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -15,14 +16,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from acexp.report import Question, study, write
 from tests.command_server import SERVER
 from tests.helpers import REPOSITORY
+from tests.report.fabricate import fabricate
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REQUIRED = "ACEXP_TEST_BROWSER"
@@ -137,14 +141,195 @@ def test_the_page_needs_no_network_and_says_nothing_in_the_console(report: webdr
     assert report.get_log("browser") == []
 
 
-@pytest.mark.parametrize("width", [390, 1200])
-def test_the_page_fits_phones_and_screens(report: webdriver.Chrome, width: int) -> None:
-    report.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+SIZES = {390: 844, 1400: 900}
+"""The heights of a phone and of a laptop's window, by their widths."""
+
+
+def resized(browser: webdriver.Chrome, width: int) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": SIZES[width], "deviceScaleFactor": 1, "mobile": width < 500},
     )
-    time.sleep(0.5)
-    assert report.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def hard_pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages that are hard to fit: long names, outliers, two environments, a single experiment, and one seed each."""
+    folder = tmp_path_factory.mktemp("pages")
+    rng = np.random.default_rng(0)
+    for environment, worst in (("LunarLander-v3", -9000.0), ("a/VeryLongNameOfAnEnvironmentForTests-v0", -21.0)):
+        for i in range(8):
+            for seed in range(3):
+                start = worst if i == seed == 2 else -200.0
+                curve = np.linspace(start, 30.0 * i, 40) + rng.normal(size=40)
+                fabricate(
+                    folder / "long" / f"{environment[0]}{i}-{seed}",
+                    float(curve[-1]),
+                    seed,
+                    curve=curve.tolist(),
+                    env__id=environment,
+                    total_steps=3_000_000,
+                    arch__name=("separate", "shared")[i % 2],
+                    optim__name=("single", "dual")[i // 2 % 2],
+                    clip__scope=("optimizer", "module_of_some_long_name")[i // 4],
+                    normalizer={"name": ("running", "a_component_of_a_plugin")[i % 2], "epsilon": 1 + i},
+                )
+    for seed in range(3):
+        fabricate(folder / "one" / f"{seed}", float(seed), seed)
+    for i in range(3):
+        fabricate(folder / "seed" / f"{i}", float(i), 0, clip__max_norm=0.1 * (i + 1))
+    for name in ("long", "one", "seed"):
+        write(folder / name, study(folder / name, Question()))
+    return {name: folder / name / "report.html" for name in ("long", "one", "seed")}
+
+
+@pytest.fixture(params=["sweep", "long", "one", "seed"])
+def page(
+    request: pytest.FixtureRequest, report: webdriver.Chrome, sweep: Path, hard_pages: dict[str, Path]
+) -> Iterator[webdriver.Chrome]:
+    report.get(({**hard_pages, "sweep": sweep / "report.html"}[request.param]).as_uri())
+    yield report
     report.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    report.get((sweep / "report.html").as_uri())
+
+
+def draw_all(browser: webdriver.Chrome) -> None:
+    browser.execute_script("places.forEach(draw); scrollTo(0, 0)")
+    until(browser, lambda _: browser.execute_script("return places.every((p) => p.querySelector('.main-svg'))"))
+    time.sleep(0.3)
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_nothing_lies_outside_of_the_window(page: webdriver.Chrome, width: int) -> None:
+    """But for columns of tables that are wider than their place, which a cue above them announces."""
+    resized(page, width)
+    draw_all(page)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    outside = """
+        const cued = (element) => {
+          const place = element.closest(".scroll");
+          return place && place.scrollWidth > place.clientWidth && !place.previousElementSibling.hidden;
+        };
+        const kinds = "h1, h2, h3, p, li, th, td, summary, figcaption, button, svg text";
+        return [...document.querySelectorAll(kinds)].filter((element) => {
+          const box = element.getBoundingClientRect();
+          const isOut = box.right > arguments[0] + 1 || box.left < -1;
+          return box.width && isOut && !cued(element) && !element.closest("pre");
+        }).map((element) => element.textContent.slice(0, 80));
+    """
+    assert page.execute_script(outside, width) == []
+    wrong_cues = """
+        return [...document.querySelectorAll(".scroll")].filter((place) =>
+          place.previousElementSibling.hidden !== (place.scrollWidth <= place.clientWidth + 1)).length;
+    """
+    assert page.execute_script(wrong_cues) == 0
+
+
+@pytest.mark.parametrize("page", ["sweep", "one", "seed"], indirect=True)
+def test_on_a_laptop_the_tables_of_results_are_whole(page: webdriver.Chrome) -> None:
+    resized(page, 1400)
+    draw_all(page)
+    for name in ("ranking", "results", "comparisons", "effects"):
+        for table in page.find_elements(By.ID, f"table-{name}"):
+            place = table.find_element(By.XPATH, "..")
+            assert place.get_property("scrollWidth") <= place.get_property("clientWidth") + 1, name
+
+
+def test_answer_table_and_picture_are_above_the_fold(page: webdriver.Chrome) -> None:
+    resized(page, 1400)
+    draw_all(page)
+    bottoms = """
+        return ["h1", "#top .scroll", "#top .chart"].map((each) => {
+          const box = document.querySelector(each).getBoundingClientRect();
+          return box.height > 10 ? box.bottom : Infinity;
+        });
+    """
+    assert max(page.execute_script(bottoms)) <= SIZES[1400]
+
+
+@pytest.mark.parametrize("width", SIZES)
+def test_no_text_lies_over_marks_and_axes_have_ticks(page: webdriver.Chrome, width: int) -> None:
+    resized(page, width)
+    draw_all(page)
+    for place in page.find_elements(By.CSS_SELECTOR, "[data-chart]"):
+        label = place.get_attribute("aria-label")
+        assert page.execute_script(OVERLAPS, place) == [], label
+        n_ticks = page.execute_script(
+            "return ['.xtick', '.ytick'].map((each) => arguments[0].querySelectorAll(`${each} text`).length)", place
+        )
+        assert all(n == 0 or n >= 2 for n in n_ticks), (label, n_ticks)
+        assert n_ticks[0] >= 2, label
+
+
+OVERLAPS = """
+    const boxes = (selector) => [...arguments[0].querySelectorAll(selector)]
+        .map((element) => ({ text: element.textContent, box: element.getBoundingClientRect() }))
+        .filter(({ box }) => box.width > 0);
+    const texts = boxes(".annotation-text, .xtick text, .ytick text, .xtitle, .ytitle, .legendtext");
+    const marks = boxes(".scatterlayer .point, .scatterlayer .errorbar path");
+    const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+    const found = texts.filter(({ box }) => marks.some((mark) => meet(box, mark.box)));
+    texts.forEach((a, i) => found.push(...texts.slice(0, i).filter((b) => meet(a.box, b.box))));
+    return found.map(({ text }) => text);
+"""
+
+
+def test_outliers_are_a_click_away(page: webdriver.Chrome, request: pytest.FixtureRequest) -> None:
+    """Only where there are any."""
+    buttons = page.find_elements(By.CSS_SELECTOR, "[data-cut]")
+    assert bool(buttons) == ("long" in request.node.name)
+    if not buttons:
+        return
+    draw_all(page)
+    place = buttons[0].find_element(By.XPATH, "ancestor::figure//*[@data-chart]")
+    lowest = "return arguments[0].layout.yaxis.range[0]"
+    assert page.execute_script(lowest, place) > -1000
+    buttons[0].click()
+    until(page, lambda _: page.execute_script(lowest, place) < -8000)
+    buttons[0].click()
+    until(page, lambda _: page.execute_script(lowest, place) > -1000)
+
+
+def test_an_experiment_is_hidden_in_every_chart(report: webdriver.Chrome) -> None:
+    draw_all(report)
+    visible = """
+        return places.flatMap((place) => place.data)
+          .filter((trace) => trace.legendgroup && trace.visible !== false).map((trace) => trace.legendgroup);
+    """
+    button, other = report.find_elements(By.CSS_SELECTOR, "[data-cell]")[:2]
+    name = button.get_attribute("data-cell")
+    assert name in report.execute_script(visible)
+    report.execute_script("arguments[0].click()", button)
+    assert name not in report.execute_script(visible)
+    assert other.get_attribute("data-cell") in report.execute_script(visible)
+    report.execute_script("arguments[0].click()", button)
+    assert name in report.execute_script(visible)
+
+
+def test_headings_are_not_doubled(page: webdriver.Chrome) -> None:
+    headings = page.execute_script("return [...document.querySelectorAll('h2, h3')].map((each) => each.textContent)")
+    assert [a for a, b in itertools.pairwise(headings) if a == b] == []
+
+
+def test_a_watched_page_follows_and_stays_where_the_reader_is(
+    report: webdriver.Chrome, sweep: Path, tmp_path: Path
+) -> None:
+    found = study(sweep, Question())
+    write(tmp_path, found, watch=1)
+    page = tmp_path / "report.html"
+    report.get(page.as_uri())
+    report.execute_script("document.body.dataset.first = 'yes'; scrollTo(0, 700)")
+    page.write_text(page.read_text().replace("<h1>", "<h1>anew: "))
+    until(report, lambda _: report.find_element(By.TAG_NAME, "h1").text.startswith("anew: "))
+    assert report.execute_script("return document.body.dataset.first") is None
+    assert abs(report.execute_script("return scrollY") - 700) < 5
+    write(tmp_path, found)
+    until(report, lambda _: not report.execute_script("return 'watch' in document.body.dataset"))
+    assert abs(report.execute_script("return scrollY") - 700) < 5
+    report.execute_script("document.body.dataset.first = 'yes'")
+    time.sleep(1.5)
+    assert report.execute_script("return document.body.dataset.first") == "yes"
+    report.get((sweep / "report.html").as_uri())
 
 
 def test_light_and_dark(report: webdriver.Chrome) -> None:

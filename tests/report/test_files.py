@@ -6,9 +6,11 @@ import csv
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,11 +19,12 @@ import pytest
 
 import acexp as acexp_api
 from acexp.core.errors import UserError
-from acexp.report import Question, study, write
+from acexp.report import Question, answer, study, write
 from acexp.report.aggregates import aggregate
 from acexp.report.numbers import number
 from acexp.report.tables import NAMES, tables
-from tests.helpers import REPOSITORY
+from acexp.system.lock import locked
+from tests.helpers import REPOSITORY, start, wait_until
 from tests.report.fabricate import fabricate
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -232,12 +235,95 @@ def test_a_report_that_cannot_be_asked_for(acexp: Acexp, tmp_path: Path) -> None
         ((".", "--baseline", "arch=both"), "No run has arch=both"),
         ((".", "--metric", "retrun"), "has such a metric"),
         ((".", "--threshold", "high"), "--threshold"),
+        ((".", "--threshold", "nan"), "This is no number."),
+        ((".", "--threshold=-inf"), "This is no number."),
+        ((".", "--watch", "soon"), "This is no number of at least 1."),
+        ((".", "--watch", "0"), "This is no number of at least 1."),
+        ((".", "nowhere"), "no run directory"),
         ((".", "--out", "/proc/nothing"), "cannot be written"),
     ):
         result = acexp("report", *arguments)
         assert result.returncode == 2, arguments
         assert told in result.stderr
         assert "Traceback" not in result.stderr
+        assert result.stderr.startswith("acexp: "), "a message of our own, without argparse's usage"
+
+
+def test_the_answer_is_the_same_everywhere(acexp: Acexp, tmp_path: Path) -> None:
+    """On the page, in Markdown and on screen; with the table, for one experiment and for two environments too."""
+    for kind, settings in (("cells", {"arch__name": "shared"}), ("environments", {"env__id": "Other-v0"}), ("one", {})):
+        for seed in range(3):
+            fabricate(tmp_path / kind / f"a{seed}", float(seed), seed)
+            fabricate(tmp_path / kind / f"b{seed}", 10.0 + seed, seed, **settings)
+        sentence = answer(study(tmp_path / kind, Question()))
+        result = acexp("report", kind)
+        assert result.returncode == 0, result.stderr
+        lines = result.stdout.splitlines()
+        assert lines[0] == sentence
+        assert lines[1].split()[:2] == (
+            ["environment", "experiment"] if kind == "environments" else ["experiment", "mean"]
+        )
+        assert len([line for line in lines if "n = 3" in line and "[" in line]) >= (1 if kind == "one" else 2)
+        html = (tmp_path / kind / "report.html").read_text()
+        assert f"<h1>{sentence}</h1>" in html
+        assert sentence in (tmp_path / kind / "report.md").read_text()
+        assert "the only one" not in result.stdout + html
+
+
+def test_a_report_of_several_folders(acexp: Acexp, tmp_path: Path) -> None:
+    """It lies beside them in a folder of its own, so that the report of none of them is overwritten."""
+    for i, folder in enumerate(("one", "two")):
+        for seed in range(3 * i, 3 * i + 3):
+            fabricate(tmp_path / folder / str(seed), float(seed), seed)
+    assert acexp("report", "one").returncode == 0
+    before = contents(tmp_path / "one")
+    result = acexp("report", "one", "two")
+    assert result.returncode == 0, result.stderr
+    assert "(n = 6)" in result.stdout
+    assert "report-one+two/report.html" in result.stdout
+    assert contents(tmp_path / "one") == before
+    assert not (tmp_path / "report.html").exists()
+    assert len(rows(tmp_path / "report-one+two" / "report" / "runs.csv")) == 6
+    assert acexp("report", "one", "two", "--out", "here").returncode == 0
+    assert (tmp_path / "here" / "report.html").exists()
+
+
+def test_a_sweep_is_watched(tmp_path: Path) -> None:
+    """The page is written anew while runs train, and follows; when all are over it stays as it is."""
+    fabricate(tmp_path / "a", 1.0, 0)
+    fabricate(tmp_path / "b", None, 1, curve=(5.0, 6.0), status="running")
+    content = json.loads((tmp_path / "b" / "status.json").read_text())
+    content.pop("steps")
+    (tmp_path / "b" / "status.json").write_text(json.dumps(content))
+    page = tmp_path / "report.html"
+    with locked(tmp_path / "b"):  # or it would be a run that was killed
+        watching = start(tmp_path, "report", ".", "--watch", "1")
+        wait_until(page.exists, watching)
+        first = page.read_bytes()
+        assert b'<body data-watch="1">' in first
+        assert b"in training, so far" in first
+        assert b"seed 1, in training" in first
+        fabricate(tmp_path / "c", 2.0, 2)
+        wait_until(lambda: page.read_bytes() != first, watching)
+        assert watching.poll() is None
+    output, _ = watching.communicate(timeout=60)  # nobody trains the run any more
+    assert watching.returncode == 0, output
+    assert b"data-watch" not in page.read_bytes()
+    assert "On Toy-v0, mean: 1.50" in output
+
+
+def test_watching_ends_with_ctrl_c(tmp_path: Path) -> None:
+    fabricate(tmp_path / "a", 1.0, 0)
+    (tmp_path / "sweep.json").write_text(json.dumps({"runs": ["a", "b"], "arguments": ["-m"], "folder": "/"}))
+    page = tmp_path / "report.html"
+    watching = start(tmp_path, "report", ".", "--watch", "60")
+    wait_until(page.exists, watching)
+    time.sleep(1.0)
+    watching.send_signal(signal.SIGINT)
+    output, _ = watching.communicate(timeout=60)
+    assert watching.returncode == 0, output
+    assert "Traceback" not in output
+    assert b"data-watch" not in page.read_bytes()
 
 
 @pytest.mark.parametrize(

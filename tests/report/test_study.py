@@ -10,6 +10,7 @@ import pytest
 
 from acexp.core.errors import UserError
 from acexp.report import Question, Study, study
+from acexp.report.curves import usual_range
 from acexp.report.tables import commands, tables
 from tests.report.fabricate import evaluated, fabricate
 
@@ -401,3 +402,54 @@ def test_where_no_run_can_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No run here can be read") as error:
         study(tmp_path, Question())
     assert "a: FileNotFoundError" in str(error.value)
+
+
+def test_one_outlier_does_not_move_the_threshold(tmp_path: Path) -> None:
+    """All begin at 0 and end at 100, but one begins at -7,000 and another ends at 9,000."""
+    for seed in range(5):
+        for norm in (0.1, 5.0):
+            fabricate(tmp_path / f"{norm}{seed}", 1.0, seed, curve=(0.0, 100.0), clip__max_norm=norm)
+    fabricate(tmp_path / "low", 1.0, 5, curve=(-7000.0, 100.0), clip__max_norm=0.1)
+    fabricate(tmp_path / "high", 1.0, 5, curve=(0.0, 9000.0), clip__max_norm=5.0)
+    assert study(tmp_path, Question()).thresholds == {"Toy-v0": 90.0}
+
+
+def test_outliers_are_single_runs_and_never_experiments() -> None:
+    usual = np.array([[0.0, 90.0], [5.0, 100.0], [-5.0, 95.0]])
+    assert usual_range([usual, usual]) is None
+    assert usual_range([np.vstack((usual, [[-9000.0, 80.0]])), usual]) == (-5.0, 100.0)
+    assert usual_range([np.vstack((usual, [[0.0, 9000.0]]))]) == (-5.0, 100.0)
+    # An experiment that is much better than all others stays, and so does one that is much worse.
+    assert usual_range([usual, usual, usual, usual + 5000.0]) is None
+    assert usual_range([usual, usual, usual, usual - 5000.0]) is None
+    # One seed each: none is an outlier. All equal but one: there is no range to compare it with.
+    assert usual_range([usual[:1], usual[1:2] * 1000.0]) is None
+    assert usual_range([np.array([[1.0], [1.0], [9.0]])]) is None
+    assert usual_range([]) is None
+
+
+def test_several_folders_are_one_study(tmp_path: Path) -> None:
+    for i, folder in enumerate(("one", "two", "three")):
+        for seed in range(2 * i, 2 * i + 2):
+            for arch in ("separate", "shared"):
+                fabricate(tmp_path / folder / f"{arch}{seed}", 1.0 + seed, seed, arch__name=arch)
+    found = study(tmp_path / "one", Question(), [tmp_path / "two", tmp_path / "one"])
+    assert found.title == "one + two"
+    assert [list(scores.by_seed) for scores in found.scores] == [[0, 1, 2, 3]] * 2
+    assert str(found.runs.records[0].directory) == "one/separate0"
+    assert commands(found)[-1] == "acexp report one two"
+    # A folder within another one adds nothing, and no run twice.
+    found = study(tmp_path, Question(), [tmp_path / "one"])
+    assert [list(scores.by_seed) for scores in found.scores] == [[0, 1, 2, 3, 4, 5]] * 2
+    assert found.grid.repeats == ()
+    with pytest.raises(UserError, match="no run directory") as error:
+        study(tmp_path / "one", Question(), [tmp_path / "four"])
+    assert str(tmp_path / "four") in str(error.value)
+
+
+def test_a_factor_that_one_side_lacks_is_said_to_be_missing(tmp_path: Path) -> None:
+    """Rather than being called by a name that stands for every run."""
+    fabricate(tmp_path / "a", 1.0, normalizer={"name": "none"})
+    fabricate(tmp_path / "b", 2.0, normalizer={"name": "none", "clip": 5})
+    (found,) = study(tmp_path, Question()).comparisons
+    assert "no normalizer.clip" in found.sentence

@@ -4,6 +4,7 @@
 const charts = JSON.parse(document.getElementById("charts").textContent);
 const places = [...document.querySelectorAll("[data-chart]")];
 const drawn = new Set();
+const hidden = new Set();
 
 function themed(layout) {
   const style = getComputedStyle(document.documentElement);
@@ -14,7 +15,7 @@ function themed(layout) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("--text"), size: 12 },
-    margin: { t: 10, r: 10, b: 40, l: 50 },
+    margin: { t: 10, r: 10, b: 40, l: 50, ...layout.margin },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, xanchor: "left" },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--accent") },
     hoverlabel: { namelength: -1 },
@@ -23,13 +24,23 @@ function themed(layout) {
   };
 }
 
+// Outliers are outside of the axis until the reader asks for its full range.
+function inFull(layout, axis) {
+  const { range, ...rest } = layout[axis];
+  return { ...layout, [axis]: rest };
+}
+
 function draw(place) {
   const chart = charts[Number(place.dataset.chart)];
+  const full = place.dataset.full ?? "";
+  const data = chart.data.map((trace) => ({ ...trace, visible: !hidden.has(trace.legendgroup) }));
+  const layout = { ...(full ? inFull(chart.layout, full) : chart.layout), uirevision: full };
   drawn.add(place);
-  return Plotly.react(place, chart.data, themed(chart.layout), {
+  return Plotly.react(place, data, themed(layout), {
     responsive: true,
     displaylogo: false,
     displayModeBar: "hover",
+    toImageButtonOptions: { format: "svg", filename: place.getAttribute("aria-label") },
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   });
 }
@@ -48,6 +59,58 @@ const watcher = new IntersectionObserver(
 places.forEach((place) => watcher.observe(place));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
 addEventListener("beforeprint", () => places.forEach(draw));
+
+for (const button of document.querySelectorAll("[data-cut]")) {
+  const place = button.closest("figure").querySelector("[data-chart]");
+  button.addEventListener("click", () => {
+    place.dataset.full = place.dataset.full ? "" : button.dataset.cut;
+    button.setAttribute("aria-pressed", String(Boolean(place.dataset.full)));
+    button.textContent = place.dataset.full ? "leave them out" : "show the full range";
+    draw(place);
+  });
+}
+
+// A click on an experiment hides it in every chart, a double click shows it alone.
+const cells = [...document.querySelectorAll("[data-cell]")];
+const names = new Set(cells.map((button) => button.dataset.cell));
+
+function hide(chosen) {
+  hidden.clear();
+  chosen.forEach((name) => hidden.add(name));
+  cells.forEach((button) => button.setAttribute("aria-pressed", String(!hidden.has(button.dataset.cell))));
+  drawn.forEach(draw);
+}
+
+for (const button of cells) {
+  const name = button.dataset.cell;
+  button.addEventListener("click", () => {
+    const others = [...hidden].filter((each) => each !== name);
+    hide(hidden.has(name) ? others : [...others, name]);
+  });
+  button.addEventListener("dblclick", () => {
+    const others = [...names].filter((each) => each !== name);
+    const isAlone = !hidden.has(name) && hidden.size === others.length;
+    hide(isAlone ? [] : others);
+  });
+}
+
+// The cue appears where a table is wider than its place.
+function cue() {
+  for (const place of document.querySelectorAll(".scroll")) {
+    place.previousElementSibling.hidden = place.scrollWidth <= place.clientWidth + 1;
+  }
+}
+cue();
+addEventListener("resize", cue);
+
+// While runs are watched the page is written anew, and loaded anew where the reader was.
+const seconds = Number(document.body.dataset.watch);
+if (seconds) {
+  const place = `acexp-scroll:${location.pathname}`;
+  scrollTo(0, Number(sessionStorage.getItem(place) ?? 0));
+  addEventListener("pagehide", () => sessionStorage.setItem(place, String(scrollY)));
+  setTimeout(() => location.reload(), 1000 * seconds);
+}
 
 // Tables are sorted by a click on a heading, and filtered by words that a row must contain.
 const keyOf = (row, column) => {
