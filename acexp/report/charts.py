@@ -34,8 +34,11 @@ MOST_PROFILES = 16
 LONGEST_LINE = 40
 """The length in characters up to which a name above its row fits into one line on a phone."""
 
-LINE_HEIGHT, MARKS_HEIGHT = 16, 32
+LINE_HEIGHT, MARKS_HEIGHT = 16, 36
 """The heights in pixels of a line of a name above its row, and of the row's marks with the space around them."""
+
+BELOW = 9
+"""The distance in pixels of a row's dots from its bar, so that the bar hides none of them."""
 
 HEIGHT = 320
 """The height in pixels of charts without rows."""
@@ -222,10 +225,10 @@ def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
             {
                 **shared,
                 "x": rounded(scores.values),
-                "y": [row] * len(seeds),
+                "y": [row + BELOW] * len(seeds),
                 "text": [f"seed {seed}" for seed in seeds],
                 "hovertemplate": "%{text}: %{x:,.4~g}<extra></extra>",
-                "marker": {"color": colour, "size": 7, "opacity": 0.5},
+                "marker": {"color": colour, "size": 7, "opacity": 0.6},
             }
         )
         if scores.iqm is not None:
@@ -298,7 +301,7 @@ def _main_effects(study: Study, environment: str) -> Chart:
                 "showlegend": False,
             }
         )
-    layout["xaxis"] = {"title": {"text": f"mean {study.metric.axis}"}}
+    layout["xaxis"] = {"title": {"text": study.metric.axis}}
     caption = "The mean over all experiments with a level, and its 95% interval."
     return Chart("Main effects", environment, caption, tuple(traces), layout, height, by_cell=False)
 
@@ -322,11 +325,11 @@ def _interactions(study: Study, environment: str) -> list[Chart]:
                     "line": {"color": colour_of(i), "dash": dash_of(i)},
                 }
             )
-        caption = "Lines that are not parallel: what one factor does depends on the other."
+        caption = "Means. Lines that are not parallel: what one factor does depends on the other."
         levels = list(dict.fromkeys(each.levels[1] for each in of_pair))
         layout = {
             "xaxis": {"type": "category", "title": {"text": factors[1]}, "tickangle": 0, **_in_lines(levels)},
-            "yaxis": {"title": {"text": f"mean {study.metric.axis}"}},
+            "yaxis": {"title": {"text": study.metric.axis}},
         }
         title = f"{environment}: {' x '.join(factors)}"
         made.append(Chart("Interactions", title, caption, tuple(traces), layout, by_cell=False))
@@ -336,7 +339,8 @@ def _interactions(study: Study, environment: str) -> list[Chart]:
 def _in_lines(levels: Sequence[str]) -> dict[str, Any]:
     """Return the part of an axis that breaks its levels into lines, so that they fit side by side on a phone."""
     width = max(4, LONGEST_LINE // len(levels) - 2)
-    return {"tickvals": list(levels), "ticktext": ["<br>".join(textwrap.wrap(level, width)) for level in levels]}
+    lines = ["<br>".join(textwrap.wrap(level, width)) for level in levels]
+    return {"tickvals": list(levels), "ticktext": lines, "range": [-0.5, len(levels) - 0.5]}
 
 
 def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:

@@ -19,8 +19,8 @@ function themed(layout) {
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, xanchor: "left" },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--accent") },
     hoverlabel: { namelength: -1 },
-    xaxis: { ...axis, ...layout.xaxis },
-    yaxis: { ...axis, ...layout.yaxis },
+    xaxis: { ...axis, ...layout.xaxis, title: { ...layout.xaxis?.title, font: { size: 11 } } },
+    yaxis: { ...axis, ...layout.yaxis, title: { ...layout.yaxis?.title, font: { size: 11 } } },
   };
 }
 
