@@ -178,5 +178,5 @@ def _verdict(comparison: Comparison | None) -> str | None:
         return "yes"
     seeds = seeds_to_settle(comparison)
     if seeds is None:
-        return "no"
+        return "the same" if comparison.difference.value == 0 else "no"
     return f"no, about {seeds:,} seeds" if seeds <= MOST_SEEDS else f"no, over {MOST_SEEDS:,} seeds"

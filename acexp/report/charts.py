@@ -40,6 +40,15 @@ LINE_HEIGHT, MARKS_HEIGHT = 16, 36
 BELOW = 9
 """The distance in pixels of a row's dots from its bar, so that the bar hides none of them."""
 
+REACH_OF_CURVES, REACH_OF_SCORES = 0.5, 1.5
+"""How far a run may lie outside of the usual range, in widths of it, before an axis leaves it out.
+
+A curve covers what was learned, so that half of this is far; for scores it is the fence of a box plot.
+"""
+
+MANY_RUNS = 24
+"""The number of runs from which on each is drawn fainter, so that means can be seen among them."""
+
 HEIGHT = 320
 """The height in pixels of charts without rows."""
 
@@ -245,7 +254,7 @@ def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
     caption = "Diamonds: IQM and its 95% interval. Dots: seeds."
     chart = Chart("Results", environment, caption, tuple(traces), layout, height, by_cell=False)
     # Every run is a curve of one point here.
-    return _within(chart, "xaxis", usual_range([study.scores[i].values[:, None] for i in known]))
+    return _within(chart, "xaxis", usual_range([study.scores[i].values[:, None] for i in known], REACH_OF_SCORES))
 
 
 def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
@@ -258,15 +267,16 @@ def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
         caption += " Dotted: runs that are being trained."
     axis = CURVE_AXES.get(study.curve_tag, study.curve_tag)
     chart = Chart("Learning curves", environment, caption, tuple(traces), axes(STEPS, axis))
-    return _within(chart, "yaxis", usual_range([study.curves[i].values for i in at]))
+    return _within(chart, "yaxis", usual_range([study.curves[i].values for i in at], REACH_OF_CURVES))
 
 
 def _curves(study: Study, at: Sequence[int], of_cell: Sequence[Curves]) -> list[Trace]:
     """Return the traces of the curves of some cells."""
+    opacity = 0.4 if sum(len(of_cell[i].seeds) for i in at) < MANY_RUNS else 0.15
     traces = []
     for i in at:
         key = keys(study)[study.grid.cells[i].name]
-        traces += curve(study.grid.cells[i], of_cell[i], key.colour, key.dash, seed=i)
+        traces += curve(study.grid.cells[i], of_cell[i], key.colour, key.dash, i, opacity)
     return traces
 
 

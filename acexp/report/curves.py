@@ -109,21 +109,24 @@ def profile_range(values: Sequence[Floats], n: int = 101) -> Floats:
     return np.linspace(float(together.min()), float(together.max()), n)
 
 
-def usual_range(of_cell: Sequence[Floats]) -> tuple[float, float] | None:
+def usual_range(of_cell: Sequence[Floats], reach: float) -> tuple[float, float] | None:
     """Return the range of the values of runs, `[n, K]` for each cell, without outliers; None if there is no outlier.
 
-    It always holds the median run of every cell, and all runs that leave the range of these by less than half of it.
+    It always holds the middle half of the runs of every cell, and all runs that leave the range of these by at most
+    `reach` times its width. So a cell that differs from all others is no outlier.
     """
     known = [values for values in of_cell if values.size]
     if not known:
         return None
     lows, highs = [values.min(1) for values in known], [values.max(1) for values in known]
-    low, high = min(float(np.median(x)) for x in lows), max(float(np.median(x)) for x in highs)
-    if low == high:
+    # Of three runs, the quartile is the middle one: an outlier among few must not move it.
+    low = min(float(np.quantile(x, 0.25, method="higher")) for x in lows)
+    high = max(float(np.quantile(x, 0.75, method="lower")) for x in highs)
+    if low >= high:
         return None
-    every_low, every_high, reach = np.concatenate(lows), np.concatenate(highs), 0.5 * (high - low)
+    every_low, every_high, margin = np.concatenate(lows), np.concatenate(highs), reach * (high - low)
     found = (
-        float(every_low[every_low >= low - reach].min()),
-        float(every_high[every_high <= high + reach].max()),
+        float(every_low[every_low >= low - margin].min()),
+        float(every_high[every_high <= high + margin].max()),
     )
     return found if found != (every_low.min(), every_high.max()) else None

@@ -146,7 +146,15 @@ def _comparisons(study: Study) -> Table:
 def _effects(study: Study) -> Table:
     columns = ("environment", "factor", "level", "of", "mean", "compared with", "difference")
     rows = tuple(
-        (e.environment, e.factor, e.level, f"{e.n_cells} experiments", e.mean, e.reference, e.difference)
+        (
+            e.environment,
+            e.factor,
+            e.level,
+            f"{e.n_cells} experiment{'s' if e.n_cells > 1 else ''}",
+            e.mean,
+            e.reference,
+            e.difference,
+        )
         for e in study.effects
     )
     note = "The mean score over all experiments with a level; every experiment weighs the same."

@@ -19,8 +19,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
-def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list[Trace]:
-    """Return the traces of a cell's curves: each run, the interval of the mean, and the mean."""
+def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int, opacity: float) -> list[Trace]:
+    """Return the traces of a cell's curves: each run, of this opacity, the interval of the mean, and the mean."""
     if not len(curves.seeds):
         return []
     steps = rounded(curves.steps)
@@ -32,7 +32,7 @@ def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int) -> list
         "text": joined([f"seed {each}"] * len(steps) for each in curves.seeds),
         "hovertemplate": "%{text}: %{y:,.4~g} at %{x:,}<extra></extra>",
         "line": {"color": colour, "width": 1},
-        "opacity": 0.4,
+        "opacity": opacity,
         "showlegend": False,
     }
     traces = [runs]

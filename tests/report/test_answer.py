@@ -78,7 +78,9 @@ def test_one_cell(tmp_path: Path) -> None:
 
 def test_all_are_equal(tmp_path: Path) -> None:
     levels(tmp_path, {0.1: 10.0, 0.5: 10.0, 5.0: 10.0}, 6, 0.0)
-    assert told(tmp_path) == "On Toy-v0, all 3 experiments have the same mean, 10.0."
+    found = study(tmp_path, Question())
+    assert answer(found) == "On Toy-v0, all 3 experiments have the same mean, 10.0."
+    assert [row[-1] for row in ranking(found).rows] == [None, "the same", "the same"]
 
 
 def test_several_are_best(tmp_path: Path) -> None:

@@ -416,16 +416,17 @@ def test_one_outlier_does_not_move_the_threshold(tmp_path: Path) -> None:
 
 def test_outliers_are_single_runs_and_never_experiments() -> None:
     usual = np.array([[0.0, 90.0], [5.0, 100.0], [-5.0, 95.0]])
-    assert usual_range([usual, usual]) is None
-    assert usual_range([np.vstack((usual, [[-9000.0, 80.0]])), usual]) == (-5.0, 100.0)
-    assert usual_range([np.vstack((usual, [[0.0, 9000.0]]))]) == (-5.0, 100.0)
+    assert usual_range([usual, usual], 0.5) is None
+    assert usual_range([np.vstack((usual, [[-9000.0, 80.0]])), usual], 0.5) == (-5.0, 100.0)
+    assert usual_range([np.vstack((usual, [[0.0, 9000.0]]))], 0.5) == (-5.0, 100.0)
+    assert usual_range([np.vstack((usual, [[0.0, 9000.0]]))], 200.0) is None
     # An experiment that is much better than all others stays, and so does one that is much worse.
-    assert usual_range([usual, usual, usual, usual + 5000.0]) is None
-    assert usual_range([usual, usual, usual, usual - 5000.0]) is None
+    assert usual_range([usual, usual, usual, usual + 5000.0], 0.5) is None
+    assert usual_range([usual, usual, usual, usual - 5000.0], 0.5) is None
     # One seed each: none is an outlier. All equal but one: there is no range to compare it with.
-    assert usual_range([usual[:1], usual[1:2] * 1000.0]) is None
-    assert usual_range([np.array([[1.0], [1.0], [9.0]])]) is None
-    assert usual_range([]) is None
+    assert usual_range([usual[:1], usual[1:2] * 1000.0], 0.5) is None
+    assert usual_range([np.array([[1.0], [1.0], [9.0]])], 1.5) is None
+    assert usual_range([], 0.5) is None
 
 
 def test_several_folders_are_one_study(tmp_path: Path) -> None:
