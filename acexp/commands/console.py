@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.conclusion import next_commands, print_cells
 from acexp.commands.sweep_view import FAILURES
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
@@ -96,7 +97,12 @@ def conclude(
         only = "" if is_search(shown) else " --only failed"
         command = f"{command_to_continue(shown, relative(shown))}{only}"
         console.print(f"when the cause is mended, train the failed runs again with:\n  {command}", markup=False)
-    console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
+    if len(outcomes) > 1 and not stopped and any(outcome.status is Status.DONE for outcome in outcomes):
+        if not is_search(shown):
+            print_cells(console, shown)
+        console.print(next_commands(relative(shown)), markup=False)
+    else:
+        console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
     return stopped or (EXIT_FAILED if failures else 0)
 
 

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from acexp.config.names import setting_of, short_keys, varying_keys
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
 from acexp.sweeps.worker import Progress
@@ -48,7 +49,7 @@ class SweepView:
         self._console = console
         self._overrides = overrides
         self._total_steps = total_steps
-        self._varying = _varying(overrides)
+        self._varying = varying_keys(overrides)
         self._rows: dict[int, _Row] = {}
         self._counts: Counter[str] = Counter()
         self._steps_done = self._skipped_steps = 0
@@ -155,23 +156,14 @@ class SweepView:
         return Group(Text(self._headline(), style="bold"), table)
 
 
-def _varying(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Return the override keys that have more than one value in the sweep, in the order of the command line."""
-    values: dict[str, set[str]] = {}
-    for run in overrides:
-        for override in run:
-            key, _, value = override.partition("=")
-            values.setdefault(key, set()).add(value)
-    return [key for key, found in values.items() if len(found) > 1]
-
-
 def label(overrides: Sequence[Sequence[str]], varying: Sequence[str]) -> str:
     """Return a label that distinguishes these runs from the others of their sweep, such as `arch=shared, 5 x seed`."""
+    settings = [dict(map(setting_of, run)) for run in overrides]
     parts = []
-    for key in varying:
-        found = list(dict.fromkeys(o.partition("=")[2] for run in overrides for o in run if o.startswith(f"{key}=")))
+    for key, short in short_keys(varying).items():
+        found = list(dict.fromkeys(each[key] for each in settings if key in each))
         if len(found) == 1:
-            parts.append(f"{key}={found[0]}")
+            parts.append(f"{short}={found[0]}")
         elif found:
-            parts.append(f"{len(found)} x {key}")
+            parts.append(f"{len(found)} x {short}")
     return ", ".join(parts) or "the only run"

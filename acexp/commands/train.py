@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from acexp.commands.console import conclude, console_for_runs
 from acexp.commands.training import StopSweep, Training
 from acexp.config import application
-from acexp.config.launcher import KEY
+from acexp.config.launcher import DRY_RUN, KEY
 from acexp.core.errors import UserError
 from acexp.sweeps import executors
 from acexp.system import torchrun
@@ -32,6 +32,8 @@ def train(arguments: list[str], *, only_new: bool = False) -> int:
 
 def _trains_in_local_processes(arguments: list[str]) -> bool:
     """Whether the command line leaves the executor as it is; a file may still name another."""
+    if f"{DRY_RUN}=true" in arguments:
+        return False
     named = [argument for argument in arguments if argument.startswith(f"{KEY}.executor=")]
     return not named or named == [f"{KEY}.executor=local"]
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.conclusion import print_best_trial
 from acexp.commands.console import EXIT_INTERRUPTED, print_outcome
+from acexp.commands.preview import preview_search, preview_sweep
 from acexp.commands.reached import beside_others, known_results
 from acexp.commands.search import SearchTrainer
 from acexp.commands.sweep_view import SweepView
@@ -29,7 +31,7 @@ from acexp.sweeps import executors
 from acexp.sweeps.fleet import Fleet
 from acexp.sweeps.runs import SweepRuns, decide
 from acexp.sweeps.search import SearchLoop, rungs_of
-from acexp.sweeps.sweep_directory import note_sweep, refuse_trained
+from acexp.sweeps.sweep_directory import identities, note_sweep, refuse_trained
 from acexp.sweeps.trials import Trials, require_optuna
 from acexp.system.files import unwritable
 
@@ -81,8 +83,20 @@ class Training:
         """Raise UserError if it is clear before anything is written that the launcher cannot work here."""
         executors.require(launcher)
 
+    def begun(self, folder: Path) -> dict[str, str]:
+        """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""
+        return identities(folder)
+
+    def note_repeats(self, n: int) -> None:
+        """Print how many runs of a sweep equal others of it."""
+        what = "1 run equals another of this sweep and is" if n == 1 else f"{n} runs equal others of this sweep and are"
+        self._print(f"{what} trained once")
+
     def train_sweep(self, jobs: SweepJobs, launcher: LauncherConfig) -> None:
-        """Train a sweep as populations."""
+        """Train a sweep as populations, or only print what would be trained."""
+        if launcher.dry_run:
+            preview_sweep(self.console, jobs, launcher, self.arguments)
+            return
         runs = SweepRuns(jobs)
         total_steps = [config.total_steps for config in runs.configs]
         for remark in remarks(runs.configs, list(dict.fromkeys(o for run in jobs.runs for o in run.overrides))):
@@ -105,6 +119,9 @@ class Training:
         executors.require(search.launcher)
         require_optuna()
         rungs = rungs_of(search.check(), search.config)
+        if search.launcher.dry_run:
+            preview_search(self.console, search, self.arguments)
+            return
         folder = search.jobs(search.space.corners[:1]).directory(0).parent
         with contextlib.suppress(OSError):
             note_sweep(folder, [], self.arguments)
@@ -118,6 +135,7 @@ class Training:
             finally:
                 self.outcomes.extend(trainer.outcomes)
                 self.signal_number = trainer.signal_number
+        print_best_trial(self.console, folder, search.space.fixed)
 
     def _finish(self, outcomes: Sequence[Outcome], config: RunConfig | None = None) -> None:
         """Print how a run ended, and beside it what others reached if its config is given."""

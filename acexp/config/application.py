@@ -6,11 +6,9 @@ that acexp adds to it (the launcher, the sweepers, the callback), so that all of
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -28,9 +27,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
 from acexp.config.hydra_internals import Hydra, create_config_search_path
-from acexp.config.launcher import LauncherConfig
+from acexp.config.launcher import DRY_RUN, LauncherConfig
 from acexp.config.load import PLAIN, load_checked
 from acexp.config.messages import explain
+from acexp.config.names import former_sweep_name, slug, sweep_name
 from acexp.config.places import place_of
 from acexp.config.schema import RunConfig
 from acexp.config.search import Search
@@ -38,8 +38,10 @@ from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
 
 CONFIG_NAME = "config"
-LONGEST_NAME = 180
 MULTIRUN = frozenset({"-m", "--multirun"})
+ENVIRONMENT_KEYS = frozenset({"env", "env.id", "experiment"})
+"""The keys that choose the environment: a sweep over one of them is not called by an environment."""
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -61,6 +63,12 @@ class Application(Protocol):
 
     def check_launcher(self, launcher: LauncherConfig) -> None:
         """Raise UserError if a sweep cannot be trained with this launcher; called before anything is written."""
+
+    def begun(self, folder: Path) -> Mapping[str, str]:
+        """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""
+
+    def note_repeats(self, n: int) -> None:
+        """Say that `n` runs of a sweep equal others of it, and are not trained again."""
 
     def train_sweep(self, jobs: SweepJobs, launcher: LauncherConfig) -> None:
         """Train all runs of a sweep as populations."""
@@ -166,24 +174,38 @@ def config_directory() -> Path:
     raise FileNotFoundError(f"acexp's conf/ is neither in {_PACKAGE} nor beside it")
 
 
-def slug(text: str) -> str:
-    """Return a directory name: unusual characters become dashes, and a long name ends in a hash of the whole."""
-    name = re.sub(r"[^\w.=,+-]+", "-", text).strip("-") or "default"
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def sweep_name(overrides: Sequence[str]) -> str:
-    """Return the name of a sweep's directory: `name=...` if given, else a hash of the sorted overrides."""
-    named = [override.partition("=")[2] for override in overrides if override.startswith("name=")]
-    if named:
-        return slug(named[-1])
-    return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:10]
-
-
 def _environment_name(choice: str, environment_id: str) -> str:
     return slug(environment_id if choice == "gym" else choice)
+
+
+def _sweep_directory(overrides: Sequence[str]) -> Callable[..., str]:
+    """Return the resolver of a sweep's directory, which answers the same to every run of the sweep."""
+    found: dict[str, str] = {}
+
+    def resolve(folder: str, name: str | None, *, _root_: DictConfig) -> str:
+        if folder not in found:
+            known = slug(str(name)) if name is not None else _name_of_sweep(Path(folder), overrides, _root_)
+            found[folder] = str(Path(folder) / known)
+        return found[folder]
+
+    return resolve
+
+
+def _name_of_sweep(folder: Path, overrides: Sequence[str], node: DictConfig) -> str:
+    """Return the name of a sweep that was given none; where an earlier version began it, the one that it has."""
+    former = former_sweep_name(overrides)
+    if (folder / former).is_dir():
+        return former
+    varying = _swept_keys(overrides)
+    choice = str(OmegaConf.select(node, "hydra.runtime.choices.env"))
+    environment = str(OmegaConf.select(node, "env.id")) if choice == "gym" else choice
+    return sweep_name(None if ENVIRONMENT_KEYS & set(varying) else environment, varying, overrides)
+
+
+def _swept_keys(overrides: Sequence[str]) -> list[str]:
+    """Return the keys of the overrides that have several values."""
+    parsed = OverridesParser.create().parse_overrides([override for override in overrides if "=" in override])
+    return [override.key_or_group for override in parsed if override.is_sweep_override()]
 
 
 def _register(arguments: Sequence[str]) -> None:
@@ -192,9 +214,12 @@ def _register(arguments: Sequence[str]) -> None:
     folder = str(_PACKAGE / "_plugins")
     if folder not in sys.path:
         sys.path.append(folder)
-    name = sweep_name([argument for argument in arguments if not argument.startswith("-")])
-    OmegaConf.register_new_resolver("acexp.sweep", lambda: name, replace=True)
-    OmegaConf.register_new_resolver("acexp.slug", slug, replace=True)
+    overrides = [argument for argument in arguments if not argument.startswith(("-", f"{DRY_RUN}="))]
+    OmegaConf.register_new_resolver("acexp.sweep", _sweep_directory(overrides), replace=True)
+    OmegaConf.register_new_resolver("acexp.run", slug, replace=True)  # until a SweepComposer has named the runs
+    OmegaConf.register_new_resolver(
+        "acexp.named", lambda name, other: other if name is None else slug(str(name)), replace=True
+    )
     OmegaConf.register_new_resolver("acexp.environment", _environment_name, replace=True)
     classes = {key: cls for key, cls in PLAIN.items() if key not in GROUPS}
     node = OmegaConf.create({key: OmegaConf.to_container(OmegaConf.structured(cls)) for key, cls in classes.items()})

@@ -11,6 +11,7 @@ from acexp.config.checks import require_choice, require_least
 from acexp.config.load import settings_of, typed
 
 KEY = "hydra.launcher"
+DRY_RUN = f"{KEY}.dry_run"
 EXECUTORS = ("local", "ray", "slurm")
 CLUSTERS = ("slurm", "local")
 PLUGIN = "hydra_plugins.acexp_population."
@@ -74,6 +75,7 @@ class LauncherConfig:
         gpus: GPUs of each population, requested from Ray or Slurm.
         retries: How often a population is resumed elsewhere after its worker was lost; None takes the executor's
             default, which is 0 on this machine, where the cause is probably a lack of memory, and 3 elsewhere.
+        dry_run: Whether the sweep is only described: its runs, its populations and about how long they take.
         ray: Settings of the executor `ray`.
         slurm: Settings of the executor `slurm`.
     """
@@ -84,6 +86,7 @@ class LauncherConfig:
     cpus: int | None = None
     gpus: float = 0.0
     retries: int | None = None
+    dry_run: bool = False
     ray: RayConfig = field(default_factory=RayConfig)
     slurm: SlurmConfig = field(default_factory=SlurmConfig)
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
+from acexp.config.names import is_plain
 from acexp.config.places import placed
 from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
 from acexp.core.errors import UserError
@@ -66,7 +67,15 @@ def load(node: DictConfig) -> RunConfig:
 def load_checked(node: DictConfig, overrides: Sequence[str]) -> RunConfig:
     """Load a config as `load` does; errors name the place that set the value. Hydra must be initialized."""
     with placed(overrides):
-        return load(node)
+        config = load(node)
+        if config.name is not None and not is_plain(config.name):
+            raise UserError(
+                "A directory cannot have this name.",
+                key="name",
+                value=repr(config.name),
+                remedy="choose a name without slashes; hydra.run.dir=... and hydra.sweep.dir=... take any path",
+            )
+        return config
 
 
 def class_of(part: str, values: object) -> type[Any] | None:

@@ -120,7 +120,7 @@ class RunSettings:
         device: `auto`, or an argument of torch.device.
         torch_threads: Number of torch's threads; None takes 1 for small networks and every core for convolutions.
         plugins: Modules to import first, which register your own components.
-        name: Name of the sweep's directory; None takes a hash of its overrides.
+        name: Name of the directory of the run or sweep; None names a run by the time, and a sweep by what varies.
     """
 
     seed: int = setting(per_member=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hydra.core.global_hydra import GlobalHydra
@@ -119,6 +119,7 @@ class Search:
         space: The search space.
         launcher: Settings of the launcher, which trains the trials.
         composer: Composes runs from overrides.
+        begun: Returns the identities of the runs in the sweep's folder, by the names of their directories.
         callbacks: Hydra's callbacks.
         task: The task that Hydra was started with.
     """
@@ -127,12 +128,14 @@ class Search:
     space: Space
     launcher: LauncherConfig
     composer: SweepComposer
+    begun: Callable[[], Mapping[str, str]]
     callbacks: Callbacks
     task: TaskFunction
 
     def jobs(self, choices: Sequence[Mapping[str, object]], first_number: int = 0) -> SweepJobs:
         """Return the runs of the trials with these values, trial by trial."""
         runs = [self.composer.run(overrides) for chosen in choices for overrides in self.space.runs(chosen)]
+        self.composer.name_runs(runs, self.begun(), [*self.space.dimensions])
         return SweepJobs(self.composer, runs, first_number, self.callbacks, self.task)
 
     def check(self) -> RunConfig:
@@ -143,7 +146,9 @@ class Search:
             raise explain(error, self.space.fixed) from None
 
 
-def search_from(node: DictConfig, callbacks: Callbacks, task: TaskFunction) -> Search:
+def search_from(
+    node: DictConfig, begun: Callable[[], Mapping[str, str]], callbacks: Callbacks, task: TaskFunction
+) -> Search:
     """Return the search that the config of a multirun describes; raises UserError."""
     config = typed(SearchConfig, settings_of(node.hydra.sweeper), KEY)
     launcher = launcher_in(node)
@@ -154,6 +159,7 @@ def search_from(node: DictConfig, callbacks: Callbacks, task: TaskFunction) -> S
         space=space_of(config.params, list(node.hydra.overrides.task)),
         launcher=launcher,
         composer=SweepComposer(node),
+        begun=begun,
         callbacks=callbacks,
         task=task,
     )
@@ -186,7 +192,7 @@ def space_of(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
 def _seeds(override: Override | None) -> tuple[str, ...]:
     if override is None:
         return ("0",)
-    return _values(override) if override.is_discrete_sweep() else (str(override.value()),)
+    return tuple(dict.fromkeys(_values(override))) if override.is_discrete_sweep() else (str(override.value()),)
 
 
 def _dimension(override: Override) -> Dimension:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from acexp.config.hydra_internals import BasicSweeper, Callbacks, ConfigLoaderImpl, get_overrides_dirname
 from acexp.config.load import load_checked
 from acexp.config.messages import explain
+from acexp.config.names import SEED, NamedRun, run_names, slug, varying_keys
+from acexp.config.run_identity import identity
+from acexp.config.saved import settings
 from acexp.config.schema import RunConfig
 from acexp.core.errors import UserError
 
@@ -28,6 +31,23 @@ class SweepRun(NamedTuple):
 
     overrides: tuple[str, ...]
     config: RunConfig
+
+
+def without_repeats(runs: Sequence[SweepRun]) -> list[SweepRun]:
+    """Return the runs of which no two have equal configs: `seed=1,1,2` and `1e-3,0.001` repeat a run."""
+    first: dict[str, SweepRun] = {}
+    for run in runs:
+        first.setdefault(repr(run.config), run)
+    return list(first.values())
+
+
+def varying_settings(runs: Sequence[SweepRun]) -> tuple[str, ...]:
+    """Return the keys of the settings that distinguish these runs, without the seed and what follows from a choice."""
+    known = [settings(run.config) for run in runs]
+    keys = dict.fromkeys(key for each in known for key in each if key != SEED)
+    differing = [key for key in keys if len({each.get(key) for each in known}) > 1]
+    given = varying_keys(run.overrides for run in runs)
+    return tuple([key for key in differing if key in given or key.removesuffix(".name") in given] or differing)
 
 
 class SweepComposer:
@@ -45,6 +65,7 @@ class SweepComposer:
         self._is_group: dict[str, bool] = {}
         self._bases: dict[tuple[str, ...], DictConfig] = {}
         self._bare: dict[tuple[str, ...], DictConfig] = {}
+        self._names: dict[str, str] = {}
 
     def runs(self) -> list[SweepRun]:
         """Return every run, as Hydra's basic sweeper expands the command line; raises UserError."""
@@ -59,6 +80,13 @@ class SweepComposer:
                         key=override.key_or_group,
                         place=f"command line: {override.input_line}",
                         remedy="name one value or more: range(3), or 0,1,2",
+                    )
+                if override.is_sweep_override() and override.key_or_group == "name":
+                    raise UserError(
+                        "A sweep has one name.",
+                        key="name",
+                        place=f"command line: {override.input_line}",
+                        remedy="give it one name, or start several commands",
                     )
             (jobs,) = BasicSweeper.split_arguments(parsed, None)
             return [self.run(overrides) for overrides in jobs]
@@ -76,6 +104,17 @@ class SweepComposer:
         ConfigLoaderImpl._apply_overrides_to_config(values, bare)
         return SweepRun(tuple(overrides), load_checked(bare, overrides))
 
+    def name_runs(
+        self, runs: Sequence[SweepRun], begun: Mapping[str, str], varying: Sequence[str] | None = None
+    ) -> None:
+        """Name the directories of these runs, in the config as `acexp.run`. See names.run_names."""
+        named = [NamedRun(run.overrides, run.config.seed, identity(run.config)) for run in runs]
+        for run, name in zip(runs, run_names(named, begun, varying), strict=True):
+            self._names[self._dirname(self._sweep, run.overrides)] = name
+        OmegaConf.register_new_resolver(
+            "acexp.run", lambda dirname: self._names.get(dirname) or slug(dirname), replace=True
+        )
+
     def node(self, overrides: Sequence[str], number: int) -> DictConfig:
         """Return the config of one run with its `hydra` part, as Hydra hands it to a job."""
         groups, values = self._split(overrides)
@@ -84,11 +123,14 @@ class SweepComposer:
         with open_dict(node.hydra):
             node.hydra.overrides.task = list(overrides)
             node.hydra.job.id = node.hydra.job.num = number
-            how = node.hydra.job.config.override_dirname
-            node.hydra.job.override_dirname = get_overrides_dirname(
-                [self._parse(override) for override in overrides], how.exclude_keys, how.item_sep, how.kv_sep
-            )
+            node.hydra.job.override_dirname = self._dirname(node, overrides)
         return node
+
+    def _dirname(self, node: DictConfig, overrides: Sequence[str]) -> str:
+        """Return what Hydra names a job by: all of its overrides."""
+        how = node.hydra.job.config.override_dirname
+        parsed = [self._parse(override) for override in overrides]
+        return get_overrides_dirname(parsed, how.exclude_keys, how.item_sep, how.kv_sep)
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Return the overrides that choose from groups, and those that set values."""

@@ -10,10 +10,17 @@ from acexp.config import RunConfig
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its config, and the directory that it owns."""
+    """One run: its config, and the directory that it owns.
+
+    Attributes:
+        config: Its config.
+        directory: Its directory.
+        varying: The keys of the settings that distinguish the runs of its sweep; empty for a run on its own.
+    """
 
     config: RunConfig
     directory: Path
+    varying: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ def claim(directory: Path) -> None:
             "This directory already holds a run, and acexp never overwrites one.",
             key="hydra.run.dir",
             value=str(directory),
-            remedy="give the sweep another name (name=...), or move the directory away",
+            remedy="give another name (name=...), or move the directory away",
         )
 
 

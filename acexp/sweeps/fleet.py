@@ -183,7 +183,8 @@ class _Populations:
             allow_changes=self._options.allow_changes,
             until=self._options.until,
         )
-        job = Job(tuple(Run(self._runs.configs[m], directory) for m, directory in directories.items()), options)
+        configs, varying = self._runs.configs, self._runs.varying
+        job = Job(tuple(Run(configs[m], directory, varying) for m, directory in directories.items()), options)
         self._running[population] = directories
         try:
             self._executor.begin(population, job)

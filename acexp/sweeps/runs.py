@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from acexp.config import RunConfig, identity
 from acexp.config.places import place_of
-from acexp.config.sweep import SweepJobs
+from acexp.config.sweep import SweepJobs, varying_settings
 from acexp.core.errors import UserError
 from acexp.runs import checkpoint, run_directory
 from acexp.runs.outcome import Outcome, previous_outcome
@@ -19,9 +19,15 @@ from acexp.sweeps.sweep_directory import note_sweep
 
 
 class Runs(Protocol):
-    """The runs that a fleet trains, by number."""
+    """The runs that a fleet trains, by number.
+
+    Attributes:
+        configs: Their configs.
+        varying: The keys of the settings that distinguish them; empty where that is not known.
+    """
 
     configs: Sequence[RunConfig]
+    varying: tuple[str, ...]
 
     def directory(self, run: int) -> Path:
         """Return the directory of a run."""
@@ -74,6 +80,7 @@ class SweepRuns:
     def __init__(self, jobs: SweepJobs) -> None:
         self._jobs = jobs
         self.configs: Sequence[RunConfig] = [run.config for run in jobs.runs]
+        self.varying = varying_settings(jobs.runs)
 
     def directory(self, run: int) -> Path:
         return self._jobs.directory(run)
@@ -124,6 +131,7 @@ class StartedRuns:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.configs: Sequence[RunConfig] = [run.config for run in runs]
+        self.varying: tuple[str, ...] = ()
         self._directories = [run.directory for run in runs]
 
     def directory(self, run: int) -> Path:

@@ -66,6 +66,15 @@ def unstarted(sweep: Sweep | None, begun: Sequence[Path]) -> int:
     return len(set(sweep.identities) - known)
 
 
+def identities(directory: Path) -> dict[str, str]:
+    """Return the identities of the runs that have begun in a sweep's directory, by the names of theirs."""
+    found = {}
+    for run in run_directory.runs_below(directory):
+        with suppress(UserError):
+            found[run.name] = str(run_directory.read_status(run).get("identity"))
+    return found
+
+
 def is_search(directory: Path) -> bool:
     """Return True if the sweep's runs are trials of a search."""
     return (directory / SEARCH_FOLDER).is_dir()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,14 +65,15 @@ def test_libraries_are_silent_and_leave_no_files(acexp: Acexp, tmp_path: Path, e
     assert {path.name for path in tmp_path.iterdir()} == {"outputs"}
 
 
-def test_a_sweep_makes_a_directory_per_run_named_by_its_overrides(acexp: Acexp, tmp_path: Path) -> None:
+def test_a_sweep_makes_a_directory_per_run_named_by_what_varies(acexp: Acexp, tmp_path: Path) -> None:
     arguments = ("-m", "arch=separate,shared", "clip.max_norm=0.1,5", "seed=range(2)", "total_steps=64", "name=try")
     result = acexp(*arguments)
     assert result.returncode == 0, result.stderr
     runs = sorted(path.parent.name for path in tmp_path.glob("outputs/sweeps/try/*/summary.json"))
     assert len(runs) == 8
-    assert "arch=shared,clip.max_norm=0.1,seed=1,total_steps=64" in runs
-    assert "tensorboard --logdir outputs/sweeps/try" in result.stdout
+    assert "arch=shared,max_norm=0.1,seed=1" in runs
+    for command in ("eval", "report", "dashboard"):
+        assert f"\n  acexp {command} outputs/sweeps/try\n" in result.stdout
 
 
 @pytest.mark.parametrize("launcher", ["population", "basic"])
@@ -83,28 +86,62 @@ def test_the_same_sweep_has_the_same_directory_and_leaves_what_is_done(
     again = acexp("-m", "total_steps=80", "seed=0,1", launch)
     assert again.returncode == 0, again.stdout + again.stderr
     assert {path: path.read_bytes() for path in tmp_path.glob("outputs/sweeps/*/*/*") if path.is_file()} == before
+    (sweep,) = tmp_path.glob("outputs/sweeps/*")
+    assert re.fullmatch("cliffwalking,seed-[0-9a-f]{6}", sweep.name)
+    # Earlier versions called it by the hash of all overrides.
+    former = hashlib.sha256("\n".join(sorted(("seed=0,1", "total_steps=80", launch))).encode()).hexdigest()[:10]
+    sweep.rename(sweep.with_name(former))
+    assert acexp("-m", "seed=0,1", "total_steps=80", launch).returncode == 0
+    assert [path.name for path in tmp_path.glob("outputs/sweeps/*")] == [former]
 
 
 def test_a_sweep_that_grew_trains_what_is_new(acexp: Acexp, tmp_path: Path) -> None:
     assert acexp("-m", "seed=0", "total_steps=80", "name=grown").returncode == 0
-    again = acexp("-m", "seed=0,1", "total_steps=80", "name=grown")
+    again = acexp("-m", "seed=0,1", "arch=separate,shared", "total_steps=80", "name=grown")
     assert again.returncode == 0, again.stderr
     assert "left as they are: 1 done" in again.stdout
-    found = [json.loads(path.read_text())["status"] for path in tmp_path.glob("outputs/sweeps/grown/*/status.json")]
-    assert found == ["done", "done"]
+    found = {
+        path.parent.name: json.loads(path.read_text())["status"]
+        for path in tmp_path.glob("outputs/*/grown/*/status.json")
+    }
+    names = ["seed=0", "arch=separate,seed=1", "arch=shared,seed=0", "arch=shared,seed=1"]
+    assert found == dict.fromkeys(names, "done")
 
 
 @pytest.mark.parametrize("launcher", ["population", "basic"])
 def test_a_directory_of_a_sweep_that_holds_another_run_is_refused(acexp: Acexp, tmp_path: Path, launcher: str) -> None:
     settings = ("-m", "seed=0,1", "total_steps=80", "name=same", f"hydra/launcher={launcher}")
     assert acexp(*settings).returncode == 0
-    told = tmp_path / "outputs" / "sweeps" / "same" / "seed=1,total_steps=80" / "status.json"
+    told = tmp_path / "outputs" / "sweeps" / "same" / "seed=1" / "status.json"
     told.write_text(re.sub(r'"identity": "\w+"', '"identity": "0"', told.read_text()))
+    shutil.copytree(told.parent, told.parent.with_name("seed=1,total_steps=80"))  # what it would be called otherwise
+    shutil.move(told.parent.with_name("seed=1,total_steps=80"), told.parent.with_name("total_steps=80,seed=1"))
     again = acexp(*settings)
     assert again.returncode == 1
     assert "1 of 2 runs did not finish" in again.stdout
     assert "This directory already holds a run" in again.stdout
     assert '"identity": "0"' in told.read_text()
+
+
+def test_equal_runs_of_a_sweep_are_trained_once(acexp: Acexp, tmp_path: Path) -> None:
+    result = acexp("-m", "seed=1,1,2", "optim.learning_rate=1e-3,0.001", "total_steps=80", "name=twice")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("4 runs equal others of this sweep and are trained once") == 1
+    found = {
+        path.parent.name: json.loads(path.read_text())["status"]
+        for path in tmp_path.glob("outputs/*/twice/*/status.json")
+    }
+    assert found == {"seed=1": "done", "seed=2": "done"}
+
+
+def test_a_single_run_can_have_a_name(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("total_steps=64", "name=first try").returncode == 2, "Hydra needs quotes around a space"
+    assert acexp("total_steps=64", "name=first").returncode == 0
+    assert only_run(tmp_path) == tmp_path / "outputs" / "cliffwalking" / "first"
+    again = acexp("total_steps=128", "name=first")
+    assert again.returncode == 2
+    assert "already holds a run" in again.stderr
+    assert "name=..." in again.stderr
 
 
 def test_a_directory_that_holds_a_run_is_refused_untouched(acexp: Acexp, tmp_path: Path) -> None:
@@ -163,6 +200,13 @@ MISTAKES = {
         ["-m", "seed=0,1", "hydra.sweep.dir=/proc/nowhere"],
         ["cannot be made", "command line: hydra.sweep.dir=/proc/nowhere"],
     ),
+    "name above": (["name=.."], ["A directory cannot have this name", "command line: name=.."]),
+    "name of nothing": (["name=."], ["A directory cannot have this name"]),
+    "name with a folder": (["name=mine/first"], ["A directory cannot have this name", "without slashes"]),
+    "name of a sweep": (["-m", "seed=0,1", "name=../mine"], ["A directory cannot have this name"]),
+    "absolute name of a sweep": (["-m", "seed=0,1", "name=/tmp/mine"], ["A directory cannot have this name"]),
+    "name of one run after the other": (["-m", "seed=0,1", "name=..", "hydra/launcher=basic"], ["cannot have this"]),
+    "names": (["-m", "seed=0,1", "name=a,b"], ["A sweep has one name", "command line: name=a,b"]),
     "in a sweep": (["-m", "seed=0,1", "clip.max_norm=0.1,abc"], ["is a number"]),
     "nothing in a sweep": (
         ["-m", "seed=range(0)"],

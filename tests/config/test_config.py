@@ -8,7 +8,7 @@ import pytest
 
 from acexp.algorithm.assembly import resolve
 from acexp.config import RunConfig, from_yaml, to_yaml
-from acexp.config.application import compose, slug, sweep_name
+from acexp.config.application import compose
 from acexp.config.places import place_of
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
@@ -71,20 +71,6 @@ def test_the_file_with_the_last_word_is_found(config: Config, monkeypatch: pytes
 
 def test_place_of_prefers_the_later_override() -> None:
     assert place_of("a.b", ["a.b=1", "c=2", "a.b=3"]) == "command line: a.b=3"
-
-
-def test_directory_names_are_safe_and_short() -> None:
-    assert slug("seed=1,env.id=ALE/Pong-v5") == "seed=1,env.id=ALE-Pong-v5"
-    assert slug("plugins=['../x']") == "plugins=-..-x"
-    long = slug("x" * 400)
-    assert len(long) <= 180
-    assert long != slug("x" * 401)
-
-
-def test_a_sweep_is_named_by_its_overrides_in_any_order() -> None:
-    assert sweep_name(["a=1,2", "b=3"]) == sweep_name(["b=3", "a=1,2"])
-    assert sweep_name(["a=1,2"]) != sweep_name(["a=1,3"])
-    assert sweep_name(["a=1,2", "name=mine"]) == "mine"
 
 
 def test_a_registry_refuses_two_things_of_one_name_and_takes_one_twice() -> None:

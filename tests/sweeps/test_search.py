@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -91,6 +92,11 @@ def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
     assert best["params"]["optim.learning_rate"] > middle
     assert best["value"] > 0.9
     assert f"best so far: trial {best['number']}" in printed
+    assert f"best: trial {best['number']}, " in printed
+    rate = best["params"]["optim.learning_rate"]
+    assert re.search(
+        rf"\n  acexp 'plugins=\[toy\]' env=gym env.id=TwoLevers-v0 .* optim.learning_rate={rate}\n", printed
+    )
     # The value is the IQM of three seeds, here their mean, of each run's last evaluation.
     runs = [
         run
@@ -106,6 +112,13 @@ def test_24_trials_find_the_better_half(folder: Path, acexp: Acexp) -> None:
     assert f"| s | {best['number']} | complete | " in report.split("## Trials")[1]
     assert "| s | optim.learning_rate | 1" in report.split("## What mattered")[1]
     assert "best so far" in (folder / "outputs" / "sweeps" / "s" / "report.html").read_text()
+
+
+def test_a_search_is_looked_at_before_it_trains(folder: Path, acexp: Acexp) -> None:
+    printed = run(acexp, *SEARCH, N_TRIALS, "hydra.launcher.dry_run=true")
+    assert "24 trials of 3 runs each, 6 trials at a time, over optim.learning_rate" in printed
+    assert "directory: outputs/sweeps/s" in printed
+    assert [path.name for path in folder.iterdir() if path.name != "__pycache__"] == ["toy.py"]
 
 
 @pytest.mark.long

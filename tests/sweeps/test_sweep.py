@@ -115,6 +115,48 @@ def test_a_population_is_named_by_what_sets_it_apart() -> None:
     assert label(runs[:1], []) == "the only run"
 
 
+def test_a_sweep_ends_with_its_cells_and_the_next_commands(acexp: Acexp) -> None:
+    result = acexp("-m", *SMALL, "arch=separate,shared", "seed=range(3)", "total_steps=4000", "name=end")
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = result.stdout.splitlines()
+    (first,) = [i for i, line in enumerate(lines) if line.startswith("best first")]
+    assert lines[first - 1] == "mean return of the last 100 training episodes:"
+    assert lines[first].split() == ["best", "first", "mean", "95%", "interval", "n"]
+    rows = [
+        re.fullmatch(r"(arch=\w+) +(-[\d,.]+) +\[(-[\d,.]+), (-[\d,.]+)\] +3 *", line)
+        for line in lines[first + 1 : first + 3]
+    ]
+    cells = {row[1]: [float(x.replace(",", "")) for x in row.groups()[1:]] for row in rows if row}
+    assert set(cells) == {"arch=separate", "arch=shared"}
+    means = [mean for mean, _, _ in cells.values()]
+    assert means == sorted(means, reverse=True)
+    assert all(low <= mean <= high for mean, low, high in cells.values())
+    folder = "outputs/sweeps/end"
+    assert lines[first + 3 :] == ["next:", *(f"  acexp {name} {folder}" for name in ("eval", "report", "dashboard"))]
+
+
+def test_a_sweep_is_looked_at_before_it_trains(acexp: Acexp, tmp_path: Path) -> None:
+    sweep = ("-m", *SMALL, "arch=separate,shared", "seed=range(3)", "hydra.launcher.processes=2")
+    first = acexp(*sweep, "hydra.launcher.dry_run=true")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert "6 runs: 6 to train, 0 left as they are" in first.stdout
+    assert "in 2 populations, 2 at a time, in processes of this machine:" in first.stdout
+    assert "  3 x 960 steps: arch=shared, 3 x seed" in first.stdout
+    assert "duration: unknown, as no run of CliffWalking-v1 below outputs/ has been measured" in first.stdout
+    (directory,) = re.findall(r"directory: (.*)", first.stdout)
+    assert re.fullmatch(r"outputs/sweeps/cliffwalking,arch,seed-\w{6}", directory)
+    assert acexp(*sweep).returncode == 0
+    assert len(statuses(tmp_path / directory)) == 6
+    before = sorted(tmp_path.rglob("*"))
+    again = acexp(*sweep, "total_steps=96000", "hydra.launcher.dry_run=true")
+    assert re.search(r"duration: about \d+ s, by 6 earlier runs of CliffWalking-v1 \([\d,]+ steps/s\)", again.stdout)
+    done = acexp(*sweep, "hydra.launcher.dry_run=true")
+    assert "6 runs: 0 to train, 6 left as they are" in done.stdout
+    assert "nothing is left to train" in done.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_diverging_and_a_failing_run_are_isolated(acexp: Acexp, tmp_path: Path) -> None:
     result = acexp(
         "-m", "env=halfcheetah", "a2c.n_envs=2", "a2c.n_steps=4", "total_steps=800", "clip=none",

@@ -7,7 +7,16 @@ import shutil
 
 from acexp.config.launcher import KEY, LauncherConfig
 from acexp.core.errors import UserError
-from acexp.sweeps.executors.base import Began, Dropped, Ended, Event, Executor, Lost, Progressed
+from acexp.sweeps.executors.base import (
+    Began,
+    Dropped,
+    Ended,
+    Event,
+    Executor,
+    Lost,
+    Progressed,
+    expected_places,
+)
 from acexp.sweeps.executors.local import start_fork_server
 from acexp.system.packages import require_package
 
@@ -50,6 +59,7 @@ __all__ = [
     "Executor",
     "Lost",
     "Progressed",
+    "expected_places",
     "open_executor",
     "require",
     "start_fork_server",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from acexp.config.launcher import LauncherConfig
 from acexp.core.errors import UserError
 from acexp.runs.outcome import Outcome
 from acexp.sweeps.worker import Job, Progress
+from acexp.system.cores import available_cores
 
 POLL_SECONDS = 0.5
 
@@ -46,6 +48,11 @@ class Dropped(NamedTuple):
 
 
 Event = Began | Progressed | Ended | Lost | Dropped
+
+
+def expected_places(launcher: LauncherConfig) -> int:
+    """Return how many populations can train at a time, as far as is known before the executor is opened."""
+    return launcher.processes or (1 if launcher.executor == "slurm" else available_cores())
 
 
 class Executor(Protocol):

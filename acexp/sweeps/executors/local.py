@@ -22,7 +22,7 @@ import torch
 from acexp.config.launcher import LauncherConfig
 from acexp.core.errors import UserError
 from acexp.runs.outcome import Outcome
-from acexp.sweeps.executors.base import POLL_SECONDS, Began, Ended, Event, Lost, Progressed
+from acexp.sweeps.executors.base import POLL_SECONDS, Began, Ended, Event, Lost, Progressed, expected_places
 from acexp.sweeps.worker import Job, Progress, train_population
 from acexp.system.cores import available_cores
 from acexp.system.signals import STOPPING
@@ -67,7 +67,7 @@ class LocalExecutor:
     retries = 0
 
     def __init__(self, launcher: LauncherConfig) -> None:
-        self.places = launcher.processes or available_cores()
+        self.places = expected_places(launcher)
         self._cpus = launcher.cpus
         self._context = start_fork_server()
         self._running: list[_Worker] = []

@@ -15,7 +15,7 @@ from submitit.helpers import DelayedSubmission
 from acexp.config.launcher import KEY, LauncherConfig
 from acexp.core.errors import UserError
 from acexp.runs.outcome import Outcome
-from acexp.sweeps.executors.base import POLL_SECONDS, Dropped, Ended, Event, Lost
+from acexp.sweeps.executors.base import POLL_SECONDS, Dropped, Ended, Event, Lost, expected_places
 from acexp.sweeps.executors.file_channel import FileChannel
 from acexp.sweeps.executors.file_channels import FileChannels
 from acexp.sweeps.worker import Job, train_population
@@ -59,7 +59,7 @@ class SlurmExecutor:
     retries = 3
 
     def __init__(self, launcher: LauncherConfig) -> None:
-        self.places = launcher.processes or 1
+        self.places = expected_places(launcher)
         self._launcher = launcher
         self._unsubmitted: dict[int, Population] = {}
         self._jobs: dict[int, submitit.Job[object]] = {}

@@ -1,7 +1,8 @@
 """A Hydra plugin: a sweeper that searches with Optuna. Hydra imports it at every start, so Optuna is imported later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -28,8 +29,13 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Search; called by Hydra."""
+        application = self._task.application
+
+        def begun() -> Mapping[str, str]:
+            return application.begun(Path(self._config.hydra.sweep.dir))
+
         with placed(list(self._config.hydra.overrides.hydra)):
-            self._task.application.search(search_from(self._config, self._context.callbacks, self._task))
+            application.search(search_from(self._config, begun, self._context.callbacks, self._task))
         return []
 
 

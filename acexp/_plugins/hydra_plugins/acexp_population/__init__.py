@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from acexp.config.application import HydraTask
 from acexp.config.launcher import LauncherConfig, launcher_from, launcher_in
 from acexp.config.places import placed
-from acexp.config.sweep import SweepComposer, SweepJobs, SweepRun
+from acexp.config.sweep import SweepComposer, SweepJobs, SweepRun, without_repeats
 
 
 class PopulationLauncher(Launcher):
@@ -35,10 +35,12 @@ class PopulationLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Compose and train these jobs; called by Hydra's own sweepers."""
         composer = SweepComposer(self._config)
-        return self.train(composer, [composer.run(overrides) for overrides in job_overrides], initial_job_idx)
+        runs = [composer.run(overrides) for overrides in job_overrides]
+        composer.name_runs(runs, self._task.application.begun(Path(self._config.hydra.sweep.dir)))
+        return self.train(composer, runs, initial_job_idx)
 
     def train(self, composer: SweepComposer, runs: Sequence[SweepRun], first_number: int) -> Sequence[JobReturn]:
-        """Train runs that have been composed already."""
+        """Train runs that have been composed and named already."""
         jobs = SweepJobs(composer, runs, first_number, self._context.callbacks, self._task)
         self._task.application.train_sweep(jobs, launcher_from(self._settings))
         return jobs.returns
@@ -77,10 +79,15 @@ class GridSweeper(Sweeper):
             if launcher is not None:
                 self._task.application.check_launcher(launcher)
             composer = SweepComposer(self._config)
-            runs = composer.runs()
+            composed = composer.runs()
+        runs = without_repeats(composed)
+        if len(runs) < len(composed):
+            self._task.application.note_repeats(len(composed) - len(runs))
         folder = Path(self._config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self._config, folder / "multirun.yaml")
+        composer.name_runs(runs, self._task.application.begun(folder))
+        if launcher is None or not launcher.dry_run:
+            folder.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(self._config, folder / "multirun.yaml")
         size = self._max_batch_size or len(runs)
         return [self._launch(composer, runs[first : first + size], first) for first in range(0, len(runs), size)]
 
