@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import logging
 import threading
 from pathlib import Path
+from urllib.parse import urlencode
 
 from rich.console import Console
 from tensorboard import program
 
 from acexp.commands.console import relative
 from acexp.core.errors import UserError
+from acexp.metrics.tags import EPISODE_RETURN
 from acexp.report.aggregates import FOLDER, aggregate
 from acexp.system.files import unwritable
 
 LOOPBACK = "127.0.0.1"
+
+BY_CELL = rf"^(?:{FOLDER}/)?(.*?)(?:,?seed=\d+)?$"
+"""The part of a run's name that decides its colour: a mean and the runs of its seeds have the same."""
 
 
 def dashboard(arguments: list[str]) -> int:
@@ -50,9 +56,20 @@ def dashboard(arguments: list[str]) -> int:
             remedy="choose another",
         ) from None
     console.print(f"{len(made)} experiments as means over seeds, in {relative(directory)}/{FOLDER}", markup=False)
-    console.print(f"TensorBoard is at {address} (Ctrl-C ends it)", markup=False)
+    console.print(f"TensorBoard is at {address}{_view(has_means=bool(made))} (Ctrl-C ends it)", markup=False)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
         console.print("ended")
     return 0
+
+
+def _view(*, has_means: bool) -> str:
+    """Return the part of the address that shows the return first, and only means until its filter is cleared."""
+    shown = {
+        "pinnedCards": json.dumps([{"plugin": "scalars", "tag": EPISODE_RETURN}], separators=(",", ":")),
+        "runColorGroup": f"regex:{BY_CELL}",
+    }
+    if has_means:
+        shown["runFilter"] = f"^{FOLDER}/"
+    return f"?{urlencode(shown)}#timeseries"

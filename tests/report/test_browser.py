@@ -358,7 +358,7 @@ def test_print_has_every_chart(report: webdriver.Chrome) -> None:
 
 @pytest.fixture(scope="module")
 def address(sweep: Path) -> Iterator[str]:
-    """Of a dashboard that `acexp dashboard` has started; it ends with Ctrl-C."""
+    """Of the view that `acexp dashboard` advises; the dashboard ends with Ctrl-C."""
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "acexp", "dashboard", str(sweep), "--port", "0"],
         cwd=sweep,
@@ -370,11 +370,17 @@ def address(sweep: Path) -> Iterator[str]:
         assert process.stdout is not None
         first, second = process.stdout.readline(), process.stdout.readline()
         assert first.startswith("4 experiments as means over seeds"), first
-        (found,) = re.findall(r"http://127\.0\.0\.1:\d+/", second)
+        (found,) = re.findall(r"http://127\.0\.0\.1:\d+/\S+", second)
         yield found
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == "ended\n"
+
+
+@pytest.fixture(scope="module")
+def server(address: str) -> str:
+    """The address of the dashboard's server."""
+    return address.partition("?")[0]
 
 
 def in_page(browser: webdriver.Chrome, text: str) -> Callable[[webdriver.Chrome], bool]:
@@ -387,39 +393,72 @@ def in_page(browser: webdriver.Chrome, text: str) -> Callable[[webdriver.Chrome]
     return lambda _: bool(browser.execute_script(script, text))
 
 
+def texts_in(browser: webdriver.Chrome, component: str) -> list[str]:
+    """All texts inside of a web component, in the order of the page."""
+    script = """
+        const below = (node) => [...node.childNodes, ...(node.shadowRoot ? [node.shadowRoot] : [])];
+        const all = (node, inside) => node.nodeType === 3 ? (inside ? [node.data.trim()] : [])
+            : below(node).flatMap((child) => all(child, inside || node.localName === arguments[0]));
+        return all(document.body, false);
+    """
+    return list(browser.execute_script(script, component))
+
+
 def severe(browser: webdriver.Chrome) -> list[str]:
     """Errors in the console, but for fonts and icons that TensorBoard would like to load from elsewhere."""
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-def test_tensorboard_shows_experiments_as_one_row_each(address: str, browser: webdriver.Chrome) -> None:
+def ask(server: str, path: str, question: object = None) -> Any:
+    """JSON from the server."""
+    body = None if question is None else json.dumps(question).encode()
+    request = urllib.request.Request(f"{server}{path}", body, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def test_tensorboard_shows_experiments_as_one_row_each(server: str, browser: webdriver.Chrome) -> None:
     question = {"startIndex": 0, "sliceSize": 100, "allowedStatuses": ["STATUS_UNKNOWN"], "aggregationType": 1}
-    path = "experiment/defaultExperimentId/data/plugin/hparams/session_groups"
-    request = urllib.request.Request(
-        f"{address}{path}", json.dumps(question).encode(), headers={"Content-Type": "application/json"}
-    )
+    hparams = "experiment/defaultExperimentId/data/plugin/hparams"
     groups: list[dict[str, Any]] = []
     deadline = time.monotonic() + 60.0
     while len(groups) < 4 and time.monotonic() < deadline:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            groups = json.load(response)["sessionGroups"]
+        groups = ask(server, f"{hparams}/session_groups", question)["sessionGroups"]
         time.sleep(0.5)
     assert [len(group["sessions"]) for group in groups] == [3] * 4
-    assert len({(group["hparams"]["arch.name"], group["hparams"]["clip.max_norm"]) for group in groups}) == 4
-    browser.get(f"{address}#hparams")
+    assert all(set(group["hparams"]) == {"arch.name", "clip.max_norm"} for group in groups), "constants are hidden"
+    columns = ask(server, f"{hparams}/experiment", {})["hparamInfos"]
+    assert sorted(column["name"] for column in columns) == ["arch.name", "clip.max_norm"]
+    names = sorted(re.sub(r" \(\w{8}\)$", "", group["name"]) for group in groups)
+    assert names == [f"arch={arch}, max_norm={norm}" for arch in ("separate", "shared") for norm in ("0.1", "5.0")]
+    browser.get(f"{server}#hparams")
     until(browser, in_page(browser, "final/mean_return_last_100"))
-    for column_name in ("arch.name", "clip.max_norm"):
+    for column_name in ("arch.name", "clip.max_norm", "arch=shared, max_norm=5.0"):
         until(browser, in_page(browser, column_name))
     assert severe(browser) == []
 
 
-def test_tensorboard_shows_margin_charts(address: str, browser: webdriver.Chrome) -> None:
-    browser.get(f"{address}#custom_scalars")
+def test_tensorboard_shows_margin_charts_of_the_return_first(server: str, browser: webdriver.Chrome) -> None:
+    browser.get(f"{server}#custom_scalars")
     until(browser, in_page(browser, "means over seeds, and their 95% intervals"))
+    until(browser, in_page(browser, "charts/episode_return"))
     assert severe(browser) == []
+    first, *_ = ask(server, "data/plugin/custom_scalars/layout")["category"]
+    assert first["title"] == "means over seeds, and their 95% intervals"
+    by_title = {chart["title"]: chart["margin"] for chart in first["chart"]}
+    shown = [text for text in texts_in(browser, "tf-custom-scalar-dashboard") if text in by_title]
+    assert shown[:2] == ["charts/episode_return", "charts/episode_length"]
+    (series,) = by_title["charts/episode_return"]["series"]
+    tags = ask(server, "data/plugin/scalars/tags")["aggregates/arch=shared,max_norm=5"]
+    assert {series["value"], series["lower"], series["upper"]} <= tags.keys()
 
 
-def test_tensorboard_shows_curves(address: str, browser: webdriver.Chrome) -> None:
-    browser.get(f"{address}#timeseries")
+def test_the_dashboard_shows_means_over_seeds(address: str, browser: webdriver.Chrome) -> None:
+    """Single runs appear when the filter of runs is cleared; the return is pinned above all other cards."""
+    browser.get(address)
+    until(browser, in_page(browser, "arch=shared,max_norm=5"))
+    until(browser, in_page(browser, "Pinned"))
     until(browser, in_page(browser, "episode_return"))
+    assert not in_page(browser, "seed=0")(browser)
+    assert not in_page(browser, "/low")(browser)
     assert severe(browser) == []
