@@ -6,52 +6,35 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
+from acexp import report as reports
 from acexp.config.names import setting_of
 from acexp.core.errors import UserError
-from acexp.report.cells import Cell, divide
-from acexp.report.inference import bootstrap, mean
-from acexp.report.numbers import NOTHING, number
-from acexp.report.records import collect
-from acexp.report.scores import SEED, metric
+from acexp.report import Question, Study
+from acexp.report.numbers import number
+from acexp.report.scores import Estimate
+from acexp.report.table import Table, text
 from acexp.sweeps.sweep_directory import read_search
-
-MOST_CELLS = 20
-"""The number of cells that are printed at most; the report has all of them."""
-
-FEWEST_SEEDS = 3
-"""The number of seeds from which on an interval is printed: that of two is the two values."""
-
-WIDE = 10_000
-"""The width of tables that are written to a file or a pipe, which wraps nothing."""
 
 
 def print_cells(console: Console, folder: Path) -> None:
-    """Print a table of a sweep's cells, the best first: mean, interval and number of seeds; nothing without scores."""
+    """Print what a sweep says so far, as its report would; nothing if no run can be read."""
     try:
-        grid = divide(collect(folder).records)
+        study = reports.study(folder, Question())
     except (UserError, OSError):
         return
-    scale = metric(None, grid, ())
-    scored = [(cell, [*scale.scores(cell).values()]) for cell in grid]
-    if not any(scores for _, scores in scored):
-        return
-    rows = sorted(scored, key=lambda row: (row[0].environment, -float(np.mean(row[1])) if row[1] else np.inf))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("best first" if len(rows) > 1 else "cell", overflow="fold")
-    for heading in ("mean", "95% interval", "n"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    several = len(grid.environments) > 1
-    for cell, scores in rows[:MOST_CELLS]:
-        table.add_row(Text(_name(cell, several=several)), *_figures(scores), str(len(scores)))
-    console.print(f"{scale.description}:", markup=False)
-    console.print(table, width=None if console.is_terminal else WIDE)
-    if len(rows) > MOST_CELLS:
-        console.print(f"and {len(rows) - MOST_CELLS} more, in the report", markup=False)
+    print_answer(console, study)
+
+
+def print_answer(console: Console, study: Study) -> None:
+    """Print a study's answer in a sentence, and its cells in a table, the best first."""
+    console.print(reports.answer(study), markup=False)
+    ranking = reports.ranking(study)
+    console.print(_as_rich(ranking))
+    console.print(ranking.note, markup=False)
 
 
 def print_best_trial(console: Console, folder: Path, fixed: Sequence[str]) -> None:
@@ -77,16 +60,11 @@ def next_commands(folder: str) -> str:
     return "\n".join(["next:", *(f"  acexp {name} {shlex.quote(folder)}" for name in ("eval", "report", "dashboard"))])
 
 
-def _name(cell: Cell, *, several: bool) -> str:
-    parts = [cell.environment] if several or not cell.levels else []
-    return ", ".join([*parts, *([cell.name] if cell.levels else [])])
-
-
-def _figures(scores: Sequence[float]) -> tuple[str, str]:
-    """Return the mean and its interval as text."""
-    if not scores:
-        return NOTHING, NOTHING
-    if len(scores) < FEWEST_SEEDS:
-        return number(float(np.mean(scores))), NOTHING
-    interval = bootstrap([scores], mean, SEED)
-    return number(float(np.mean(scores))), f"[{number(interval.low)}, {number(interval.high)}]"
+def _as_rich(table: Table) -> RichTable:
+    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for i, column in enumerate(table.columns):
+        is_number = any(isinstance(row[i], float | Estimate) for row in table.rows)
+        shown.add_column(column, justify="right" if is_number else "left")
+    for row in table.rows:
+        shown.add_row(*(Text(text(value)) for value in row))
+    return shown

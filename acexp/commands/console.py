@@ -27,12 +27,17 @@ NO_STATE = "the engine cannot save environments, so new episodes began"
 
 def console_for_runs() -> Console:
     """Return the console of commands that train; of several processes of one run, only rank 0 prints."""
-    return Console(highlight=False, soft_wrap=True, quiet=torchrun.rank() > 0)
+    return _console(quiet=torchrun.rank() > 0)
 
 
 def console_for_tables() -> Console:
+    """Return the console of commands that print tables."""
+    return _console()
+
+
+def _console(*, quiet: bool = False) -> Console:
     """Return a console that does not wrap tables to 80 columns where its output is a file or a pipe."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
+    return Console(highlight=False, soft_wrap=True, quiet=quiet, width=None if sys.stdout.isatty() else 10_000)
 
 
 def print_outcome(console: Console, outcome: Outcome, beside: str | None = None) -> None:

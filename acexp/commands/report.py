@@ -9,16 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from acexp import report as reports
+from acexp.commands.conclusion import print_answer
 from acexp.commands.console import console_for_tables, relative
 from acexp.core.errors import UserError
 from acexp.report import Question, Study
 from acexp.report.figures import FORMATS, write_figures
-from acexp.report.scores import Estimate
-from acexp.report.table import Table, text
 from acexp.system.files import CHOOSE_OUT, unwritable
 
 FIGURES = Path("report") / "figures"
@@ -133,20 +130,7 @@ def _watch(
 
 def _print(console: Console, study: Study) -> None:
     """Print the answer, the table of experiments, and every difference that is certain."""
-    console.print(reports.answer(study), markup=False)
-    ranking = reports.ranking(study)
-    console.print(_as_rich(ranking))
-    console.print(ranking.note, markup=False)
+    print_answer(console, study)
     for comparison in study.comparisons:
         if comparison.is_decided:
             console.print(comparison.sentence, markup=False)
-
-
-def _as_rich(table: Table) -> RichTable:
-    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for i, column in enumerate(table.columns):
-        is_number = any(isinstance(row[i], float | Estimate) for row in table.rows)
-        shown.add_column(column, justify="right" if is_number else "left")
-    for row in table.rows:
-        shown.add_row(*(Text(text(value)) for value in row))
-    return shown

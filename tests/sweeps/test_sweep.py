@@ -119,11 +119,11 @@ def test_a_sweep_ends_with_its_cells_and_the_next_commands(acexp: Acexp) -> None
     result = acexp("-m", *SMALL, "arch=separate,shared", "seed=range(3)", "total_steps=4000", "name=end")
     assert result.returncode == 0, result.stdout + result.stderr
     lines = result.stdout.splitlines()
-    (first,) = [i for i, line in enumerate(lines) if line.startswith("best first")]
-    assert lines[first - 1] == "mean return of the last 100 training episodes:"
-    assert lines[first].split() == ["best", "first", "mean", "95%", "interval", "n"]
+    (first,) = [i for i, line in enumerate(lines) if line.startswith("experiment")]
+    assert lines[first - 1].startswith("On CliffWalking-v1, highest mean: arch=")
+    assert lines[first].split() == ["experiment", "mean", "n", "difference", "certain"]
     rows = [
-        re.fullmatch(r"(arch=\w+) +(-[\d,.]+) +\[(-[\d,.]+), (-[\d,.]+)\] +3 *", line)
+        re.match(r"(arch=\w+) +(-[\d,.]+) \[(-[\d,.]+), (-[\d,.]+)\] +n = 3 ", line)
         for line in lines[first + 1 : first + 3]
     ]
     cells = {row[1]: [float(x.replace(",", "")) for x in row.groups()[1:]] for row in rows if row}
@@ -131,8 +131,9 @@ def test_a_sweep_ends_with_its_cells_and_the_next_commands(acexp: Acexp) -> None
     means = [mean for mean, _, _ in cells.values()]
     assert means == sorted(means, reverse=True)
     assert all(low <= mean <= high for mean, low, high in cells.values())
+    assert lines[first + 3].startswith("Scores: mean return of the last 100 training episodes.")
     folder = "outputs/sweeps/end"
-    assert lines[first + 3 :] == ["next:", *(f"  acexp {name} {folder}" for name in ("eval", "report", "dashboard"))]
+    assert lines[first + 4 :] == ["next:", *(f"  acexp {name} {folder}" for name in ("eval", "report", "dashboard"))]
 
 
 def test_a_sweep_is_looked_at_before_it_trains(acexp: Acexp, tmp_path: Path) -> None:
