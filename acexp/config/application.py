@@ -174,8 +174,13 @@ def config_directory() -> Path:
     raise FileNotFoundError(f"acexp's conf/ is neither in {_PACKAGE} nor beside it")
 
 
-def _environment_name(choice: str, environment_id: str) -> str:
-    return slug(environment_id if choice == "gym" else choice)
+def _environment_name(node: DictConfig) -> str:
+    """Return what directories call the environment of a composed config.
+
+    It is read from the config itself: Hydra's own resolver `hydra:` does not work yet where a run is refused.
+    """
+    choice = str(OmegaConf.select(node, "hydra.runtime.choices.env"))
+    return slug(str(OmegaConf.select(node, "env.id")) if choice == "gym" else choice)
 
 
 def _sweep_directory(overrides: Sequence[str]) -> Callable[..., str]:
@@ -197,9 +202,8 @@ def _name_of_sweep(folder: Path, overrides: Sequence[str], node: DictConfig) -> 
     if (folder / former).is_dir():
         return former
     varying = _swept_keys(overrides)
-    choice = str(OmegaConf.select(node, "hydra.runtime.choices.env"))
-    environment = str(OmegaConf.select(node, "env.id")) if choice == "gym" else choice
-    return sweep_name(None if ENVIRONMENT_KEYS & set(varying) else environment, varying, overrides)
+    environment = None if ENVIRONMENT_KEYS & set(varying) else _environment_name(node)
+    return sweep_name(environment, varying, overrides)
 
 
 def _swept_keys(overrides: Sequence[str]) -> list[str]:
@@ -220,7 +224,7 @@ def _register(arguments: Sequence[str]) -> None:
     OmegaConf.register_new_resolver(
         "acexp.named", lambda name, other: other if name is None else slug(str(name)), replace=True
     )
-    OmegaConf.register_new_resolver("acexp.environment", _environment_name, replace=True)
+    OmegaConf.register_new_resolver("acexp.environment", lambda *, _root_: _environment_name(_root_), replace=True)
     classes = {key: cls for key, cls in PLAIN.items() if key not in GROUPS}
     node = OmegaConf.create({key: OmegaConf.to_container(OmegaConf.structured(cls)) for key, cls in classes.items()})
     ConfigStore.instance().store(name="defaults_of_classes", node=node, provider="acexp")
