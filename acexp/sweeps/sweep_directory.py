@@ -114,9 +114,9 @@ def runs_in(directory: Path) -> list[Path]:
     found = [directory] if run_directory.is_claimed(directory) else run_directory.runs_below(directory)
     if not found and read_sweep(directory) is None:
         raise UserError(
-            "This is no run directory, and no sweep's: there is no status.json in it or below.",
+            "This is no run directory, and no sweep's.",
             value=str(directory),
-            remedy="name a directory under outputs/ that acexp has made",
+            remedy="name one that `acexp status` lists",
         )
     return found
 

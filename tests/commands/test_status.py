@@ -78,6 +78,14 @@ def test_a_folder_of_runs_is_listed_too(acexp: Acexp, outputs: Path) -> None:
     assert list(found) == ["outputs/pong/last", "outputs/pong/killed", "outputs/pong/first"]
 
 
+def test_a_command_for_one_of_them_does_not_say_that_there_is_none(acexp: Acexp, outputs: Path) -> None:
+    result = acexp("eval", "outputs")
+    assert result.returncode == 2
+    assert "This is no run directory, and no sweep's." in result.stderr
+    assert "name one that `acexp status` lists" in result.stderr
+    assert "status.json" not in result.stderr
+
+
 def test_a_run_and_a_sweep_are_shown_run_by_run(acexp: Acexp, outputs: Path) -> None:
     sweep = acexp("status", "outputs/sweeps/try").stdout.splitlines()
     assert [line.split()[0] for line in sweep[1:4]] == ["seed=0", "seed=1", "seed=2"]
