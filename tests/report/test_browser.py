@@ -24,6 +24,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from acexp.report import Question, study, write
+from acexp.system.files import replace_file
 from tests.command_server import SERVER
 from tests.helpers import REPOSITORY
 from tests.report.fabricate import fabricate
@@ -319,13 +320,15 @@ def test_a_watched_page_follows_and_stays_where_the_reader_is(
     page = tmp_path / "report.html"
     report.get(page.as_uri())
     report.execute_script("document.body.dataset.first = 'yes'; scrollTo(0, 700)")
-    page.write_text(page.read_text().replace("<h1>", "<h1>anew: "))
-    until(report, lambda _: report.find_element(By.TAG_NAME, "h1").text.startswith("anew: "))
+    replace_file(page, page.read_bytes().replace(b"<h1>", b"<h1>anew: "))
+    until(
+        report, lambda _: report.execute_script("return document.querySelector('h1')?.textContent.startsWith('anew')")
+    )
     assert report.execute_script("return document.body.dataset.first") is None
-    assert abs(report.execute_script("return scrollY") - 700) < 5
+    until(report, lambda _: abs(report.execute_script("return scrollY") - 700) < 5)
     write(tmp_path, found)
-    until(report, lambda _: not report.execute_script("return 'watch' in document.body.dataset"))
-    assert abs(report.execute_script("return scrollY") - 700) < 5
+    until(report, lambda _: report.execute_script("return document.body && !document.body.dataset.watch"))
+    until(report, lambda _: abs(report.execute_script("return scrollY") - 700) < 5, 5.0)
     report.execute_script("document.body.dataset.first = 'yes'")
     time.sleep(1.5)
     assert report.execute_script("return document.body.dataset.first") == "yes"

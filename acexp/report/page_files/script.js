@@ -103,15 +103,15 @@ function cue() {
 cue();
 addEventListener("resize", cue);
 
-// While runs are watched the page is written anew, and loaded anew where the reader was; the last time without a watch.
+// While runs are watched the page is written anew, and loaded anew where the reader was; the last one stays.
 const seconds = Number(document.body.dataset.watch);
 const scrolled = `acexp-scroll:${location.pathname}`;
-history.scrollRestoration = seconds ? "manual" : "auto";
 if (sessionStorage.getItem(scrolled) !== null) {
   scrollTo(0, Number(sessionStorage.getItem(scrolled)));
   sessionStorage.removeItem(scrolled);
 }
 if (seconds) {
+  history.scrollRestoration = "manual";
   setTimeout(() => {
     sessionStorage.setItem(scrolled, String(scrollY));
     location.reload();
