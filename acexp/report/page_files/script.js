@@ -117,3 +117,41 @@ if (seconds) {
     location.reload();
   }, 1000 * seconds);
 }
+
+// Tables are sorted by a click on a heading, and filtered by words that a row must contain.
+const keyOf = (row, column) => {
+  const cell = row.cells[column];
+  if (cell.dataset.key === undefined) return cell.textContent;
+  return cell.dataset.key === "" ? null : Number(cell.dataset.key);
+};
+
+function compare(a, b, sign) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  if (typeof a === "number" && typeof b === "number") return sign * (a - b);
+  return sign * String(a).localeCompare(String(b), "en", { numeric: true });
+}
+
+for (const table of document.querySelectorAll("table")) {
+  const headings = [...table.tHead.rows[0].cells];
+  headings.forEach((heading, column) => {
+    heading.querySelector("button").addEventListener("click", () => {
+      const ascending = heading.getAttribute("aria-sort") !== "ascending";
+      headings.forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+      const body = table.tBodies[0];
+      const rows = [...body.rows].sort((a, b) => compare(keyOf(a, column), keyOf(b, column), ascending ? 1 : -1));
+      body.append(...rows);
+    });
+  });
+}
+
+for (const field of document.querySelectorAll("[data-filters]")) {
+  const body = document.getElementById(field.dataset.filters).tBodies[0];
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of body.rows) {
+      const content = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => content.includes(word));
+    }
+  });
+}
