@@ -7,22 +7,23 @@ from types import FrameType
 from acexp.system.user_code import is_users, short_path
 
 _ACTIVITIES = {
-    "acexp.runs.checkpointer": "the checkpoint is written",
-    "acexp.runs.evaluation": "the evaluation has played its episodes",
-    "acexp.engines": "the environments have taken their step",
+    "acexp.runs.checkpointer": "writing its checkpoint",
+    "acexp.runs.evaluation": "playing the episodes of an evaluation",
+    "acexp.engines": "stepping its environments",
 }
-"""What ends before the run can be saved, by the module or package at work; the first that is at work counts."""
+"""What a run does, by the module or package at work; the first that is at work counts."""
 
-_UPDATE = "this update ends"
+_UPDATE = "computing the update"
 
 
 def stopping_line(frame: FrameType | None, saved_step: int) -> str:
     """Return the line for a run that was asked to stop in this frame; `saved_step` is 0 if it was never saved."""
     modules, code = _at_work(frame)
-    awaited = next((words for name, words in _ACTIVITIES.items() if _is_within(name, modules)), _UPDATE)
+    activity = next((words for name, words in _ACTIVITIES.items() if _is_within(name, modules)), _UPDATE)
     lost = f"what was trained after env step {saved_step:,}" if saved_step else "all of its training"
+    place = "" if code is None else f" ({code})"
     return (
-        f"acexp: the run is saved and stopped when {awaited}{f' (now: {code})' if code else ''}. "
+        f"acexp: the run is saved and stopped at the end of its update. It is {activity}{place}. "
         f"A second Ctrl-C ends it at once, without {lost}."
     )
 

@@ -253,6 +253,7 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
     code, printed = interrupt(tmp_path)
     assert code == 130, printed
     assert "interrupted" in printed
+    assert "acexp: the run is saved and stopped at the end of its update. It is " in printed
     assert "Traceback" not in printed
     directory = only_run(tmp_path)
     status = json.loads((directory / "status.json").read_text())
@@ -267,6 +268,7 @@ def test_ctrl_c_ends_a_sweep(tmp_path: Path, launcher: str, n_begun: int) -> Non
     assert code == 130, printed
     found = [json.loads(path.read_text())["status"] for path in tmp_path.glob("outputs/sweeps/long/*/status.json")]
     assert found == ["interrupted"] * n_begun
+    assert "A second Ctrl-C ends" in printed
     assert "Traceback" not in printed
 
 

@@ -70,7 +70,7 @@ def test_an_environment_that_hangs_is_named_and_the_second_signal_ends_at_once(t
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGINT
-    assert "saved and stopped when the environments have taken their step (now: hanging.py, line 3" in said
+    assert "It is stepping its environments (hanging.py, line 3" in said
     step = next(iter(saved.values()))
     assert f"A second Ctrl-C ends it at once, without what was trained after env step {step}." in said
 
@@ -82,7 +82,7 @@ def test_an_evaluation_that_never_ends_is_named(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGTERM
-    assert "saved and stopped when the evaluation has played its episodes (now: hanging.py, line 3" in said
+    assert "It is playing the episodes of an evaluation (hanging.py, line 3" in said
     assert "without all of its training" in said, "it has not been saved yet"
 
 
