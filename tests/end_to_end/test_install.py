@@ -129,10 +129,12 @@ def test_make_shows_what_is_being_installed(tmp_path: Path, code: int) -> None:
     python.parent.mkdir(parents=True)
     python.write_text(PIP_STAND_IN)
     python.chmod(0o755)
+    # `make test` itself may run this test, and hands its own state to every make below it.
+    outside = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     result = subprocess.run(
         ["make", "install"],
         cwd=tmp_path,
-        env={**os.environ, "EXIT_CODE": str(code)},
+        env={**outside, "EXIT_CODE": str(code)},
         capture_output=True,
         text=True,
         check=False,
