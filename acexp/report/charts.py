@@ -5,22 +5,22 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from acexp.metrics import tags
 from acexp.report.answer import order
-from acexp.report.curves import Curves, profile_range, usual_range
+from acexp.report.chart import STEPS, Chart, curves_of, keys, log_if_wide
+from acexp.report.curves import profile_range, usual_range
+from acexp.report.gradient_charts import clip_shares, cosine, norms_of
 from acexp.report.inference import profile
 from acexp.report.searches import SearchRecord
 from acexp.report.study import Study
 from acexp.report.table import text
 from acexp.report.traces import (
-    COLOURS,
     Trace,
     axes,
     colour_of,
-    curve,
     dash_of,
     line_through,
     rounded,
@@ -46,56 +46,7 @@ REACH_OF_CURVES, REACH_OF_SCORES = 0.5, 1.5
 A curve covers what was learned, so that half of this is far; for scores it is the fence of a box plot.
 """
 
-MANY_RUNS = 24
-"""The number of runs from which on each is drawn fainter, so that means can be seen among them."""
-
-HEIGHT = 320
-"""The height in pixels of charts without rows."""
-
-STEPS = "env steps"
-
 CURVE_AXES = {tags.EPISODE_RETURN: "return of training episodes", tags.EVALUATED_RETURN: "return of evaluations"}
-
-LOG_AXIS_RATIO = 30
-"""The ratio of the largest to the smallest value from which on an axis is logarithmic; its square has many ticks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One chart of the report.
-
-    Attributes:
-        section: the heading that it is shown under.
-        title, caption: the texts above and below it.
-        traces, layout: Plotly's description of it.
-        height: its height in pixels.
-        by_cell: whether its colours stand for experiments, which the key beside the charts explains.
-        cut: the axis whose range leaves out outliers, `xaxis` or `yaxis`; empty if all values are in range.
-    """
-
-    section: str
-    title: str
-    caption: str
-    traces: tuple[Trace, ...]
-    layout: dict[str, Any]
-    height: int = HEIGHT
-    by_cell: bool = True
-    cut: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What an experiment looks like in every chart: its colour, and the dashes of its line."""
-
-    name: str
-    colour: str
-    dash: str
-
-
-def keys(study: Study) -> dict[str, Key]:
-    """Return the key of every experiment by its name, which is the same in all environments."""
-    names = dict.fromkeys(cell.name for cell in study.grid)
-    return {name: Key(name, colour_of(i), dash_of(i)) for i, name in enumerate(names)}
 
 
 def charts(study: Study) -> list[Chart]:
@@ -109,9 +60,9 @@ def charts(study: Study) -> list[Chart]:
             _profiles(study, environment, at),
             _main_effects(study, environment),
             *_interactions(study, environment),
-            *_norms(study, environment, at),
-            *_clip_share(study, environment, at),
-            _cosine(study, environment, at),
+            *norms_of(study, environment, at),
+            *clip_shares(study, environment, at),
+            cosine(study, environment, at),
         ]
     return [_with_room(chart) for chart in made if chart.traces]
 
@@ -122,14 +73,6 @@ def _with_room(chart: Chart) -> Chart:
         return replace(chart, layout={"showlegend": False, **chart.layout})
     n_names = sum("name" in trace and trace.get("showlegend", True) for trace in chart.traces)
     return replace(chart, height=chart.height + 19 * n_names)
-
-
-def _log_if_wide(values: Sequence[float]) -> dict[str, Any]:
-    """Return the part of an axis that makes it logarithmic if its values are far apart, with ticks at 1, 2 and 5."""
-    lowest, highest = min(values, default=0.0), max(values, default=0.0)
-    if lowest <= 0 or highest < LOG_AXIS_RATIO * lowest:
-        return {}
-    return {"type": "log", "dtick": "D2" if highest < LOG_AXIS_RATIO**2 * lowest else 1}
 
 
 def _within(chart: Chart, axis: str, usual: tuple[float, float] | None) -> Chart:
@@ -215,7 +158,7 @@ def _search(search: SearchRecord) -> Iterator[Chart]:
         if len(numbers) < len(chosen):
             continue
         layout = axes(key, "value")
-        layout["xaxis"] |= _log_if_wide(numbers)
+        layout["xaxis"] |= log_if_wide(numbers)
         dots = {"x": numbers, "y": rounded(values), **markers}
         caption = "Each trial's value; crosses were pruned."
         yield Chart("Search", f"{search.study}: {key}", caption, (dots,), layout, by_cell=False)
@@ -258,7 +201,7 @@ def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
 
 
 def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
-    traces = _curves(study, at, study.curves)
+    traces = curves_of(study, at, study.curves)
     for i in at:
         cell = study.grid.cells[i]
         traces += [unfinished(cell, curves, keys(study)[cell.name].colour) for curves in study.in_training[i]]
@@ -268,16 +211,6 @@ def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
     axis = CURVE_AXES.get(study.curve_tag, study.curve_tag)
     chart = Chart("Learning curves", environment, caption, tuple(traces), axes(STEPS, axis))
     return _within(chart, "yaxis", usual_range([study.curves[i].values for i in at], REACH_OF_CURVES))
-
-
-def _curves(study: Study, at: Sequence[int], of_cell: Sequence[Curves]) -> list[Trace]:
-    """Return the traces of the curves of some cells."""
-    opacity = 0.4 if sum(len(of_cell[i].seeds) for i in at) < MANY_RUNS else 0.15
-    traces = []
-    for i in at:
-        key = keys(study)[study.grid.cells[i].name]
-        traces += curve(study.grid.cells[i], of_cell[i], key.colour, key.dash, i, opacity)
-    return traces
 
 
 def _profiles(study: Study, environment: str, at: Sequence[int]) -> Chart:
@@ -351,63 +284,3 @@ def _in_lines(levels: Sequence[str]) -> dict[str, Any]:
     width = max(4, LONGEST_LINE // len(levels) - 2)
     lines = ["<br>".join(textwrap.wrap(level, width)) for level in levels]
     return {"tickvals": list(levels), "ticktext": lines, "range": [-0.5, len(levels) - 0.5]}
-
-
-def _norms(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
-    made = []
-    parts = dict.fromkeys(part for i in at for part in study.gradients[i].norms)
-    for part in parts:
-        traces = []
-        for i in at:
-            norms = study.gradients[i].norms.get(part)
-            if norms is None or not len(norms.before.seeds):
-                continue
-            name = study.gradients[i].cell.name
-            for curves, dash, what in ((norms.before, "solid", "before"), (norms.after, "dot", "after")):
-                line = line_through(name, rounded(curves.steps), rounded(curves.mean), keys(study)[name].colour, dash)
-                hover = f"{what}: %{{y:,.3~g}} at %{{x:,}}<extra>{name}</extra>"
-                traces.append({**line, "hovertemplate": hover})
-        caption = "Solid: before clipping. Dotted: after. Means over runs."
-        layout = axes(STEPS, "gradient norm")
-        drawn = [y for trace in traces for y in trace["y"] if y is not None]
-        layout["yaxis"] |= _log_if_wide(drawn)
-        made.append(Chart("What clipping did", f"{environment}: {part}", caption, tuple(traces), layout))
-    return made
-
-
-def _clip_share(study: Study, environment: str, at: Sequence[int]) -> list[Chart]:
-    made = []
-    for group in dict.fromkeys(group for i in at for group in study.gradients[i].clip_share):
-        traces = []
-        for i in at:
-            shares, scores = study.gradients[i].clip_share.get(group, {}), study.scores[i].by_seed
-            seeds = [seed for seed in scores if seed in shares]
-            if seeds:
-                name = study.scores[i].cell.name
-                symbol = list(keys(study)).index(name) // len(COLOURS)
-                traces.append(
-                    {
-                        "x": rounded([shares[seed] for seed in seeds]),
-                        "y": rounded([scores[seed] for seed in seeds]),
-                        "text": [f"seed {seed}" for seed in seeds],
-                        "name": name,
-                        "legendgroup": name,
-                        "hovertemplate": "%{text}: %{y:,.4~g}, %{x:.0%} clipped",
-                        "mode": "markers",
-                        "marker": {"color": keys(study)[name].colour, "size": 8, "symbol": symbol},
-                    }
-                )
-        caption = "Each run: the share of its updates in which clipping changed this, and what the run reached."
-        layout = axes("share of updates clipped", study.metric.axis)
-        layout["xaxis"]["tickformat"] = ".0%"
-        made.append(Chart("What clipping did", f"{environment}: {group} and score", caption, tuple(traces), layout))
-    return made
-
-
-def _cosine(study: Study, environment: str, at: Sequence[int]) -> Chart:
-    traces = _curves(study, at, [each.cosine for each in study.gradients])
-    caption = (
-        "The cosine between the actor's and the critic's gradient on the shared trunk: below 0 they conflict, "
-        "at 0 they are orthogonal."
-    )
-    return Chart("The shared trunk", environment, caption, tuple(traces), axes(STEPS, "cosine"))

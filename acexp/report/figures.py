@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from acexp.report.charts import Chart, charts
+from acexp.report.chart import Chart
+from acexp.report.charts import charts
 from acexp.report.records import Floats
 from acexp.report.study import Study
 from acexp.report.traces import Trace

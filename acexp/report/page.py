@@ -9,7 +9,8 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 
 from acexp.report.answer import answer, ranking
-from acexp.report.charts import Chart, charts, keys
+from acexp.report.chart import Chart, keys
+from acexp.report.charts import charts
 from acexp.report.study import Study
 from acexp.report.table import Table, sort_key, text
 from acexp.report.tables import commands, run_counts, tables
