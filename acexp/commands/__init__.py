@@ -11,10 +11,9 @@ from typing import NamedTuple, cast
 
 from acexp.commands.loading import loading
 from acexp.core.errors import UserError
+from acexp.core.flags import MULTIRUN
 
 HELP = frozenset({"-h", "--help"})
-MULTIRUN = frozenset({"-m", "--multirun"})
-"""The flags that make a sweep of a training, as Hydra reads them."""
 
 
 class Command(NamedTuple):

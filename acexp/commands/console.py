@@ -40,8 +40,8 @@ def _console(*, quiet: bool = False) -> Console:
     return Console(highlight=False, soft_wrap=True, quiet=quiet, width=None if sys.stdout.isatty() else 10_000)
 
 
-def print_outcome(console: Console, outcome: Outcome, beside: str | None = None) -> None:
-    """Print how a run ended, in a few lines; `beside` says what others reached."""
+def print_outcome(console: Console, outcome: Outcome, compared: str | None = None) -> None:
+    """Print how a run ended, in a few lines; `compared` is how that compares with known results."""
     mean_return = outcome.mean_return
     recent = "no episode ended" if mean_return is None else f"mean return {mean_return:.1f} (last 100 episodes)"
     lines = [
@@ -52,8 +52,8 @@ def print_outcome(console: Console, outcome: Outcome, beside: str | None = None)
         lines.append(f"  {outcome.error}")
     if outcome.resume == APPROXIMATE:
         lines.append(f"  resume: approximate: {NO_STATE}")
-    if beside is not None and outcome.status is Status.DONE:
-        lines.append(f"  compare:       {beside}")
+    if compared is not None and outcome.status is Status.DONE:
+        lines.append(f"  compare:       {compared}")
     log = outcome.directory / ERROR_LOG
     lines.append(f"  run directory: {relative(outcome.directory)}")
     if log.exists():

@@ -1,4 +1,4 @@
-"""What runs of known settings reached over several seeds, to be told beside the result of a single run.
+"""The results of the presets over several seeds, with which the summary of a single run is compared.
 
 `reached.json` has one entry for each layout of each preset; studies/page.py writes it from the data of the studies.
 """
@@ -57,8 +57,8 @@ def known_results() -> list[Reached]:
     return [Reached(**entry) for entry in json.loads(text)]
 
 
-def beside_others(config: RunConfig, mean_return: float | None, known: Sequence[Reached]) -> str | None:
-    """Return a line that says what other seeds of a run's settings reached, or which settings reach more.
+def comparison(config: RunConfig, mean_return: float | None, known: Sequence[Reached]) -> str | None:
+    """Return a line that says what other seeds of a run's settings have reached, or which preset reaches more.
 
     Args:
         config: The config of the run.

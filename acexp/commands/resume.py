@@ -15,9 +15,9 @@ from acexp.commands.console import conclude, console_for_runs, print_outcome, re
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
 from acexp.config import from_yaml
-from acexp.config.application import MULTIRUN
 from acexp.config.launcher import KEY, LauncherConfig, launcher_of
 from acexp.core.errors import UserError
+from acexp.core.flags import MULTIRUN
 from acexp.metrics import display_for
 from acexp.runs import resumption, run_directory, runner
 from acexp.runs.run import Run, TrainOptions

@@ -69,7 +69,7 @@ def _print_entries(console: Console, entries: Sequence[Entry]) -> None:
     for line, entry in zip(lines, entries, strict=True):
         console.print(f"{line}\n  {'  '.join([relative(entry.directory), *entry.settings])}", markup=False)
     total = sum((Counter(entry.states) for entry in entries), Counter[str]())
-    console.print(f"{total.total():,} runs: {_counts(total)}", markup=False)
+    console.print(f"{total.total():,} run{'s' if total.total() > 1 else ''}: {_counts(total)}", markup=False)
 
 
 def _facts(entry: Entry) -> tuple[str, ...]:

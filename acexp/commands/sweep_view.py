@@ -111,7 +111,7 @@ class SweepView:
         """Print what is awaited now that the sweep was asked to stop."""
         self._print(
             f"stopping: the runs are saved when the updates of their populations ({n_populations}) have ended. "
-            "A second Ctrl-C ends at once, without what was trained after the last checkpoints."
+            "A second Ctrl-C ends them at once, and what was trained after their last checkpoints is lost."
         )
 
     def tick(self) -> None:

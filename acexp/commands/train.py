@@ -10,6 +10,7 @@ from acexp.commands.training import StopSweep, Training
 from acexp.config import application
 from acexp.config.launcher import DRY_RUN, KEY
 from acexp.core.errors import UserError
+from acexp.core.flags import MULTIRUN
 from acexp.sweeps import executors
 from acexp.system import torchrun
 
@@ -22,7 +23,7 @@ def train(arguments: list[str], *, only_new: bool = False) -> int:
     with contextlib.ExitStack() as stack:
         if torchrun.world_size() > 1:
             arguments = _for_one_of_several(arguments, stack)
-        if application.MULTIRUN & set(arguments) and _trains_in_local_processes(arguments):
+        if MULTIRUN & set(arguments) and _trains_in_local_processes(arguments):
             executors.start_fork_server()
         training = Training(console_for_runs(), arguments, only_new=only_new)
         with contextlib.suppress(StopSweep):
@@ -40,7 +41,7 @@ def _trains_in_local_processes(arguments: list[str]) -> bool:
 
 def _for_one_of_several(arguments: list[str], stack: contextlib.ExitStack) -> list[str]:
     """Return the command line for one of several processes that train one run: only rank 0 has the run's directory."""
-    if application.MULTIRUN & set(arguments):
+    if MULTIRUN & set(arguments):
         raise UserError(
             "torchrun spreads one run over processes, and a sweep starts processes by itself.",
             value="-m",

@@ -11,7 +11,7 @@ from rich.console import Console
 from acexp.commands.conclusion import print_best_trial
 from acexp.commands.console import EXIT_INTERRUPTED, print_outcome
 from acexp.commands.preview import preview_search, preview_sweep
-from acexp.commands.reached import beside_others, known_results
+from acexp.commands.reached import comparison, known_results
 from acexp.commands.search import SearchTrainer
 from acexp.commands.sweep_view import SweepView
 from acexp.config import RunConfig
@@ -138,11 +138,11 @@ class Training:
         print_best_trial(self.console, folder, search.space.fixed)
 
     def _finish(self, outcomes: Sequence[Outcome], config: RunConfig | None = None) -> None:
-        """Print how a run ended, and beside it what others reached if its config is given."""
+        """Print how a run ended and, if its config is given, how that compares with known results."""
         self.outcomes.extend(outcomes)
-        beside = None if config is None else beside_others(config, outcomes[0].mean_return, known_results())
+        compared = None if config is None else comparison(config, outcomes[0].mean_return, known_results())
         with contextlib.chdir(self._folder):
-            print_outcome(self.console, outcomes[0], beside)
+            print_outcome(self.console, outcomes[0], compared)
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False)

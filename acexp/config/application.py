@@ -36,9 +36,9 @@ from acexp.config.schema import RunConfig
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs
 from acexp.core.errors import UserError
+from acexp.core.flags import MULTIRUN
 
 CONFIG_NAME = "config"
-MULTIRUN = frozenset({"-m", "--multirun"})
 ENVIRONMENT_KEYS = frozenset({"env", "env.id", "experiment"})
 """The keys that choose the environment: a sweep over one of them is not called by an environment."""
 

@@ -23,8 +23,8 @@ def stopping_line(frame: FrameType | None, saved_step: int) -> str:
     lost = f"what was trained after env step {saved_step:,}" if saved_step else "all of its training"
     place = "" if code is None else f" ({code})"
     return (
-        f"acexp: the run is saved and stopped at the end of its update. It is {activity}{place}. "
-        f"A second Ctrl-C ends it at once, without {lost}."
+        f"acexp: stopping: the run will be saved and end after this update. Now it is {activity}{place}. "
+        f"A second Ctrl-C ends it at once, and {lost} is lost."
     )
 
 

@@ -253,7 +253,7 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
     code, printed = interrupt(tmp_path)
     assert code == 130, printed
     assert "interrupted" in printed
-    assert "acexp: the run is saved and stopped at the end of its update. It is " in printed
+    assert "acexp: stopping: the run will be saved and end after this update. Now it is " in printed
     assert "Traceback" not in printed
     directory = only_run(tmp_path)
     status = json.loads((directory / "status.json").read_text())

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from acexp.commands import COMMANDS, GROUPS, MULTIRUN, find
+from acexp.commands import COMMANDS, GROUPS, find
 from acexp.commands.loading import INTERRUPTED, LOADING
-from acexp.config import application
 from acexp.core.errors import UserError
 from tests.helpers import REPOSITORY, in_terminal
 
@@ -147,10 +146,6 @@ def test_the_first_word_names_the_command(arguments: tuple[str, ...], command: s
 def test_an_empty_word_is_no_command() -> None:
     with pytest.raises(UserError, match="no command"):
         find([""])
-
-
-def test_the_flags_of_a_sweep_are_those_of_the_config() -> None:
-    assert MULTIRUN == application.MULTIRUN
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from acexp.commands.reached import Reached, beside_others, known_results
+from acexp.commands.reached import Reached, comparison, known_results
 from acexp.config import RunConfig, identity
 
 Config = Callable[..., RunConfig]
@@ -26,23 +26,23 @@ def entry(config: Config) -> Reached:
 def test_other_seeds_of_the_same_settings_are_told(config: Config, entry: Reached) -> None:
     mine = config("experiment=lunarlander", "seed=8")
     told = "these settings reached 250 [240.5, 260.25] in evaluations after training (4 seeds, 230 to 270)"
-    assert beside_others(mine, 100.0, [entry]) == told
-    assert beside_others(mine, None, [entry]) == told
+    assert comparison(mine, 100.0, [entry]) == told
+    assert comparison(mine, None, [entry]) == told
 
 
 def test_settings_that_reach_more_are_named_where_the_run_is_below_them(config: Config, entry: Reached) -> None:
     mine = config("env=lunarlander", "arch=shared", "a2c.n_steps=8")
     told = "experiment=lunarlander reached 250 [240.5, 260.25] after 3,000,000 env steps (4 seeds, 230 to 270)"
     better = replace(entry, mean=249.0, identity="another")
-    assert beside_others(mine, 100.0, [better, entry]) == told
-    assert beside_others(mine, None, [entry]) == told
-    assert beside_others(mine, 240.5, [entry]) is None, "as good as they are"
+    assert comparison(mine, 100.0, [better, entry]) == told
+    assert comparison(mine, None, [entry]) == told
+    assert comparison(mine, 240.5, [entry]) is None, "as good as they are"
 
 
 def test_another_environment_is_not_compared(config: Config, entry: Reached) -> None:
-    assert beside_others(config("env=halfcheetah"), 0.0, [entry]) is None
-    assert beside_others(config("env=lunarlander", "+env.kwargs.gravity=-5"), 0.0, [entry]) is None
-    assert beside_others(config("env=gym", "env.id=CartPole-v1"), 0.0, known_results()) is None
+    assert comparison(config("env=halfcheetah"), 0.0, [entry]) is None
+    assert comparison(config("env=lunarlander", "+env.kwargs.gravity=-5"), 0.0, [entry]) is None
+    assert comparison(config("env=gym", "env.id=CartPole-v1"), 0.0, known_results()) is None
 
 
 @pytest.mark.parametrize("entry", known_results(), ids=lambda entry: entry.settings)
@@ -50,8 +50,8 @@ def test_what_is_known_is_found_by_its_own_command(config: Config, entry: Reache
     """A preset that changes needs new runs: those of the old settings must not be shown for the new ones."""
     mine = config(*entry.settings.split(), "seed=77")
     assert (mine.env.id, mine.total_steps) == (entry.environment, entry.total_steps)
-    assert beside_others(mine, None, known_results()) == beside_others(mine, None, [entry])
-    assert f"these settings reached {entry.numbers}" in (beside_others(mine, None, [entry]) or "")
+    assert comparison(mine, None, known_results()) == comparison(mine, None, [entry])
+    assert f"these settings reached {entry.numbers}" in (comparison(mine, None, [entry]) or "")
 
 
 def test_the_summary_of_a_run_tells_it(acexp: Acexp) -> None:

@@ -70,9 +70,9 @@ def test_an_environment_that_hangs_is_named_and_the_second_signal_ends_at_once(t
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGINT
-    assert "It is stepping its environments (hanging.py, line 3" in said
+    assert "Now it is stepping its environments (hanging.py, line 3" in said
     step = next(iter(saved.values()))
-    assert f"A second Ctrl-C ends it at once, without what was trained after env step {step}." in said
+    assert f"A second Ctrl-C ends it at once, and what was trained after env step {step} is lost." in said
 
 
 def test_an_evaluation_that_never_ends_is_named(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_an_evaluation_that_never_ends_is_named(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGTERM
-    assert "It is playing the episodes of an evaluation (hanging.py, line 3" in said
-    assert "without all of its training" in said, "it has not been saved yet"
+    assert "Now it is playing the episodes of an evaluation (hanging.py, line 3" in said
+    assert "and all of its training is lost" in said, "it has not been saved yet"
 
 
 def test_a_run_whose_terminal_is_closed_is_saved(tmp_path: Path) -> None:
