@@ -123,9 +123,9 @@ class CommandServer:
     def start_in_terminal(
         self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], terminal: int
     ) -> int:
-        """Start a command that prints to a terminal, and return its process id."""
+        """Start a command that reads from a terminal and prints to it, and return its process id."""
         name = os.ttyname(terminal)
-        return self._begin(arguments, cwd, environment, out=name, err=name)
+        return self._begin(arguments, cwd, environment, read=name, out=name, err=name)
 
     def ask(self, request: dict[str, Any], timeout: float = 120) -> str:
         """Return the server's answer to a request; raises subprocess.TimeoutExpired without one."""
@@ -181,7 +181,7 @@ def _serve() -> None:
 def _fork(request: dict[str, Any]) -> int:
     """Fork the command, and return its process id."""
     # Opened before the fork, so that a pipe has a writer as soon as its reader knows the process.
-    streams = [os.open(os.devnull, os.O_RDONLY)]
+    streams = [os.open(request.get("read", os.devnull), os.O_RDONLY | os.O_NOCTTY)]
     streams += [os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_NOCTTY) for name in ("out", "err")]
     pid = os.fork()
     if not pid:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import pty
-import re
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyte
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -76,24 +80,39 @@ def wait_until(condition: Callable[[], bool], process: Process) -> None:
         time.sleep(0.02)
 
 
-def in_terminal(folder: Path, *arguments: str, columns: str = "140") -> str:
-    """What `python -m acexp` shows in a real pseudo-terminal, read until it ends well; without colours."""
+def screens(
+    folder: Path, *arguments: str, columns: int = 140, rows: int = 40, answer: str | None = None
+) -> list[list[str]]:
+    """The lines on a real pseudo-terminal of this size while a command runs, each time that it has printed something.
+
+    A terminal emulator interprets what the command prints; the lines that have left the screen at its top are kept.
+    `answer` is what is typed.
+    """
     main, other = pty.openpty()
-    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color", "COLUMNS": columns}
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"}
+    for size in ("COLUMNS", "LINES"):
+        variables.pop(size, None)
     pid = SERVER.start_in_terminal(arguments, folder, variables, other)
     os.close(other)
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(main, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        shown += chunk
+    if answer is not None:
+        os.write(main, f"{answer}\n".encode())
+    screen = pyte.HistoryScreen(columns, rows, history=10_000)
+    stream = pyte.ByteStream(screen)
+    shown = []
+    with contextlib.suppress(OSError):  # raised by a read once the command has ended
+        while chunk := os.read(main, 65536):
+            stream.feed(chunk)
+            left = ["".join(line[column].data for column in range(columns)) for line in screen.history.top]
+            shown.append([line.rstrip() for line in [*left, *screen.display]])
     os.close(main)
     assert int(SERVER.ask({"wait": pid})) == 0
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    return shown
+
+
+def in_terminal(folder: Path, *arguments: str, columns: int = 140, answer: str | None = None) -> str:
+    """What a real pseudo-terminal of this width shows at the end of a command, from its first line on."""
+    return "\n".join(screens(folder, *arguments, columns=columns, answer=answer)[-1]).rstrip()
 
 
 def metrics(directory: Path) -> list[dict[str, Any]]:

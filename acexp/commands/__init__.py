@@ -50,6 +50,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "train": Command("train", "[-m] KEY=VALUE ...", "train one run, with -m a sweep; `train` may be left out"),
         "status": Command("status", "[DIRECTORY]", "list all runs and sweeps, newest first, or the runs of one sweep"),
         "resume": Command("resume", "DIRECTORY", "go on with a run, or a sweep, that was stopped or killed"),
+        "delete": Command("delete", "DIRECTORY --only STATE", "delete the runs with a status: failed, killed, ..."),
     },
     "Look at the results": {
         "eval": Command("evaluate", "DIRECTORY", "play episodes with the final policy of a run, or of a sweep's runs"),

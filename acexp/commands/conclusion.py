@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from acexp import report as reports
+from acexp.commands.tables import print_sentences, print_table
 from acexp.config.names import setting_of
 from acexp.core.errors import UserError
 from acexp.report import Question, Study
 from acexp.report.numbers import number
 from acexp.report.scores import Estimate
-from acexp.report.table import Table, text
+from acexp.report.table import text
 from acexp.sweeps.sweep_directory import read_search
 
 
@@ -31,10 +31,19 @@ def print_cells(console: Console, folder: Path) -> None:
 
 def print_answer(console: Console, study: Study) -> None:
     """Print a study's answer in a sentence, and its cells in a table, the best first."""
-    console.print(reports.answer(study), markup=False)
     ranking = reports.ranking(study)
-    console.print(_as_rich(ranking))
-    console.print(ranking.note, markup=False)
+    print_sentences(console, reports.answer(study))
+    is_number = [
+        any(isinstance(value, float | Estimate) for value in column) for column in zip(*ranking.rows, strict=True)
+    ]
+    print_table(
+        console,
+        ranking.columns,
+        [["" if value is None else text(value) for value in row] for row in ranking.rows],
+        right=list(compress(ranking.columns, is_number)),
+        n_names=ranking.columns.index("experiment") + 1,
+    )
+    print_sentences(console, ranking.note)
 
 
 def print_best_trial(console: Console, folder: Path, fixed: Sequence[str]) -> None:
@@ -58,13 +67,3 @@ def print_best_trial(console: Console, folder: Path, fixed: Sequence[str]) -> No
 def next_commands(folder: str) -> str:
     """Return the commands that usually follow a sweep, ready to copy."""
     return "\n".join(["next:", *(f"  acexp {name} {shlex.quote(folder)}" for name in ("eval", "report", "dashboard"))])
-
-
-def _as_rich(table: Table) -> RichTable:
-    shown = RichTable(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for i, column in enumerate(table.columns):
-        is_number = any(isinstance(row[i], float | Estimate) for row in table.rows)
-        shown.add_column(column, justify="right" if is_number else "left")
-    for row in table.rows:
-        shown.add_row(*(Text(text(value)) for value in row))
-    return shown

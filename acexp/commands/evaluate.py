@@ -6,11 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
-
 from acexp.commands.console import EXIT_INTERRUPTED, console_for_tables, relative
 from acexp.commands.numbers import at_least_one
+from acexp.commands.tables import print_table
 from acexp.config import structure
 from acexp.core.errors import UserError
 from acexp.metrics import TensorBoardWriter, tags
@@ -35,9 +33,6 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that the runs' configs name")
     options = parser.parse_args(arguments)
     console = console_for_tables()
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=True, justify="left" if column == "run" else "right")
     directories = runs_in(options.directory.resolve())
     failures: dict[Path, UserError] = {}
     found: dict[Path, evaluation.Evaluation] = {}
@@ -49,13 +44,14 @@ def evaluate(arguments: list[str]) -> int:
         is_stopped = True
     if directories == [options.directory.resolve()] and failures:
         raise failures[directories[0]]
+    rows = []
     for run in directories:
         if run in found:
             s = found[run].summary
             numbers = [f"{x:,.1f}" for x in (s.mean, s.std, s.median, s.iqm, s.min, s.max, found[run].length.mean)]
-            table.add_row(Text(run.name), str(s.n), *numbers)
+            rows.append([run.name, str(s.n), *numbers])
     if found or not is_stopped:
-        console.print(table)
+        print_table(console, COLUMNS, rows, right=COLUMNS[1:])
     for run, error in failures.items():
         console.print(f"not evaluated: {relative(run)}: {error.problem}", markup=False)
     if is_stopped:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from textwrap import TextWrapper, wrap
 
 from acexp.commands import COMMANDS, GROUPS, HELP, find
 
-INTRODUCTION = """\
-acexp trains actor-critic agents: one run, or a sweep of many. The first commands to try:
-  acexp env=halfcheetah arch=shared
-  acexp -m env=cliffwalking arch=separate,shared seed=0,1,2"""
+INTRODUCTION = "acexp trains actor-critic agents: one run, or a sweep of many. The first commands to try:"
+FIRST_COMMANDS = ("  acexp env=halfcheetah arch=shared", "  acexp -m env=cliffwalking arch=separate,shared seed=0,1,2")
 CLOSING = (
     "`acexp help COMMAND` shows the arguments of one; `acexp --help` adds what can be chosen and set for training."
 )
+
+UNLIMITED = 10_000
+"""A width in characters that no line reaches."""
 
 
 def show_help(arguments: list[str]) -> int:
@@ -23,19 +26,26 @@ def show_help(arguments: list[str]) -> int:
     if arguments:
         command, _ = find(arguments)
         return command.load()(["--help"])
-    _print(f"{list_of_commands()}\n{CLOSING}\n")
+    _print("\n".join([list_of_commands(), *wrap(CLOSING, _columns()), ""]))
     return 0
 
 
 def list_of_commands() -> str:
-    """Return all commands in their groups, with one line on each."""
+    """Return all commands in their groups, with one line on each, or more lines in a narrow terminal."""
     calls = {name: f"acexp {name} {command.arguments}".rstrip() for name, command in COMMANDS.items()}
     width = max(map(len, calls.values()))
-    lines = [INTRODUCTION]
+    wrapper = TextWrapper(_columns(), subsequent_indent=" " * (width + 4), break_on_hyphens=False)
+    lines = [*wrap(INTRODUCTION, _columns()), *FIRST_COMMANDS]
     for title, commands in GROUPS.items():
         lines += ["", title]
-        lines += [f"  {calls[name]:<{width}}  {command.summary}" for name, command in commands.items()]
+        for name, command in commands.items():
+            lines += wrapper.wrap(f"  {calls[name]:<{width}}  {command.summary}")
     return "\n".join([*lines, ""])
+
+
+def _columns() -> int:
+    """Return the width that lines may have: that of the terminal; without one, as in a pipe, any."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
 
 
 def _print(text: str) -> None:

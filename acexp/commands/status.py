@@ -9,10 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from acexp.commands.console import console_for_tables, relative
+from acexp.commands.tables import print_table
 from acexp.core.errors import UserError
 from acexp.runs import checkpoint
 from acexp.runs.run_directory import Status
@@ -25,6 +24,7 @@ OUTPUTS = Path("outputs")
 
 TRAIN = "acexp env=halfcheetah arch=shared"
 HEADINGS = ("started", "runs", "steps", "return", "state")
+RUN_HEADINGS = ("run", "status", "steps", "saved at", "resume", "why")
 
 
 def status(arguments: list[str]) -> int:
@@ -97,9 +97,7 @@ def _counts(states: Mapping[str, int]) -> str:
 
 
 def _print_runs(console: Console, directory: Path) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("run", "status", "steps", "saved at", "resume", "why"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading in ("steps", "saved at") else "left")
+    rows = []
     counts: Counter[str] = Counter()
     runs = sweep_directory.runs_in(directory)
     for run in runs:
@@ -107,18 +105,20 @@ def _print_runs(console: Console, directory: Path) -> None:
         counts[content["status"]] += 1
         saved = checkpoint.step(run)
         why = str(content.get("error", "")).splitlines()
-        table.add_row(
-            Text(run.name),
-            content["status"],
-            f"{content['steps']:,}" if "steps" in content else "",
-            "" if saved is None else f"{saved:,}",
-            str(content.get("resume", "")),
-            Text(why[0] if why else ""),
+        rows.append(
+            (
+                run.name,
+                content["status"],
+                f"{content['steps']:,}" if "steps" in content else "",
+                "" if saved is None else f"{saved:,}",
+                str(content.get("resume", "")),
+                why[0] if why else "",
+            )
         )
     n_unstarted = sweep_directory.unstarted(sweep_directory.read_sweep(directory), runs)
     if n_unstarted:
         counts[UNSTARTED] = n_unstarted
-    console.print(table)
+    print_table(console, RUN_HEADINGS, rows, right=("steps", "saved at"))
     console.print(_counts(counts), markup=False)
     is_training = any(is_locked(run) for run in runs)
     if counts.keys() - {Status.DONE, Status.PRUNED, Status.RUNNING} and not is_training:

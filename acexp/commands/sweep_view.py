@@ -58,6 +58,7 @@ class SweepView:
 
     def __enter__(self) -> SweepView:
         if self._live is not None:
+            self._live.update(self._table())
             self._live.start()
         return self
 
@@ -133,13 +134,16 @@ class SweepView:
         seconds = time.perf_counter() - self._started
         left = seconds * (sum(self._total_steps) - self._skipped_steps - done) / done if done else None
         states = ", ".join(f"{n} {status}" for status, n in counts if n)
-        headline = f"{len(self._overrides)} runs: {states}; {done / max(seconds, 1e-9):,.0f} steps/s"
-        return headline if left is None else f"{headline}, {max(left, 0):,.0f} s left"
+        headline = f"{len(self._overrides)} runs: {states}"
+        if left is None:
+            return headline
+        return f"{headline}; {done / max(seconds, 1e-9):,.0f} steps/s, {max(left, 0):,.0f} s left"
 
     def _table(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for heading in ("population", "runs", "steps", "steps/s", "return"):
-            table.add_column(heading, justify="left" if heading == "population" else "right", no_wrap=True)
+        table.add_column("population", overflow="fold")  # in a narrow terminal, names are wrapped rather than cut
+        for heading in ("runs", "steps", "steps/s", "return"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for row in self._rows.values():
             progress = row.progress
             if progress is None:
@@ -153,7 +157,7 @@ class SweepView:
                 f"{progress.steps_per_second:,.0f}",
                 recent,
             )
-        return Group(Text(self._headline(), style="bold"), table)
+        return Group(Text(self._headline(), style="bold", no_wrap=False, overflow="fold"), table)
 
 
 def label(overrides: Sequence[Sequence[str]], varying: Sequence[str]) -> str:

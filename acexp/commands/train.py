@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from tempfile import TemporaryDirectory
 
+from rich.console import Console
+
 from acexp.commands.console import conclude, console_for_runs
 from acexp.commands.training import StopSweep, Training
 from acexp.config import application
@@ -13,6 +15,9 @@ from acexp.core.errors import UserError
 from acexp.core.flags import MULTIRUN
 from acexp.sweeps import executors
 from acexp.system import torchrun
+
+OF_SWEEPS = tuple(f"hydra{mark}" for mark in (".launcher.", ".sweeper.", ".sweep.", "/launcher=", "/sweeper="))
+"""What arguments begin with that concern sweeps only."""
 
 
 def train(arguments: list[str], *, only_new: bool = False) -> int:
@@ -26,9 +31,24 @@ def train(arguments: list[str], *, only_new: bool = False) -> int:
         if MULTIRUN & set(arguments) and _trains_in_local_processes(arguments):
             executors.start_fork_server()
         training = Training(console_for_runs(), arguments, only_new=only_new)
+        if not MULTIRUN & set(arguments):
+            _check_settings_of_sweeps(training.console, arguments)
         with contextlib.suppress(StopSweep):
             application.run(arguments, training)
     return conclude(training.console, training.outcomes, training.n_unstarted, training.signal_number)
+
+
+def _check_settings_of_sweeps(console: Console, arguments: list[str]) -> None:
+    """Print which arguments have no effect on a single run; raise UserError if one asks that nothing be trained."""
+    for argument in arguments:
+        if argument.startswith(f"{DRY_RUN}="):
+            raise UserError(
+                "This describes a sweep before it trains, and without -m a single run is trained.",
+                place=argument,
+                remedy="add -m; `acexp inspect` shows what a single run builds",
+            )
+        if argument.startswith(OF_SWEEPS):
+            console.print(f"{argument} has no effect without -m.", markup=False)
 
 
 def _trains_in_local_processes(arguments: list[str]) -> bool:

@@ -48,13 +48,15 @@ def explain(error: HydraException | OmegaConfBaseException, arguments: Sequence[
             remedy=f"write +{_given(key, arguments)}",
         )
     if isinstance(error, ConfigCompositionException) and key is not None:
-        choices = _settings_of_plugins(key) or settings_beside(key)
+        of_plugins = _settings_of_plugins(key)
+        choices = tuple(of_plugins) or settings_beside(key)
+        remedy = f"write +{key}=...: this choice's YAML does not contain it" if key in choices else None
         return UserError(
             f"There is no setting {key!r}.",
             key=key,
             place=place_of(key, arguments),
             choices=choices,
-            remedy=f"write +{key}=...: this choice's YAML does not contain it" if key in choices else None,
+            remedy=f"it belongs to {of_plugins[key]}" if key in of_plugins else remedy,
         )
     if "requires --multirun" in text or "Ambiguous value" in text:
         return UserError(
@@ -93,22 +95,26 @@ def _key_in(text: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _settings_of_plugins(key: str) -> tuple[str, ...]:
-    """Return the settings beside keys like `hydra.launcher.key`, of all plugins of that group; () for other keys."""
+def _settings_of_plugins(key: str) -> dict[str, str]:
+    """Return the settings beside keys like `hydra.launcher.key`, of all plugins of that group, each with its plugin.
+
+    The result is empty for other keys.
+    """
     parent = key.rpartition(".")[0]
     top, _, rest = parent.partition(".")
     group, *parts = rest.split(".")
     store = ConfigStore.instance()
     if top != "hydra" or group not in store.repo["hydra"]:
-        return ()
-    found: dict[str, None] = {}
+        return {}
+    found: dict[str, str] = {}
     for name in store.list(f"hydra/{group}"):
         node = store.load(f"hydra/{group}/{name}").node
         node = OmegaConf.select(node, ".".join(parts)) if parts else node
         if isinstance(node, DictConfig):
             settings = [str(setting) for setting in node]
-            found |= {f"{parent}.{setting}": None for setting in settings if not setting.startswith("_")}
-    return tuple(found)
+            plugin = f"hydra/{group}={name.removesuffix('.yaml')}"
+            found |= {f"{parent}.{setting}": plugin for setting in settings if not setting.startswith("_")}
+    return found
 
 
 def _missing_choice(error: MissingConfigException) -> UserError:

@@ -6,7 +6,8 @@ import time
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 PLAIN_SECONDS = 10.0
 
@@ -31,6 +32,10 @@ def _return_text(mean_return: float | None) -> str:
     return "return -" if mean_return is None else f"return {mean_return:.1f}"
 
 
+def _first_line(title: str, total_steps: int) -> str:
+    return f"{title}: training for {total_steps:,} env steps"
+
+
 class Silent:
     """A display that shows nothing."""
 
@@ -51,19 +56,19 @@ class RichDisplay:
     """A progress bar with steps, steps per second, the mean return of recent episodes, and the time left."""
 
     def __init__(self, console: Console) -> None:
+        texts = ("{task.percentage:3.0f}% of {task.total:,}", "{task.fields[rate]}", "{task.fields[recent]}")
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[recent]}"),
-            TimeRemainingColumn(compact=True),
+            BarColumn(bar_width=None),  # as wide as the terminal allows; what it leaves is never cut
+            *(TextColumn(text, table_column=Column(no_wrap=True)) for text in texts),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             console=console,
+            expand=True,
             refresh_per_second=4,
         )
         self._task: TaskID | None = None
 
     def start(self, title: str, total_steps: int) -> None:
+        self.note(_first_line(title, total_steps))
         self._task = self._progress.add_task(title, total=total_steps, rate="", recent=_return_text(None))
         self._progress.start()
 
@@ -94,7 +99,7 @@ class PlainDisplay:
         self._title, self._total = title, total_steps
         self._started = self._printed_at = time.perf_counter()
         self._printed_step = -1
-        self._print(f"{title}: training for {total_steps:,} env steps")
+        self._print(_first_line(title, total_steps))
 
     def note(self, line: str) -> None:
         self._print(line)

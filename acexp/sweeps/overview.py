@@ -69,6 +69,11 @@ def entries_below(directory: Path) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.started, entry.directory), reverse=True)
 
 
+def runs_below(directory: Path) -> list[Path]:
+    """Return the directories of all runs in or below a folder, those of sweeps included."""
+    return sorted(path.parent for path in directory.rglob(run_directory.STATUS))
+
+
 def readable_status(run: Path) -> dict[str, Any]:
     """Return the content of a run's status.json; the status UNREADABLE with the reason if it cannot be read."""
     try:

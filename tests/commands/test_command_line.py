@@ -21,7 +21,7 @@ from acexp.config import RunConfig
 from acexp.metrics import JsonlWriter
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
-from tests.helpers import REPOSITORY, in_terminal, metrics, start, wait_until
+from tests.helpers import REPOSITORY, metrics, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -339,12 +339,6 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     )
     assert "acexp trains" in result.stdout
     assert result.stderr == ""
-
-
-def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
-    text = in_terminal(tmp_path, "total_steps=19200")
-    assert re.search(r"━+.*19200/19200.*steps/s.*return -\d", text)
-    assert "run directory" in text
 
 
 def test_inspect_shows_what_the_exercise_printed(acexp: Acexp, tmp_path: Path) -> None:

@@ -244,3 +244,27 @@ def test_a_sweep_that_trains_is_refused_in_one_sentence(acexp: Acexp, tmp_path: 
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+
+
+def test_a_single_run_is_not_described_like_a_sweep(acexp: Acexp, tmp_path: Path) -> None:
+    result = acexp("total_steps=64", "hydra.launcher.dry_run=true")
+    assert result.returncode == 2
+    assert "add -m" in result.stderr
+    assert "acexp inspect" in result.stderr
+    assert not (tmp_path / "outputs").exists(), "it asked that nothing be made"
+
+
+def test_settings_of_sweeps_have_no_effect_on_a_single_run(acexp: Acexp) -> None:
+    given = ("hydra.launcher.processes=1", "hydra/sweeper=basic", "hydra.sweep.dir=there")
+    result = acexp("total_steps=64", *given)
+    assert result.returncode == 0, result.stderr
+    for argument in given:
+        assert f"{argument} has no effect without -m." in result.stdout
+
+
+def test_a_setting_of_another_launcher_is_named_with_that_launcher(acexp: Acexp, tmp_path: Path) -> None:
+    result = acexp("-m", "seed=0,1", "hydra/launcher=basic", "hydra.launcher.dry_run=true")
+    assert result.returncode == 2
+    assert "it belongs to hydra/launcher=population" in result.stderr
+    assert "write +" not in result.stderr
+    assert not (tmp_path / "outputs").exists()

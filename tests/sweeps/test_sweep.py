@@ -22,7 +22,7 @@ from acexp.config import RunConfig
 from acexp.config.schema import structure
 from acexp.runs.outcome import Outcome
 from acexp.sweeps.fleet import divide
-from tests.helpers import Process, in_terminal, metrics, parameters, start, wait_until
+from tests.helpers import Process, metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
@@ -318,13 +318,6 @@ def test_a_users_own_component_reaches_the_processes(acexp: Acexp, tmp_path: Pat
     result = acexp("-m", "plugins=[mine]", "clip.name=mine", "seed=0,1", "total_steps=128", "name=own")
     assert result.returncode == 0, result.stdout + result.stderr
     assert set(statuses(tmp_path / "outputs" / "sweeps" / "own").values()) == {"done"}
-
-
-def test_a_terminal_gets_one_live_table(tmp_path: Path) -> None:
-    text = in_terminal(tmp_path, "-m", "arch=separate,shared", "seed=0,1", "total_steps=64000")
-    assert re.search(r"4 runs: .*4 running; [\d,]+ steps/s, \d+ s left", text)
-    assert re.search(r"arch=shared, 2 x seed +2 +\d+% of 64,000", text)
-    assert re.search(r"2 done: arch=shared, 2 x seed", text)
 
 
 @pytest.mark.long

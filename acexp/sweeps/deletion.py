@@ -1,0 +1,35 @@
+"""Deletes the directories of runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from acexp.core.errors import UserError
+from acexp.sweeps.sweep_directory import is_search
+from acexp.system.files import unwritable
+from acexp.system.lock import locked
+
+
+def refuse_trials(runs: Sequence[Path]) -> None:
+    """Raise UserError if some of these runs are trials of a search, whose own records refer to their directories."""
+    trials = [run for run in runs if is_search(run.parent)]
+    if trials:
+        raise UserError(
+            "This run is a trial of a search, and a search needs all of its trials to go on.",
+            value=str(trials[0]),
+            remedy="delete the directory of the whole search, or leave the runs in place",
+        )
+
+
+def delete(run: Path) -> None:
+    """Delete the directory of a run with everything in it.
+
+    Raises UserError if a process is training the run, or if the operating system does not allow it.
+    """
+    try:
+        with locked(run):
+            shutil.rmtree(run)
+    except OSError as error:
+        raise unwritable("The run", error, run, "change the permissions, or delete it by hand") from error
