@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
@@ -25,9 +27,43 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 NO_STATE = "the engine cannot save environments, so new episodes began"
 
 
+class _Output(io.TextIOBase):
+    """Standard output for as long as it can be written to: a reader that goes away, as `head` does, ends no run."""
+
+    encoding = "utf-8"
+
+    def __init__(self) -> None:
+        self._stream = sys.stdout  # which a live display replaces while it is shown
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def _give_up(self) -> None:
+        """Write nowhere from now on; what is buffered would fail again, at the latest when Python ends."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
 def console_for_runs() -> Console:
     """Return the console of commands that train; of several processes of one run, only rank 0 prints."""
-    return _console(quiet=torchrun.rank() > 0)
+    return _console(quiet=torchrun.rank() > 0, file=cast(IO[str], _Output()))
 
 
 def console_for_tables() -> Console:
@@ -35,9 +71,10 @@ def console_for_tables() -> Console:
     return _console()
 
 
-def _console(*, quiet: bool = False) -> Console:
+def _console(*, quiet: bool = False, file: IO[str] | None = None) -> Console:
     """Return a console that does not wrap tables to 80 columns where its output is a file or a pipe."""
-    return Console(highlight=False, soft_wrap=True, quiet=quiet, width=None if sys.stdout.isatty() else 10_000)
+    width = None if sys.stdout.isatty() else 10_000
+    return Console(highlight=False, soft_wrap=True, quiet=quiet, width=width, file=file)
 
 
 def print_outcome(console: Console, outcome: Outcome, compared: str | None = None) -> None:

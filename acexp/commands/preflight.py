@@ -36,7 +36,7 @@ class Preflight(Callback):
             with placed(overrides):
                 self._checked = load_checked(config, overrides)
                 check(self._checked)
-                claim(Path(config.hydra.run.dir))
+                claim(Path(config.hydra.run.dir), "hydra.run.dir" if self._checked.name is None else "name")
         except UserError as error:
             raise Refused(error) from None
         except (Exception, SystemExit) as error:

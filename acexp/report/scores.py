@@ -86,7 +86,10 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
         )
     if name == EVALUATION:
         kinds = sorted({(e.n_episodes, e.is_deterministic) for record in done if (e := record.evaluated)})
-        evaluated = " and ".join(f"{n} episodes, {'most likely' if kind else 'sampled'} actions" for n, kind in kinds)
+        evaluated = " and ".join(
+            f"{n} episode{'' if n == 1 else 's'}, {'most likely' if is_deterministic else 'sampled'} actions"
+            for n, is_deterministic in kinds
+        )
         return Metric(
             f"mean return of the final policy's evaluation ({evaluated or 'no run has been evaluated'})",
             lambda record: record.evaluated.mean if record.evaluated else None,

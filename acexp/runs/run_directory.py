@@ -72,12 +72,15 @@ def is_claimed(directory: Path) -> bool:
     return (directory / STATUS).exists() or (directory / METRICS).exists()
 
 
-def claim(directory: Path) -> None:
-    """Raise UserError if a run has been written into the directory: nothing is ever overwritten."""
+def claim(directory: Path, key: str = "hydra.run.dir") -> None:
+    """Raise UserError if a run has been written into the directory: nothing is ever overwritten.
+
+    `key` is the setting that names the directory.
+    """
     if is_claimed(directory):
         raise UserError(
             "This directory already holds a run, and acexp never overwrites one.",
-            key="hydra.run.dir",
+            key=key,
             value=str(directory),
             remedy="give another name (name=...), or move the directory away",
         )

@@ -140,6 +140,7 @@ def test_a_single_run_can_have_a_name(acexp: Acexp, tmp_path: Path) -> None:
     again = acexp("total_steps=128", "name=first try")
     assert again.returncode == 2
     assert "already holds a run" in again.stderr
+    assert re.search(r"key: +name\n", again.stderr)
     assert "name=..." in again.stderr
 
 

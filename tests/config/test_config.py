@@ -31,9 +31,11 @@ def test_the_environment_overrides_groups_and_the_command_line_overrides_the_env
     assert config("env=halfcheetah", "optim.algorithm=adam").optim.algorithm == "adam"
 
 
-def test_no_environment_sets_the_clip(config: Config) -> None:
-    for env in ("cliffwalking", "lunarlander", "halfcheetah", "pong"):
-        assert config(f"env={env}").clip == config().clip
+def test_the_bound_of_an_environment_gives_way_to_the_command_line(config: Config) -> None:
+    assert config("env=halfcheetah").clip.max_norm == 5.0
+    assert config("env=halfcheetah", "clip=norm").clip.max_norm == 5.0
+    assert config("clip.max_norm=0.5", "env=halfcheetah").clip.max_norm == 0.5
+    assert config("env=halfcheetah", "clip=none").clip.name == "none"
 
 
 def test_dual_inherits_what_it_does_not_set(config: Config) -> None:

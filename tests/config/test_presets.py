@@ -40,6 +40,13 @@ def test_a_preset_chooses_its_environment_and_gives_way_to_the_command_line(conf
     assert overridden.seed == 3
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_adds_no_more_than_a_layout_to_its_environment(config: Config, name: str) -> None:
+    """All other settings, the bound of gradients included, are in conf/env and hold without the preset."""
+    preset = config(f"experiment={name}")
+    assert preset == config(f"env={name}", f"arch={preset.arch.name}", f"optim={preset.optim.name}")
+
+
 @pytest.mark.parametrize("arch", ["separate", "shared"])
 @pytest.mark.parametrize("optim", ["single", "dual"])
 @pytest.mark.parametrize("name", PRESETS)

@@ -6,6 +6,8 @@ import json
 import os
 import pty
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -104,3 +106,25 @@ def test_a_run_whose_terminal_is_closed_is_saved(tmp_path: Path) -> None:
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["status"] == "interrupted"
     assert next(iter(json.loads((tmp_path / "run" / "checkpoint.json").read_text())["sha256"].values())) > 0
+
+
+def test_training_does_not_depend_on_who_reads_what_it_prints(tmp_path: Path) -> None:
+    """As with `acexp ... | head -1`, or where what it prints goes to a full disk."""
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "acexp", "total_steps=40000", "log.every=400"]
+    with subprocess.Popen(
+        [*command, "hydra.run.dir=unread"], cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=120) == 0
+        assert process.stderr.read() == b""
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [*command, "-m", "seed=0,1", "name=full"], cwd=tmp_path, env=variables, stdout=full, check=False
+        )
+    assert result.returncode == 0
+    for run in ("unread", "outputs/sweeps/full/seed=0", "outputs/sweeps/full/seed=1"):
+        assert json.loads((tmp_path / run / "status.json").read_text())["status"] == "done"
