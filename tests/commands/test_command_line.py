@@ -123,8 +123,10 @@ def test_a_directory_of_a_sweep_that_holds_another_run_is_refused(acexp: Acexp, 
     assert '"identity": "0"' in told.read_text()
 
 
-def test_equal_runs_of_a_sweep_are_trained_once(acexp: Acexp, tmp_path: Path) -> None:
-    result = acexp("-m", "seed=1,1,2", "optim.learning_rate=1e-3,0.001", "total_steps=80", "name=twice")
+@pytest.mark.parametrize("sweeper", ["grid", "basic"])
+def test_equal_runs_of_a_sweep_are_trained_once(acexp: Acexp, tmp_path: Path, sweeper: str) -> None:
+    settings = ("seed=1,1,2", "optim.learning_rate=1e-3,0.001", "total_steps=80", "name=twice")
+    result = acexp("-m", *settings, f"hydra/sweeper={sweeper}")
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("4 runs equal others of this sweep and are trained once") == 1
     found = {

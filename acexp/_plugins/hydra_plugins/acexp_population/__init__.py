@@ -35,7 +35,7 @@ class PopulationLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Compose and train these jobs; called by Hydra's own sweepers."""
         composer = SweepComposer(self._config)
-        runs = [composer.run(overrides) for overrides in job_overrides]
+        runs = _distinct([composer.run(overrides) for overrides in job_overrides], self._task)
         composer.name_runs(runs, self._task.application.begun(Path(self._config.hydra.sweep.dir)))
         return self.train(composer, runs, initial_job_idx)
 
@@ -44,6 +44,14 @@ class PopulationLauncher(Launcher):
         jobs = SweepJobs(composer, runs, first_number, self._context.callbacks, self._task)
         self._task.application.train_sweep(jobs, launcher_from(self._settings))
         return jobs.returns
+
+
+def _distinct(composed: Sequence[SweepRun], task: HydraTask) -> list[SweepRun]:
+    """Return the runs of a sweep without those that equal an earlier one, and print how many these are."""
+    runs = without_repeats(composed)
+    if len(runs) < len(composed):
+        task.application.note_repeats(len(composed) - len(runs))
+    return runs
 
 
 @dataclass
@@ -80,9 +88,7 @@ class GridSweeper(Sweeper):
                 self._task.application.check_launcher(launcher)
             composer = SweepComposer(self._config)
             composed = composer.runs()
-        runs = without_repeats(composed)
-        if len(runs) < len(composed):
-            self._task.application.note_repeats(len(composed) - len(runs))
+        runs = _distinct(composed, self._task)
         folder = Path(self._config.hydra.sweep.dir)
         composer.name_runs(runs, self._task.application.begun(folder))
         if launcher is None or not launcher.dry_run:
