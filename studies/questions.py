@@ -13,8 +13,11 @@ BESIDE_SCORES = {"cliffwalking": "area", "lunarlander": "training", "halfcheetah
 """A second metric for comparisons: most runs on CliffWalking end at its optimum, policies on LunarLander may do better
 with their noise than without it, and on HalfCheetah bounds change the speed of learning."""
 
-EARLIER = {"halfcheetah": "a2c.value_coef=0.4 "}
+EARLIER = {"halfcheetah": "optim.learning_rate=9.6e-4 a2c.value_coef=0.4 "}
 """Settings of environments that were others when the ablations were run, as they are given on the command line."""
+
+OF_ABLATIONS = {"halfcheetah": "arch=separate optim=single "}
+"""The layout of the ablations, if it is another one than the preset's."""
 
 _LAYOUTS = "arch=separate,shared optim=single,dual"
 
@@ -68,6 +71,7 @@ class Study:
 
 def _ablations(environment: str, total_steps: int) -> list[Study]:
     budget = f"{EARLIER.get(environment, '')}total_steps={total_steps} {SEEDS}"
+    layout = OF_ABLATIONS.get(environment, "")
     # One-hot observations are never changed, and HalfCheetah's have no bounds.
     normalizers = {"cliffwalking": "none", "lunarlander": "none,bounds,running", "halfcheetah": "none,running"}
     observed = f"normalizer={normalizers[environment]}"
@@ -84,13 +88,13 @@ def _ablations(environment: str, total_steps: int) -> list[Study]:
         Study(
             environment,
             "normalizers",
-            (f"{observed} reward_normalizer=none,return_std {budget}",),
+            (f"{observed} reward_normalizer=none,return_std {layout}{budget}",),
             ("reward_normalizer=none",) + (("normalizer=none",) if "," in observed else ()),
         ),
         Study(
             environment,
             "clipping",
-            (f"clip=none {budget}", f"clip.max_norm=0.1,0.5,1,5 clip.scope=optimizer,module {budget}"),
+            (f"clip=none {layout}{budget}", f"clip.max_norm=0.1,0.5,1,5 clip.scope=optimizer,module {layout}{budget}"),
             ("clip=none", "clip.scope=optimizer"),
         ),
     ]

@@ -47,7 +47,7 @@ def save_tables(study: Study) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in SAVED:
         tables = [
-            with_identities(read(path))
+            with_identities(read(path), ROOT / "outputs" / "sweeps" / study.name)
             .drop(columns=OMITTED, errors="ignore")
             .assign(of=options.partition("--metric ")[2] or "score")
             for options, place in study.reports.items()
@@ -58,11 +58,14 @@ def save_tables(study: Study) -> None:
             saved.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
-def with_identities(table: pd.DataFrame) -> pd.DataFrame:
-    """Add what identifies each run to a table of runs, so that its settings can be recognized later."""
+def with_identities(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
+    """Add what identifies each run of a sweep to a table of its runs, so that their settings can be recognized later.
+
+    The directories in the table are relative to the sweep's.
+    """
     if "directory" not in table:
         return table
-    statuses = [json.loads((ROOT / place / "status.json").read_text()) for place in table["directory"]]
+    statuses = [json.loads((sweep / place / "status.json").read_text()) for place in table["directory"]]
     return table.assign(identity=[status["identity"] for status in statuses])
 
 
