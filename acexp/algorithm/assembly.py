@@ -128,8 +128,9 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # some devices hold no data
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # Some devices hold no data, and mps no float64, in which statistics are kept.
+        torch.zeros(1, dtype=torch.float64, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise UserError(
             f"torch cannot use the device {name!r}: {str(error).splitlines()[0]}",
             key="device",
