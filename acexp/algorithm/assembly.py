@@ -13,14 +13,15 @@ from acexp.algorithm.population import Population
 from acexp.algorithm.rollout import Collector, RolloutShape
 from acexp.architectures import ARCHITECTURES, Interface
 from acexp.config import RunConfig
+from acexp.config.effects import BUILT_IN
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
-from acexp.core.observations import input_shapes, leaves_of
+from acexp.core.observations import are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
-from acexp.engines import Engine, choose_engine, is_atari, open_engine
+from acexp.engines import Engine, choose_engine, clips_rewards, is_atari, open_engine
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
@@ -53,7 +54,7 @@ def assemble(
                 policy,
                 [generator(member.actions) for member in random],
                 RolloutShape(first.a2c.n_steps, first.a2c.n_envs, shard),
-                clip_rewards=is_atari(first.env),
+                clip_rewards=clips_rewards(first.env),
             ),
             observe=policy.observe,
             reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
@@ -78,7 +79,9 @@ def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.dev
     first = configs[0]
     leaves = leaves_of(engine.observation_space)
     distribution = distribution_for(engine.action_space)
-    observe = build_observation_normalizer(leaves, len(configs), first.normalizer, device)
+    # The built-in networks look up the rows of their first hidden layer where one-hot vectors would be long.
+    as_indices = first.arch.name in BUILT_IN and bool(first.arch.hidden_sizes) and are_long_one_hots(leaves)
+    observe = build_observation_normalizer(leaves, len(configs), first.normalizer, device, as_indices=as_indices)
     interface = Interface(input_shapes(leaves), distribution.n_outputs, distribution.n_parameters)
     generators = [generator(streams(config.seed).initialization) for config in configs]
     architecture = ARCHITECTURES[first.arch.name].build(first.arch, interface, generators, device)
@@ -118,7 +121,7 @@ def useful_threads(config: RunConfig, cores: int) -> int:
 
 def check(config: RunConfig) -> None:
     """Build a small version of the run without writing anything; raises UserError for what cannot be built."""
-    small = replace(config, a2c=replace(config.a2c, n_envs=1, n_steps=1))
+    small = replace(config, a2c=replace(config.a2c, n_envs=1, n_steps=1, normalize_advantage=False))
     with assemble([resolve(small)]):
         pass
 
@@ -128,8 +131,9 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # some devices hold no data
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # Some devices hold no data, and mps no float64, in which statistics are kept.
+        torch.zeros(1, dtype=torch.float64, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise UserError(
             f"torch cannot use the device {name!r}: {str(error).splitlines()[0]}",
             key="device",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -37,11 +39,35 @@ def update(
     gradients = [
         population.process_group.sum(backward(*output_gradients[group.loss], group.modules)) for group in groups
     ]
-    norms = tuple(
-        clip_and_step(group, gradient, population.clip, progress, population.learning)
-        for group, gradient in zip(groups, gradients, strict=True)
-    )
+    # In a rollout of one step, all slots of a member can be resets: there is nothing to learn from.
+    idle = population.process_group.sum(batch.valid.sum(1)) == 0.0
+    with unchanged(_stepped(population), idle):
+        norms = tuple(
+            clip_and_step(group, gradient, population.clip, progress, population.learning)
+            for group, gradient in zip(groups, gradients, strict=True)
+        )
     return UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine)
+
+
+def _stepped(population: Population) -> list[Tensor]:
+    """Return what a step of an optimizer changes, `[M, ...]` each, but for counts, which are equal for all members."""
+    states = [tensor for group in population.groups for tensor in group.state().values()]
+    return [population.architecture.parameters.flat, *(tensor for tensor in states if tensor.is_floating_point())]
+
+
+@contextmanager
+def unchanged(tensors: Sequence[Tensor], members: Tensor) -> Iterator[None]:
+    """Let the block change tensors `[M, ...]`, but for the rows of some members, bool `[M]`.
+
+    A gradient of 0 would not do: Adam and momentum would go on in the direction of earlier gradients.
+    """
+    if not members.any():
+        yield
+        return
+    before = [(tensor, tensor[members].clone()) for tensor in tensors]
+    yield
+    for tensor, rows in before:
+        tensor[members] = rows
 
 
 def trunk_cosine(population: Population, objective: Objective, batch: Batch, backward: Backward) -> Tensor | None:

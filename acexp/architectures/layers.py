@@ -73,7 +73,11 @@ def constant(value: float) -> Initializer:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A linear layer `x W + b`, with weights `[M, in, out]` and biases `[M, 1, out]`: `[M, B, in]` -> `[M, B, out]`."""
+    """A linear layer `x W + b`, with weights `[M, in, out]` and biases `[M, 1, out]`: `[M, B, in]` -> `[M, B, out]`.
+
+    Vectors of zeros and ones can be given as the indices of their ones, int64 `[M, B, n]`: their product with the
+    weights is a sum of n rows, which are looked up.
+    """
 
     name: str
     n_in: int
@@ -92,6 +96,8 @@ class Linear:
 
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         weight, bias = next(weights), next(weights)
+        if x.dtype is torch.int64:
+            return weight[torch.arange(len(x), device=x.device).view(-1, 1, 1), x].sum(2) + bias
         if self.n_out == 1:
             # A product with one column is summed in an order that depends on M; this one is the same for every M.
             return (x * weight.mT).sum(-1, keepdim=True) + bias
@@ -99,8 +105,17 @@ class Linear:
 
     def grad_parameters(self, x: Tensor, gradient: Tensor) -> Gradients:
         """Return the gradients with respect to weight and bias, given the input and the output's gradient."""
+        if x.dtype is torch.int64:
+            return [self._grad_rows(x, gradient), gradient.sum(1)]
         grad_weight = (x * gradient).sum(1).unsqueeze(-1) if self.n_out == 1 else torch.bmm(x.mT, gradient)
         return [grad_weight, gradient.sum(1)]
+
+    def _grad_rows(self, x: Tensor, gradient: Tensor) -> Tensor:
+        """Return the gradient with respect to the weight, to whose rows `x` the gradients of the slots are added."""
+        grad_weight = gradient.new_zeros(len(x), self.n_in, self.n_out)
+        for own_weight, own_x, own_gradient in zip(grad_weight, x, gradient, strict=True):
+            own_weight.index_add_(0, own_x.flatten(), own_gradient.repeat_interleave(x.shape[2], 0))
+        return grad_weight
 
     def grad_input(self, weight: Tensor, gradient: Tensor) -> Tensor:
         """Return the gradient with respect to the input, given the weight and the output's gradient."""

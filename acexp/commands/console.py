@@ -158,5 +158,5 @@ def _is_failed(directory: Path) -> bool:
 
 def relative(path: Path) -> str:
     """Return `path` relative to the working directory if it lies below it, else absolute."""
-    shown = os.path.relpath(path)
-    return str(path) if shown.startswith("..") else shown
+    whole = path.absolute()  # os.path.relpath raises an error for another drive of Windows
+    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else str(path)

@@ -54,7 +54,11 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
         ),
     ]
     for part in e.observations:
-        rows = [("raw", _array(part.raw)), ("normalized", _array(part.normalized))]
+        rows = [
+            ("raw", _array(part.raw)),
+            ("normalizer", part.normalizer),
+            ("normalized", _array(part.normalized)),
+        ]
         sections.append((f"{part.path}, first value ({part.kind})", rows))
     policy = [(name, _numbers(values)) for name, values in e.policy.items()]
     sections.append(("Policy and value of this observation", [*policy, ("value", f"{e.value:.4f}")]))

@@ -29,7 +29,7 @@ def train(arguments: list[str], *, only_new: bool = False) -> int:
         if torchrun.world_size() > 1:
             arguments = _for_one_of_several(arguments, stack)
         if MULTIRUN & set(arguments) and _trains_in_local_processes(arguments):
-            executors.start_fork_server()
+            executors.prepare_processes()
         training = Training(console_for_runs(), arguments, only_new=only_new)
         if not MULTIRUN & set(arguments):
             _check_settings_of_sweeps(training.console, arguments)

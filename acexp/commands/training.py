@@ -19,12 +19,12 @@ from acexp.config.application import Job
 from acexp.config.launcher import LauncherConfig
 from acexp.config.places import place_of, placed
 from acexp.config.search import Search
-from acexp.config.sweep import SweepJobs
+from acexp.config.sweep import SweepJobs, SweepRun
 from acexp.core.errors import UserError
 from acexp.metrics import display_for
 from acexp.runs import runner
 from acexp.runs.outcome import Outcome, record_failure
-from acexp.runs.remarks import remarks
+from acexp.runs.remarks import refuse_unread, remarks
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import RunState, Status
 from acexp.sweeps import executors
@@ -82,6 +82,11 @@ class Training:
     def check_launcher(self, launcher: LauncherConfig) -> None:
         """Raise UserError if it is clear before anything is written that the launcher cannot work here."""
         executors.require(launcher)
+
+    def check_runs(self, runs: Sequence[SweepRun]) -> None:
+        """Raise UserError if a sweep varies what none of its runs reads."""
+        with placed(self.arguments):
+            refuse_unread([run.config for run in runs], [run.overrides for run in runs])
 
     def begun(self, folder: Path) -> dict[str, str]:
         """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""

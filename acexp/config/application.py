@@ -34,7 +34,7 @@ from acexp.config.names import former_sweep_name, slug, sweep_name
 from acexp.config.places import place_of
 from acexp.config.schema import RunConfig
 from acexp.config.search import Search
-from acexp.config.sweep import SweepJobs
+from acexp.config.sweep import SweepJobs, SweepRun
 from acexp.core.errors import UserError
 from acexp.core.flags import MULTIRUN
 
@@ -63,6 +63,9 @@ class Application(Protocol):
 
     def check_launcher(self, launcher: LauncherConfig) -> None:
         """Raise UserError if a sweep cannot be trained with this launcher; called before anything is written."""
+
+    def check_runs(self, runs: Sequence[SweepRun]) -> None:
+        """Raise UserError if a sweep varies what none of its runs reads; called before anything is written."""
 
     def begun(self, folder: Path) -> Mapping[str, str]:
         """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""

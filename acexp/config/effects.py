@@ -1,23 +1,44 @@
-"""Which settings have no effect, because of the value of another one."""
+"""Which settings have no effect, because of the value of another one or of the environment's spaces."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-WITHOUT_EFFECT: dict[tuple[str, str | None], tuple[str, ...]] = {
-    ("clip.name", "none"): ("clip.max_norm", "clip.max_value", "clip.scope"),
-    ("clip.name", "norm"): ("clip.max_value",),
-    ("clip.name", "value"): ("clip.max_norm", "clip.scope"),
-    ("arch.name", "separate"): ("optim.trunk",),
-    ("optim.name", "single"): ("optim.trunk",),
-}
-"""Settings without effect if another setting has this value; runs that differ only in them are repeats."""
+BUILT_IN = ("separate", "shared")
+"""The architectures of which it is known what they read."""
 
-_WITHOUT_EFFECT_ON_TRAINING: dict[tuple[str, str | None], tuple[str, ...]] = {
-    **WITHOUT_EFFECT,
-    ("optim.name", "dual"): ("a2c.value_coef",),
-    ("eval.every", None): ("eval.episodes", "eval.deterministic"),
+NO_IMAGES = "observations without images"
+ONLY_IMAGES = "observations of images alone"
+NO_NUMBERS = "observations without numbers"
+NO_DEVIATION = "discrete actions"
+
+_CONVOLUTIONS = ("arch.cnn.channels", "arch.cnn.kernel_sizes", "arch.cnn.strides", "arch.cnn.features")
+
+_BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
+    ({"clip.name": "none"}, ("clip.max_norm", "clip.max_value", "clip.scope")),
+    ({"clip.name": "norm"}, ("clip.max_value",)),
+    ({"clip.name": "value"}, ("clip.max_norm", "clip.scope")),
+    ({"arch.name": "separate"}, ("optim.trunk",)),
+    ({"optim.name": "single"}, ("optim.trunk",)),
+    ({"optim.name": "dual"}, ("a2c.value_coef",)),
+    # Each of the two optimizers then steps one module.
+    ({"arch.name": "separate", "optim.name": "dual"}, ("clip.scope",)),
+    ({"a2c.entropy_coef": "0"}, ("a2c.entropy_anneal",)),
+    # The advantage of a single step is its TD error.
+    ({"a2c.n_steps": "1"}, ("a2c.gae_lambda",)),
+    ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic")),
+    ({"arch.name": "separate", "arch.hidden_sizes": "[]"}, ("arch.activation",)),
+    ({"arch.name": "shared", "arch.hidden_sizes": "[]"}, ("arch.activation",)),
+)
+"""Settings without effect where other settings have these values; runs that differ only in them are repeats."""
+
+_BY_SPACES = {
+    NO_IMAGES: _CONVOLUTIONS,
+    ONLY_IMAGES: ("arch.hidden_sizes", "arch.activation"),
+    NO_NUMBERS: ("normalizer.name",),
+    NO_DEVIATION: ("arch.log_std_init",),
 }
+"""Settings without effect where this is known of an environment's spaces."""
 
 _NOT_READ_BY = {
     "adam": ("alpha", "momentum"),
@@ -27,19 +48,40 @@ _NOT_READ_BY = {
 }
 """The settings of an optimizer that its algorithm does not read."""
 
+_SIDES = ("optim", "optim.actor", "optim.critic")
 
-def without_effect(settings: Mapping[str, object]) -> dict[str, str]:
-    """Return the settings that nothing in a run reads, each with the setting that is the reason.
+SOMETIMES_WITHOUT_EFFECT = frozenset(
+    [key for _, keys in _BY_SETTINGS for key in keys]
+    + [f"{side}.{key}" for side in _SIDES for keys in _NOT_READ_BY.values() for key in keys]
+)
+"""The settings that other settings can leave without effect."""
 
-    `settings` has the run's settings by dotted key; those that are null may be missing.
+
+def without_effect(settings: Mapping[str, object], spaces: Iterable[str] = ()) -> dict[str, str]:
+    """Return the settings that nothing in a run reads, each with the reason in words.
+
+    Args:
+        settings: The run's settings by dotted key; those that are null may be missing.
+        spaces: What is known of the environment's spaces: NO_IMAGES, ONLY_IMAGES, NO_NUMBERS, NO_DEVIATION.
     """
-    found = {
-        key: f"{name}={'null' if value is None else value}"
-        for (name, value), keys in _WITHOUT_EFFECT_ON_TRAINING.items()
-        if settings.get(name) == value
-        for key in keys
-    }
-    for side in ("optim.actor", "optim.critic") if settings.get("optim.name") == "dual" else ("optim",):
+    found: dict[str, str] = {}
+    for conditions, keys in _BY_SETTINGS:
+        if all(_text(settings.get(name)) == value for name, value in conditions.items()):
+            found |= dict.fromkeys(keys, " and ".join(f"{name}={value}" for name, value in conditions.items()))
+    for side in _SIDES[1:] if settings.get("optim.name") == "dual" else _SIDES[:1]:
         algorithm = str(settings.get(f"{side}.algorithm"))
         found |= {f"{side}.{key}": f"{side}.algorithm={algorithm}" for key in _NOT_READ_BY.get(algorithm, ())}
+    for fact in spaces:
+        is_known = settings.get("arch.name") in BUILT_IN
+        found |= {key: fact for key in _BY_SPACES[fact] if is_known or not key.startswith("arch.")}
     return found
+
+
+def _text(value: object) -> str:
+    """Return a value as it is written in the conditions: `null`, and numbers without zeros behind the point."""
+    if value is None:
+        return "null"
+    try:
+        return f"{float(str(value)):g}"
+    except ValueError:
+        return str(value)

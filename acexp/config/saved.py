@@ -17,7 +17,7 @@ from acexp.config.schema import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.settings import default_of
 
-VERSION = 1
+VERSION = 2
 """Version of the format: to be raised when a setting is added (`since`) or renamed (`formerly`, see core/settings.py).
 A file without a version is of version 1."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from acexp.architectures import ArchitectureConfig
 from acexp.config.checks import require
 from acexp.core.annealing import require_annealing
+from acexp.core.errors import UserError
 from acexp.core.settings import leaves_without, setting
 from acexp.engines import EngineConfig, EnvironmentConfig
 from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
@@ -62,6 +63,13 @@ class A2CConfig:
             "value_coef",
             self.value_coef,
         )
+        if self.normalize_advantage and self.n_envs * self.n_steps == 1:
+            raise UserError(
+                "An advantage that is normalized among itself alone is 0, and the actor would learn nothing.",
+                key="normalize_advantage",
+                value=True,
+                remedy="set a2c.normalize_advantage=false, or a2c.n_envs or a2c.n_steps to 2 or more",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

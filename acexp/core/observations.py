@@ -27,6 +27,10 @@ Inputs = tuple[Tensor, ...]
 SMALLEST_IMAGE_SIDE = 36
 """The smallest side that the Nature CNN's three convolutions accept; a smaller uint8 array is read as a vector."""
 
+LONG_ONE_HOT = 4096
+"""The length from which networks can read one-hot vectors as the indices of their ones: a million states of a batch of
+128 slots are 1.5 GB as vectors, and 1 KB as indices."""
+
 PRACTICALLY_INFINITE = 1e10
 """The magnitude beyond which a bound counts as infinite: some environments use the largest float32 for infinity."""
 
@@ -136,6 +140,21 @@ def _is_image(space: spaces.Box) -> bool:
     return min(height, width) >= SMALLEST_IMAGE_SIDE
 
 
+def read_as_vector(leaf: Leaf) -> str | None:
+    """Return a sentence that says why an array that looks like an image is read as a vector; None for other leaves."""
+    if leaf.kind is not LeafKind.VECTOR or len(leaf.shape) not in (2, 3, 4):
+        return None
+    _, (_, height, width) = _image_layout(leaf.shape)
+    is_large = min(height, width) >= SMALLEST_IMAGE_SIDE
+    if leaf.given_as == "uint8":
+        why = f"an image has sides of {SMALLEST_IMAGE_SIDE} or more, and this one is {height} x {width}"
+    elif is_large:
+        why = f"an image is an array of dtype uint8, and this one is {leaf.given_as}"
+    else:
+        return None
+    return f"{leaf.path} {leaf.shape} is read as a vector of {math.prod(leaf.shape):,} numbers: {why}."
+
+
 def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str | int, ...] = ()) -> tuple[Leaf, ...]:
     """Return the leaves of an observation space in the order of its keys. Raises UserError if one is unsupported."""
     given_as = str(space.dtype)
@@ -180,6 +199,26 @@ def input_shapes(leaves: tuple[Leaf, ...]) -> tuple[tuple[int, ...], ...]:
     images = tuple(leaf.encoded_shape for leaf in leaves if leaf.kind is LeafKind.IMAGE)
     width = sum(leaf.encoded_shape[0] for leaf in leaves if leaf.kind is not LeafKind.IMAGE)
     return (((width,),) if width else ()) + images
+
+
+def are_long_one_hots(leaves: tuple[Leaf, ...]) -> bool:
+    """Return True if a network's only input is a one-hot vector for each discrete value, and these are long."""
+    return (
+        all(leaf.kind is LeafKind.DISCRETE for leaf in leaves)
+        and sum(leaf.encoded_shape[0] for leaf in leaves) >= LONG_ONE_HOT
+    )
+
+
+def encode_as_indices(leaves: tuple[Leaf, ...], values: Leaves) -> Inputs:
+    """Return where the ones are in what `encode` would return for discrete leaves: int64 `[M, B, n]`, n ones each."""
+    parts = []
+    before = 0
+    for leaf, x in zip(leaves, values, strict=True):
+        sizes = torch.tensor(leaf.categories, device=x.device)
+        first = before + sizes.cumsum(0) - sizes - torch.tensor(leaf.start, device=x.device)
+        parts.append(x.reshape(*x.shape[:2], len(leaf.categories)) + first)
+        before += leaf.encoded_shape[0]
+    return (torch.cat(parts, -1),)
 
 
 def encode(leaves: tuple[Leaf, ...], values: Leaves) -> Inputs:

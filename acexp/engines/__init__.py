@@ -1,8 +1,17 @@
 """Engines, which step several environments at once, like Gymnasium's vector environments in NEXT_STEP mode."""
 
 from acexp.engines.ale import Ale
-from acexp.engines.base import ENGINES, Engine, EngineBase, EngineConfig, Step, choose_engine, open_engine
-from acexp.engines.environment import EnvironmentConfig, as_code, is_atari
+from acexp.engines.base import (
+    ENGINES,
+    Engine,
+    EngineBase,
+    EngineConfig,
+    Step,
+    choose_engine,
+    open_engine,
+    spaces_of,
+)
+from acexp.engines.environment import EnvironmentConfig, as_code, clips_rewards, is_atari
 from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco
@@ -22,6 +31,8 @@ __all__ = [
     "Tabular",
     "as_code",
     "choose_engine",
+    "clips_rewards",
     "is_atari",
     "open_engine",
+    "spaces_of",
 ]

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, Step
 from acexp.engines.environment import (
-    ATARI_FRAME_SKIP,
     ATARI_MAX_FRAMES,
     ATARI_NOOP_MAX,
     ATARI_SIDE,
     ATARI_STACK,
     EnvironmentConfig,
+    frame_skip,
     is_atari,
     spec_of,
 )
@@ -56,19 +56,19 @@ class Ale(EngineBase):
         from ale_py.vector_env import AtariVectorEnv
 
         arguments = dict(spec_of(environment).kwargs) | environment.kwargs
-        limit = environment.max_episode_steps
+        limit, skip = environment.max_episode_steps, frame_skip(environment)
         vector = AtariVectorEnv(
             arguments["game"],
             len(seeds),
             num_threads=config.threads,
-            max_num_frames_per_episode=ATARI_MAX_FRAMES if limit is None else limit * ATARI_FRAME_SKIP,
+            max_num_frames_per_episode=ATARI_MAX_FRAMES if limit is None else limit * skip,
             repeat_action_probability=arguments["repeat_action_probability"],
             full_action_space=arguments["full_action_space"],
             autoreset_mode=AutoresetMode.NEXT_STEP,
             img_height=ATARI_SIDE,
             img_width=ATARI_SIDE,
             stack_num=ATARI_STACK,
-            frameskip=ATARI_FRAME_SKIP,
+            frameskip=skip,
             noop_max=ATARI_NOOP_MAX,
             episodic_life=False,
             reward_clipping=False,

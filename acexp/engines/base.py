@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.core.settings import setting
-from acexp.engines.environment import EnvironmentConfig
+from acexp.engines.environment import EnvironmentConfig, make
 from acexp.system.packages import Package, is_installed
 
 AUTO = "auto"
@@ -167,3 +167,17 @@ def open_engine(environment: EnvironmentConfig, seeds: list[int], config: Engine
     """Open the engine that the config names, with one environment per seed."""
     chosen = choose_engine(environment, config)
     return ENGINES[chosen.name].build.open(environment, seeds, chosen)
+
+
+def spaces_of(environment: EnvironmentConfig, config: EngineConfig) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    """Return the spaces of observations and actions of one environment; raises whatever keeps it from being made.
+
+    acexp's own engines have Gymnasium's spaces, so none of them is opened: to import envpool takes two seconds.
+    """
+    if config.name == AUTO or ENGINES[config.name].build.__module__.startswith("acexp."):
+        env = make(environment)
+        env.close()
+        return env.observation_space, env.action_space
+    engine = open_engine(environment, [0], config)
+    engine.close()
+    return engine.observation_space, engine.action_space

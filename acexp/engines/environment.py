@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from acexp.core.errors import UserError, nearest
+from acexp.core.settings import setting
 from acexp.system.packages import is_installed
 from acexp.system.user_code import import_users
 
@@ -22,6 +23,9 @@ ATARI_NOOP_MAX = 30
 ATARI_SIDE = 84
 ATARI_STACK = 4
 
+NO_LIMIT = -1
+"""The time limit, as Gymnasium writes it, of an environment whose own one is removed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentConfig:
@@ -30,16 +34,24 @@ class EnvironmentConfig:
     Attributes:
         id: A Gymnasium id, such as `CartPole-v1`, `ALE/Pong-v5` or `module:Name-v0`.
         kwargs: Keyword arguments of the environment's constructor.
-        max_episode_steps: Time limit in env steps; None keeps the environment's own.
+        max_episode_steps: Time limit in env steps; None keeps the environment's own, and -1 removes it.
+        clip_rewards: Whether the rewards for learning are clipped to [-1, 1]; None clips those of Atari games only.
     """
 
     id: str
     kwargs: dict[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
+    clip_rewards: bool | None = setting(None, since=2)
 
     def __post_init__(self) -> None:
-        if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise UserError("A time limit is at least one step.", key="max_episode_steps", value=self.max_episode_steps)
+        limit = self.max_episode_steps
+        if limit is not None and limit < 1 and limit != NO_LIMIT:
+            raise UserError(
+                "A time limit is at least one step.",
+                key="max_episode_steps",
+                value=limit,
+                remedy="-1 removes the environment's own limit, and null keeps it",
+            )
 
 
 def prepare_libraries() -> None:
@@ -114,6 +126,35 @@ def is_atari(environment: EnvironmentConfig) -> bool:
     return spec.entry_point == "ale_py.env:AtariEnv" and _atari_arguments(environment)["obs_type"] != "ram"
 
 
+def clips_rewards(environment: EnvironmentConfig) -> bool:
+    """Return True if the rewards for learning are clipped: by `clip_rewards`, or else for Atari games."""
+    return is_atari(environment) if environment.clip_rewards is None else environment.clip_rewards
+
+
+def frame_skip(environment: EnvironmentConfig) -> int:
+    """Return how many frames of an Atari game a step takes: 4, or `env.kwargs.frameskip`.
+
+    The id's own number does not count: it decides whether Gymnasium or its preprocessing skips frames. Raises UserError
+    for a number of frames, or for a time limit, that cannot be.
+    """
+    skip = environment.kwargs.get("frameskip", ATARI_FRAME_SKIP)
+    if type(skip) is not int or skip < 1:
+        raise UserError(
+            "A step of an Atari game takes a fixed number of frames.",
+            key="env.kwargs.frameskip",
+            value=skip,
+            remedy="set it to a whole number from 1 on; most publications take 4",
+        )
+    if environment.max_episode_steps == NO_LIMIT:
+        raise UserError(
+            f"The emulator ends every Atari game after {ATARI_MAX_FRAMES:,} frames.",
+            key="env.max_episode_steps",
+            value=NO_LIMIT,
+            remedy="leave the setting out, or set a limit",
+        )
+    return skip
+
+
 def _atari_arguments(environment: EnvironmentConfig) -> dict[str, Any]:
     return {"obs_type": "rgb"} | dict(spec_of(environment).kwargs) | environment.kwargs
 
@@ -162,11 +203,10 @@ def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     before the first), whole games rather than lives, and the id's own sticky actions. Rewards stay raw here; learning
     clips them.
     """
+    skip = frame_skip(environment)
     kwargs = environment.kwargs | {"frameskip": 1}
     env: gym.Env[Any, Any] = gym.make(environment.id, disable_env_checker=True, **kwargs)
-    env = gym.wrappers.AtariPreprocessing(
-        env, noop_max=ATARI_NOOP_MAX, frame_skip=ATARI_FRAME_SKIP, screen_size=ATARI_SIDE
-    )
+    env = gym.wrappers.AtariPreprocessing(env, noop_max=ATARI_NOOP_MAX, frame_skip=skip, screen_size=ATARI_SIDE)
     if _fire_starts(env):
         env = _FireOnReset(env)
     env = gym.wrappers.FrameStackObservation(env, ATARI_STACK, padding_type="zero")
@@ -196,7 +236,7 @@ def as_code(environment: EnvironmentConfig, plugins: Sequence[str] = ()) -> list
         "gymnasium.register_envs(ale_py)",
         f"env = gymnasium.make({_as_arguments(environment.id, environment.kwargs | {'frameskip': 1})})",
         f"env = gymnasium.wrappers.AtariPreprocessing(env, noop_max={ATARI_NOOP_MAX}, "
-        f"frame_skip={ATARI_FRAME_SKIP}, screen_size={ATARI_SIDE})",
+        f"frame_skip={frame_skip(environment)}, screen_size={ATARI_SIDE})",
         f'env = gymnasium.wrappers.FrameStackObservation(env, {ATARI_STACK}, padding_type="zero")',
         *([] if limit is None else [f"env = gymnasium.wrappers.TimeLimit(env, {limit})"]),
         _RESET,

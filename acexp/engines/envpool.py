@@ -13,12 +13,12 @@ from acexp.core.errors import UserError
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, Step
 from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import (
-    ATARI_FRAME_SKIP,
     ATARI_MAX_FRAMES,
     ATARI_NOOP_MAX,
     ATARI_SIDE,
     ATARI_STACK,
     EnvironmentConfig,
+    frame_skip,
     is_atari,
     make,
     spec_of,
@@ -78,7 +78,7 @@ class Envpool(EngineBase):
         limit = original.spec.max_episode_steps if original.spec else None
         original.close()
         if is_atari(environment) and limit is None:
-            limit = ATARI_MAX_FRAMES // ATARI_FRAME_SKIP
+            limit = ATARI_MAX_FRAMES // frame_skip(environment)
         task, settings = _task(environment)
         pool = envpool.make_gymnasium(
             task,
@@ -148,7 +148,7 @@ def _task(environment: EnvironmentConfig) -> tuple[str, dict[str, Any]]:
     passed = {key: value for key, value in arguments.items() if key not in _ATARI_ELSEWHERE}
     return f"{game}-v5", {
         **passed,
-        "frame_skip": ATARI_FRAME_SKIP,
+        "frame_skip": frame_skip(environment),
         "noop_max": ATARI_NOOP_MAX,
         "img_height": ATARI_SIDE,
         "img_width": ATARI_SIDE,

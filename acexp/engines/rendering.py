@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from acexp.core.errors import UserError
-from acexp.engines.environment import ATARI_FRAME_SKIP, EnvironmentConfig, is_atari, make
+from acexp.engines.environment import EnvironmentConfig, frame_skip, is_atari, make
 
 MODE = "rgb_array"
 """Gymnasium's render mode that returns images instead of showing them."""
@@ -84,7 +84,7 @@ def _following_camera(env: Any, kwargs: Mapping[str, Any]) -> dict[str, str]:
 def frames_per_second(environment: EnvironmentConfig, metadata: Mapping[str, Any]) -> float:
     """Return the env steps per second: the environment's `render_fps`, or the console's speed for Atari games."""
     if is_atari(environment):
-        return ATARI_HERTZ / ATARI_FRAME_SKIP
+        return ATARI_HERTZ / frame_skip(environment)
     return float(metadata.get("render_fps") or USUAL_FPS)
 
 

@@ -16,6 +16,7 @@ from acexp.config import RunConfig
 from acexp.core.markdown import grid
 from acexp.core.observations import Leaf, LeafKind
 from acexp.engines import as_code
+from acexp.engines.environment import NO_LIMIT
 from acexp.export.graph import BATCH, Graph, Port
 from acexp.normalizers import NORMALIZERS
 from acexp.optimizers import DualConfig, OptimizerConfig
@@ -176,6 +177,13 @@ def _reached_in_training(summary: Mapping[str, Any]) -> str:
     return f"Mean return {mean:,.2f} in the last {n} episodes of training, whose actions were sampled."
 
 
+def _time_limit(limit: int | None) -> str:
+    """Return a time limit in words; nothing for the environment's own."""
+    if limit is None:
+        return ""
+    return "none" if limit == NO_LIMIT else f"{limit:,} steps"
+
+
 def _training(subject: Subject) -> str:
     config, status = subject.config, subject.status
     is_whole = subject.step >= config.total_steps
@@ -183,7 +191,7 @@ def _training(subject: Subject) -> str:
     rows = [
         ("environment", config.env.id),
         ("its arguments", ", ".join(f"{key}={value!r}" for key, value in config.env.kwargs.items())),
-        ("its time limit", "" if config.env.max_episode_steps is None else f"{config.env.max_episode_steps:,} steps"),
+        ("its time limit", _time_limit(config.env.max_episode_steps)),
         ("env steps", steps),
         ("seed", str(config.seed)),
         ("batch", f"{config.a2c.n_steps} steps x {config.a2c.n_envs} environments"),

@@ -174,7 +174,8 @@ class Recorder:
     def _fold(self) -> None:
         """Add the pending updates to the running sums, so that a long interval does not fill the memory.
 
-        An update whose gradient was not finite is not counted, and neither are those after it.
+        An update whose gradient was not finite is not counted, and neither are those after it, nor is an update
+        without a valid slot.
         """
         if not self._pending:
             return
@@ -186,8 +187,9 @@ class Recorder:
                 self._diverged(member, culprit(updates[u], member), steps[u])
         valid = torch.stack([update.batch.valid for update in updates]).sum(-1)
         self._valid_steps += (valid * learning).sum(0).to("cpu", torch.int64)
+        counted = learning & (valid > 0.0)
         for tag, values in tags.per_update(self._objective, updates).items():
-            exists = learning & ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else learning
+            exists = counted & ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else counted
             nothing = (torch.zeros(len(learning[0]), dtype=torch.float64), torch.zeros(len(learning[0])).long())
             total, count = self._sums.get(tag, nothing)
             # Values are added one after the other, so that the sum does not depend on how often it was folded.

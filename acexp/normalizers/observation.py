@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from acexp.core.errors import UserError
-from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode
+from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode, encode_as_indices
 from acexp.core.registry import Registry
 from acexp.core.statistics import initial_moments, merge, put
 
@@ -136,20 +136,31 @@ def _size(leaf: Leaf) -> int:
 
 
 class ObservationNormalizer:
-    """Converts raw leaves to a network's inputs: numeric leaves are normalized, then every leaf is encoded."""
+    """Converts raw leaves to a network's inputs: numeric leaves are normalized, then every leaf is encoded.
 
-    def __init__(self, leaves: Sequence[Leaf], normalizers: Sequence[LeafNormalizer | None]) -> None:
+    With `as_indices`, all leaves are discrete, and the input is the indices of their ones, int64 `[M, B, n]`.
+    """
+
+    def __init__(
+        self, leaves: Sequence[Leaf], normalizers: Sequence[LeafNormalizer | None], *, as_indices: bool = False
+    ) -> None:
         self.leaves = tuple(leaves)
         self._normalizers = tuple(normalizers)
+        self._encode = encode_as_indices if as_indices else encode
 
     def __call__(self, values: Leaves) -> Inputs:
         """Normalize and encode raw leaves `[M, B, *shape]` as inputs `[M, B, *input_shape]`."""
-        return encode(self.leaves, self.normalized(values))
+        return self._encode(self.leaves, self.normalized(values))
 
     def normalized(self, values: Leaves) -> Leaves:
         """Return the normalized leaves, of the same shapes as the raw ones; discrete leaves are unchanged."""
         pairs = zip(self._normalizers, values, strict=True)
         return tuple(x if normalizer is None else normalizer(x) for normalizer, x in pairs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name in NORMALIZERS of the normalizer of each leaf: the one that `auto` chose, `none` for no numbers."""
+        return tuple("none" if each is None else _name(each) for each in self._normalizers)
 
     def update(self, values: Leaves, valid: Tensor) -> None:
         """Learn from a rollout's raw leaves `[M, B, *shape]` where `valid`, bool `[M, B]`, is True."""
@@ -163,11 +174,16 @@ class ObservationNormalizer:
         return {f"{leaf.path}.{k}": v for leaf, n in pairs if n is not None for k, v in n.state().items()}
 
 
+def _name(normalizer: LeafNormalizer) -> str:
+    """Return the name under which a normalizer's class is registered, or else the name of the class."""
+    registered = {NORMALIZERS[name].build: name for name in NORMALIZERS.names}
+    return registered.get(type(normalizer), type(normalizer).__name__)
+
+
 def build_observation_normalizer(
-    leaves: Sequence[Leaf], n_members: int, config: NormalizerConfig, device: torch.device
+    leaves: Sequence[Leaf], n_members: int, config: NormalizerConfig, device: torch.device, *, as_indices: bool = False
 ) -> ObservationNormalizer:
     """Build a normalizer for each numeric leaf. Raises UserError if the chosen one requires finite bounds."""
     build = NORMALIZERS[config.name].build
-    return ObservationNormalizer(
-        leaves, [build(leaf, n_members, config, device) if leaf.kind in NUMERIC else None for leaf in leaves]
-    )
+    normalizers = [build(leaf, n_members, config, device) if leaf.kind in NUMERIC else None for leaf in leaves]
+    return ObservationNormalizer(leaves, normalizers, as_indices=as_indices)

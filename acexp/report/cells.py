@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from acexp.config.effects import SOMETIMES_WITHOUT_EFFECT
 from acexp.core.errors import UserError
-from acexp.report.records import SOMETIMES_WITHOUT_EFFECT, Record
+from acexp.report.records import Record
 
 ABSENT = "-"
 """The level of a setting that a run does not have: `optim.trunk` of separate networks, for instance."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acexp.config.effects import WITHOUT_EFFECT
+from acexp.config.effects import without_effect
 from acexp.config.saved import read_settings
 from acexp.core.errors import UserError
 from acexp.metrics import Series, read_series
@@ -25,8 +25,6 @@ Floats = NDArray[np.float64]
 
 INCIDENTAL = ("name", "device", "torch_threads", "plugins", "engine.threads", "log", "checkpoint", "eval", "seed")
 """Settings, or groups of them, that do not make two runs different experiments."""
-
-SOMETIMES_WITHOUT_EFFECT = frozenset(key for keys in WITHOUT_EFFECT.values() for key in keys)
 
 NOTHING = Series(np.zeros(0), np.zeros(0))
 
@@ -177,7 +175,7 @@ def read(directory: Path, name: Path) -> Record:
 
 
 def _settings(config: Mapping[str, str]) -> dict[str, str]:
-    ignored = {key for (name, value), keys in WITHOUT_EFFECT.items() if config.get(name) == value for key in keys}
+    ignored = without_effect(config)
 
     def is_incidental(key: str) -> bool:
         return any(key == name or key.startswith(f"{name}.") for name in INCIDENTAL)

@@ -7,6 +7,8 @@ from collections import Counter
 
 import numpy as np
 
+from acexp.config.effects import SOMETIMES_WITHOUT_EFFECT
+from acexp.report.cells import ABSENT
 from acexp.report.inference import Interval
 from acexp.report.numbers import number
 from acexp.report.records import versions_used
@@ -256,7 +258,9 @@ def _settings(study: Study) -> Table:
         records = [record for cell in study.grid.of(environment) for record in cell.records]
         keys = dict.fromkeys(key for record in records for key in record.settings)
         for key in keys:
-            values = {record.settings.get(key, "-") for record in records}
+            values = {record.settings.get(key, ABSENT) for record in records}
+            if key in SOMETIMES_WITHOUT_EFFECT:
+                values.discard(ABSENT)  # runs that do not read a setting can be given the value of the others
             if len(values) == 1:
                 rows.append((environment, key, values.pop()))
     return Table("settings", "Settings in common", "", ("environment", "setting", "value"), tuple(rows))

@@ -11,6 +11,7 @@ from acexp.algorithm.assembly import assemble, resolve
 from acexp.algorithm.estimate import estimate, flat
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
+from acexp.core.observations import input_shapes
 from acexp.metrics import tags
 
 
@@ -31,10 +32,11 @@ class ArrayFacts:
 
 @dataclass(frozen=True, slots=True)
 class ObservationFacts:
-    """One part of an environment's observation: its kind, and its array before and after normalization."""
+    """One part of an environment's observation: its kind, its normalizer, and its array before and after that."""
 
     path: str
     kind: str
+    normalizer: str
     raw: ArrayFacts
     normalized: ArrayFacts
 
@@ -89,14 +91,20 @@ def examine(config: RunConfig) -> Examination:
             observation_space=str(population.collector.engine.observation_space),
             action_space=str(population.collector.engine.action_space),
             engine=config.engine.name,
-            input_shapes=tuple(tuple(x.shape[2:]) for x in inputs),
+            input_shapes=input_shapes(population.observe.leaves),
             layers=tuple(population.architecture.describe()),
             parameter_counts={module: parameters.size(module) for module in parameters.modules},
             observations=tuple(
                 ObservationFacts(
-                    leaf.path, leaf.kind.value, ArrayFacts.of(raw[0, 0], leaf.given_as), ArrayFacts.of(after[0, 0])
+                    leaf.path,
+                    leaf.kind.value,
+                    normalizer,
+                    ArrayFacts.of(raw[0, 0], leaf.given_as),
+                    ArrayFacts.of(after[0, 0]),
                 )
-                for leaf, raw, after in zip(population.observe.leaves, first, normalized, strict=True)
+                for leaf, normalizer, raw, after in zip(
+                    population.observe.leaves, population.observe.names, first, normalized, strict=True
+                )
             ),
             policy={name: x[0, 0].tolist() for name, x in population.objective.distribution.readable(policy).items()},
             value=float(value[0, 0]),

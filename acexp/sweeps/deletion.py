@@ -9,7 +9,7 @@ from pathlib import Path
 from acexp.core.errors import UserError
 from acexp.sweeps.sweep_directory import is_search
 from acexp.system.files import unwritable
-from acexp.system.lock import locked
+from acexp.system.lock import LOCK, locked
 
 
 def refuse_trials(runs: Sequence[Path]) -> None:
@@ -30,6 +30,10 @@ def delete(run: Path) -> None:
     """
     try:
         with locked(run):
-            shutil.rmtree(run)
+            for path in run.iterdir():
+                if path.name != LOCK:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (run / LOCK).unlink()  # Windows deletes no file that is open
+        run.rmdir()
     except OSError as error:
         raise unwritable("The run", error, run, "change the permissions, or delete it by hand") from error

@@ -58,7 +58,9 @@ def write_durably(path: Path, data: bytes) -> Path:
 
 
 def sync_directory(directory: Path) -> None:
-    """Wait until the names of the files in a directory are on the disk."""
+    """Wait until the names of the files in a directory are on the disk; Windows opens no directories to do so."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR2", "SIGHUP") if hasattr(signal, name))
-"""Ctrl-C, the signal that schedulers send before they kill, the one that Slurm can send before a requeue, and the one
-that a terminal sends when it is closed."""
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR2", "SIGHUP", "SIGBREAK")
+STOPPING = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""Ctrl-C, the signal that schedulers send before they kill, the one that Slurm can send before a requeue, and the ones
+that terminals and the consoles of Windows send when they are closed; Windows lacks two of them."""
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
@@ -78,6 +79,23 @@ def stoppable(describe: Callable[[FrameType | None], str] | None = None) -> Iter
     finally:
         if not request.is_closed:
             restore()
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Ignore these signals inside the block. Processes that it starts begin by ignoring them too, but for Windows.
+
+    Outside the main thread, where Python handles no signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _leave_terminal() -> None:

@@ -10,7 +10,8 @@ import torch
 
 from acexp.algorithm.assembly import assemble, resolve
 from acexp.algorithm.estimate import estimate
-from acexp.algorithm.update import update
+from acexp.algorithm.population import Population
+from acexp.algorithm.update import unchanged, update
 from acexp.config import RunConfig
 from acexp.core.types import UpdateStatistics
 from acexp.metrics import tags
@@ -250,3 +251,47 @@ def test_the_cosine_is_logged_where_there_is_a_trunk(config: Config, tmp_path: P
         logged = [line["grad/trunk_cosine"] for line in metrics(tmp_path / arch) if "grad/trunk_cosine" in line]
         assert len(logged) == wanted
         assert all(-1.0 <= value <= 1.0 for value in logged)
+
+
+@pytest.mark.parametrize("algorithm", ["adam", "rmsprop", "sgd"])
+def test_an_update_without_a_valid_slot_changes_nothing(config: Config, algorithm: str) -> None:
+    """One step of one environment at a time: each fourth is a reset, which says nothing."""
+    settings = (*IDLE, f"optim.algorithm={algorithm}", "optim.momentum=0.9")
+    with assemble([resolve(config(*settings))]) as population:
+        moved = []
+        for _ in range(12):
+            before = [x.clone() for x in (population.architecture.parameters.flat, *moments(population))]
+            (statistics,) = advance(population, 1)
+            after = [population.architecture.parameters.flat, *moments(population)]
+            changed = any(not torch.equal(x, y) for x, y in zip(before, after, strict=True))
+            moved.append((changed, bool(statistics.batch.valid.any())))
+    assert moved == [(True, True), (True, True), (True, True), (False, False)] * 3
+
+
+IDLE = ("env=cliffwalking", "env.max_episode_steps=3", "a2c.n_envs=1", "a2c.n_steps=1", "optim.anneal=none")
+
+
+def moments(population: Population) -> list[torch.Tensor]:
+    return [x for group in population.groups for x in group.state().values() if x.is_floating_point()]
+
+
+def test_only_members_without_a_valid_slot_keep_their_rows() -> None:
+    x = torch.zeros(3, 2)
+    with unchanged([x], torch.tensor([False, True, False])):
+        x += 1.0
+    assert x.tolist() == [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+    with unchanged([x], torch.tensor([False, False, False])):
+        x += 1.0
+    assert x.tolist() == [[2.0, 2.0], [1.0, 1.0], [2.0, 2.0]]
+
+
+def test_an_update_without_a_valid_slot_is_in_no_mean(config: Config, tmp_path: Path) -> None:
+    def logged(every: int) -> list[dict[str, float]]:
+        run = config(*IDLE, "total_steps=12", f"log.every={every}", "checkpoint.minutes=null", "seed=1")
+        train([Run(run, tmp_path / str(every))])
+        return metrics(tmp_path / str(every))
+
+    single = logged(1)
+    assert ["losses/critic" in line for line in single] == [True, True, True, False] * 3
+    counted = [line["losses/critic"] for line in single if "losses/critic" in line]
+    assert logged(12)[0]["losses/critic"] == pytest.approx(sum(counted) / 9)

@@ -16,6 +16,7 @@ from acexp.architectures import (
     ModuleArchitecture,
 )
 from acexp.architectures.base import ACTIVATIONS
+from acexp.architectures.layers import Linear
 from acexp.core.errors import UserError
 from acexp.core.tape import Tape
 
@@ -278,3 +279,23 @@ class Broken(Plain):
 def test_a_module_that_does_not_fit_is_refused_with_what_is_needed(module: type[nn.Module], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         plain(module)
+
+
+@pytest.mark.parametrize("n_out", [1, 7])
+def test_a_linear_layer_looks_up_the_rows_of_ones(n_out: int) -> None:
+    """Against the product with vectors of zeros and ones: the outputs to the bit, gradients of sums nearly."""
+    torch.manual_seed(0)
+    layer = Linear("layer", 9, n_out, "torch")
+    weight, bias = torch.randn(2, 9, n_out), torch.randn(2, 1, n_out)
+    one, two = torch.randint(9, (2, 30, 1)), torch.stack([torch.randperm(9)[:2] for _ in range(60)]).view(2, 30, 2)
+    for indices in (one, two):
+        dense = torch.zeros(2, 30, 9).scatter_(-1, indices, 1.0)
+        looked_up = layer(iter((weight, bias)), indices)
+        torch.testing.assert_close(looked_up, layer(iter((weight, bias)), dense))
+        gradient = torch.randn(2, 30, n_out)
+        for found, expected in zip(
+            layer.grad_parameters(indices, gradient), layer.grad_parameters(dense, gradient), strict=True
+        ):
+            torch.testing.assert_close(found, expected)
+        alone = layer.grad_parameters(indices[1:], gradient[1:])[0]
+        assert torch.equal(layer.grad_parameters(indices, gradient)[0][1:], alone)

@@ -76,6 +76,27 @@ MISTAKES = {
     "unknown folder": (["hydra.run.dir=${nope}"], ["Interpolation key 'nope' not found", "hydra.run.dir"]),
     "endless": (["total_steps=1e30"], ["at most 1e+15 env steps", "30 years"]),
     "threads": (["torch_threads=9999"], ["1 to 1,024 threads"]),
+    "advantage of one slot": (
+        ["a2c.n_envs=1", "a2c.n_steps=1", "a2c.normalize_advantage=true"],
+        ["the actor would learn nothing", "a2c.normalize_advantage=false, or a2c.n_envs or a2c.n_steps to 2"],
+    ),
+    "sweep over what another setting replaces": (
+        ["-m", *SMALL, "optim=dual", "a2c.value_coef=0.1,1"],
+        ["differ in a2c.value_coef alone would be equal", "with optim.name=dual", "leave out a2c.value_coef"],
+    ),
+    "sweep over what the spaces do not need": (
+        ["-m", *SMALL, "arch.log_std_init=-1,0", "seed=0,1"],
+        ["nothing reads it with discrete actions", "command line: arch.log_std_init=-1,0"],
+    ),
+    "sweep over a choice that the spaces do not need": (
+        ["-m", *SMALL, "normalizer=running,none"],
+        ["nothing reads it with observations without numbers"],
+    ),
+    "sweep, one run after the other": (
+        ["-m", *SMALL, "clip=none", "clip.max_norm=1,2", "hydra/launcher=basic"],
+        ["nothing reads it with clip.name=none"],
+    ),
+    "frames of a step": (["env=pong", "+env.kwargs.frameskip=often"], ["takes a fixed number of frames"]),
 }
 
 

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
 from acexp.core.errors import UserError
-from acexp.core.observations import LeafKind, encode, input_shapes, leaves_of
+from acexp.core.observations import (
+    LONG_ONE_HOT,
+    LeafKind,
+    are_long_one_hots,
+    encode,
+    encode_as_indices,
+    input_shapes,
+    leaves_of,
+)
 
 
 def test_discrete_is_one_hot_from_its_start() -> None:
@@ -104,3 +114,35 @@ def test_infinite_bounds_of_half_precision_are_infinite() -> None:
     low, high = np.array([-np.inf, -1], np.float16), np.array([1, 6e4], np.float16)
     (leaf,) = leaves_of(spaces.Box(low, high, dtype=np.float16))
     assert leaf.unbounded == [0]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(5, start=-2),
+        spaces.MultiDiscrete([3, 2, 4], start=[0, 5, -1]),
+        spaces.MultiDiscrete([[3, 2], [4, 2]]),
+        spaces.Tuple((spaces.Discrete(3), spaces.MultiDiscrete([2, 2]), spaces.Discrete(4, start=9))),
+    ],
+    ids=str,
+)
+def test_indices_are_where_the_ones_of_one_hot_vectors_are(space: spaces.Space[Any]) -> None:
+    leaves = leaves_of(space)
+    space.seed(0)
+    samples = [space.sample() for _ in range(12)]
+    values = []
+    for leaf in leaves:
+        arrays = [np.asarray(sample if not leaf.keys else sample[leaf.keys[0]]) for sample in samples]
+        values.append(torch.from_numpy(np.stack(arrays)).to(leaf.dtype).view(2, 6, *leaf.shape))
+    (dense,) = encode(leaves, tuple(values))
+    (indices,) = encode_as_indices(leaves, tuple(values))
+    assert indices.dtype == torch.int64
+    ones = torch.zeros_like(dense).scatter_(-1, indices, 1.0)
+    assert torch.equal(ones, dense)
+
+
+def test_long_one_hot_vectors_are_those_of_discrete_leaves_alone() -> None:
+    pair = spaces.Tuple((spaces.Discrete(LONG_ONE_HOT - 1), spaces.Discrete(1)))
+    assert are_long_one_hots(leaves_of(pair))
+    assert not are_long_one_hots(leaves_of(spaces.Discrete(LONG_ONE_HOT - 1)))
+    assert not are_long_one_hots(leaves_of(spaces.Tuple((pair, spaces.Box(0.0, 1.0, (2,))))))

@@ -47,7 +47,8 @@ ODDITIES = {
     "optim.anneal": st.just("sometimes"),
     "a2c.entropy_anneal": st.just("sometimes"),
     "optim.betas": st.sampled_from(["[0.9]", "[0.9,1.0]", "[]"]),
-    "env.max_episode_steps": st.integers(-1, 1),
+    "env.max_episode_steps": st.integers(-2, 1),
+    "env.clip_rewards": st.sampled_from(["null", "true", "false", "2"]),
     "engine": st.sampled_from(["mujoco", "tabular", "gymnasium", "ale"]),
     "device": st.sampled_from(["cuda:99", "tpu", "meta"]),
 }

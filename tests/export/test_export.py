@@ -173,6 +173,13 @@ def test_the_graph_does_what_the_agent_does(
     does_what_the_agent_does(train(config(*SHORT, *WORLDS[world]))[0], monkeypatch)
 
 
+def test_a_network_that_looks_up_rows_is_exported(
+    config: Config, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acexp.core.observations.LONG_ONE_HOT", 1)
+    does_what_the_agent_does(train(config(*SHORT, *WORLDS["cliffwalking"]))[0], monkeypatch)
+
+
 def does_what_the_agent_does(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> Exported:
     before = {path.name for path in outcome.directory.iterdir()}
     exported = export(outcome.directory, allow_plugins=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import signal
 
 from acexp.config.launcher import KEY, LauncherConfig
 from acexp.core.errors import UserError
@@ -17,7 +18,7 @@ from acexp.sweeps.executors.base import (
     Progressed,
     expected_places,
 )
-from acexp.sweeps.executors.local import start_fork_server
+from acexp.sweeps.executors.local import prepare_processes
 from acexp.system.packages import require_package
 
 _CLASSES = {"local": "LocalExecutor", "ray": "RayExecutor", "slurm": "SlurmExecutor"}
@@ -37,6 +38,13 @@ def open_executor(launcher: LauncherConfig) -> Executor:
 
 def require(launcher: LauncherConfig) -> None:
     """Raise UserError if it is clear, without starting anything, that the executor cannot work here."""
+    if launcher.executor == "slurm" and not hasattr(signal, "SIGUSR2"):
+        raise UserError(
+            "Slurm asks its jobs to stop by the signal SIGUSR2, which this operating system does not have.",
+            key=f"{KEY}.executor",
+            value=launcher.executor,
+            remedy=f"start the sweep where Slurm is, or train on this machine: {KEY}.executor=local",
+        )
     package = _PACKAGES.get(launcher.executor)
     if package is not None:
         require_package(
@@ -61,6 +69,6 @@ __all__ = [
     "Progressed",
     "expected_places",
     "open_executor",
+    "prepare_processes",
     "require",
-    "start_fork_server",
 ]

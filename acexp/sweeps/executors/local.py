@@ -1,7 +1,8 @@
 """The executor that trains populations in processes of this machine.
 
 When a process is killed, only its own population is lost. The processes are forked from a clean server
-that has imported acexp already (multiprocessing's `forkserver`), so starting one costs milliseconds.
+that has imported acexp already (multiprocessing's `forkserver`), so starting one costs milliseconds. Where processes
+cannot be forked, as on Windows, each is a new interpreter (`spawn`), which imports acexp itself.
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ import multiprocessing
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,18 +25,33 @@ from acexp.runs.outcome import Outcome
 from acexp.sweeps.executors.base import POLL_SECONDS, Began, Ended, Event, Lost, Progressed, expected_places
 from acexp.sweeps.worker import Job, Progress, train_population
 from acexp.system.cores import available_cores
-from acexp.system.signals import STOPPING
+from acexp.system.signals import STOPPING, ignored
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 STOP = "stop"
 """The message that asks a worker to stop."""
 
 
-def start_fork_server() -> ForkServerContext:
-    """Start the server from which processes are forked; it imports acexp in the background, which takes seconds.
+def prepare_processes() -> ForkServerContext | SpawnContext:
+    """Return what starts processes: a server from which they are forked, or `spawn` where none can be forked.
+
+    The server is started, and imports acexp in the background, which takes seconds.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        return _fork_server()
+    return multiprocessing.get_context("spawn")
+
+
+def _fork_server() -> ForkServerContext:
+    """Start the server from which processes are forked.
 
     The server and its children block the signals that request a stop: a terminal sends them to the whole process group,
     where they would interrupt imports with tracebacks and runs in the middle of a save. The parent sends STOP instead.
     """
+    from multiprocessing import forkserver, resource_tracker
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     resource_tracker.ensure_running()  # It unblocks the signals, so it must be called first.
@@ -69,7 +84,7 @@ class LocalExecutor:
     def __init__(self, launcher: LauncherConfig) -> None:
         self.places = expected_places(launcher)
         self._cpus = launcher.cpus
-        self._context = start_fork_server()
+        self._context = prepare_processes()
         self._running: list[_Worker] = []
         self._begun: list[Event] = []
 
@@ -83,7 +98,9 @@ class LocalExecutor:
         place = next(place for place in itertools.count() if place not in taken)
         connection, worker_end = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(worker_end, job, place), name=f"acexp-population-{number}")
-        process.start()
+        # A terminal sends Ctrl-C to new interpreters too, which would end them while they import acexp.
+        with ignored() if self._context.get_start_method() == "spawn" else contextlib.nullcontext():
+            process.start()
         worker_end.close()
         self._running.append(_Worker(process, connection, number, place))
         self._begun.append(Began(number))

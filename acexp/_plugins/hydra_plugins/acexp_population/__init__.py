@@ -88,6 +88,7 @@ class GridSweeper(Sweeper):
                 self._task.application.check_launcher(launcher)
             composer = SweepComposer(self._config)
             composed = composer.runs()
+            self._task.application.check_runs(composed)
         runs = _distinct(composed, self._task)
         folder = Path(self._config.hydra.sweep.dir)
         composer.name_runs(runs, self._task.application.begun(folder))

@@ -1,0 +1,128 @@
+"""The table of settings without effect: each row is trained with two values, and must learn the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.config import RunConfig, settings
+from acexp.config.effects import (
+    _BY_SETTINGS,
+    BUILT_IN,
+    NO_DEVIATION,
+    NO_IMAGES,
+    NO_NUMBERS,
+    ONLY_IMAGES,
+    without_effect,
+)
+from tests.helpers import advance, snapshot
+
+Config = Callable[..., RunConfig]
+
+SMALL = ("env=lunarlander", "engine=gymnasium", "a2c.n_envs=3", "a2c.n_steps=4", "arch.hidden_sizes=[8]")
+SMALL += ("optim.anneal=none",)
+
+VALUES = {
+    "clip.max_norm": ("0.01", "1"),
+    "clip.max_value": ("1e-4", "1"),
+    "clip.scope": ("optimizer", "module"),
+    "optim.trunk": ("actor", "critic"),
+    "a2c.value_coef": ("0.1", "2"),
+    "a2c.entropy_anneal": ("none", "linear"),
+    "a2c.gae_lambda": ("0.1", "0.9"),
+    "arch.activation": ("tanh", "relu"),
+    "eval.episodes": ("1", "5"),
+    "eval.deterministic": ("true", "false"),
+    "optim.alpha": ("0.5", "0.9"),
+    "optim.momentum": ("0", "0.9"),
+    "optim.betas": ("[0.5,0.5]", "[0.9,0.999]"),
+    "optim.eps": ("1e-8", "1e-1"),
+}
+READ = {
+    "clip.max_norm": ("clip=norm",),
+    "clip.max_value": ("clip=value",),
+    "clip.scope": ("clip=norm", "clip.max_norm=0.1", "arch=separate", "optim=single"),
+    "optim.trunk": ("arch=shared", "optim=dual"),
+    "a2c.value_coef": ("optim=single",),
+    "a2c.entropy_anneal": ("a2c.entropy_coef=0.1",),
+    "a2c.gae_lambda": (),
+    "arch.activation": (),
+    "optim.alpha": ("optim.algorithm=rmsprop",),
+    "optim.momentum": ("optim.algorithm=sgd",),
+    "optim.betas": ("optim.algorithm=adam",),
+    "optim.eps": ("optim.algorithm=adam",),
+}
+"""Settings with which each of them is read; evaluation changes no parameters."""
+
+
+def learned(config: RunConfig) -> dict[str, torch.Tensor]:
+    """The parameters after a few updates."""
+    with assemble([resolve(config)]) as population:
+        advance(population, 3, progress=0.5)
+        return snapshot(population)
+
+
+def are_equal(first: RunConfig, second: RunConfig) -> bool:
+    one, other = learned(first), learned(second)
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def overrides(conditions: dict[str, str]) -> list[str]:
+    """The conditions of a row, as they are typed: a choice of a group is made by the group's name."""
+    return [f"{key.removesuffix('.name')}={value}" for key, value in conditions.items()]
+
+
+ROWS = [(conditions, key) for conditions, keys in _BY_SETTINGS for key in keys]
+ALGORITHMS = [
+    ({"optim.algorithm": algorithm}, f"optim.{key}")
+    for algorithm, keys in {
+        "adam": ("alpha", "momentum"),
+        "rmsprop": ("betas",),
+        "rmsprop_tf": ("betas",),
+        "sgd": ("alpha", "betas", "eps"),
+    }.items()
+    for key in keys
+]
+
+
+@pytest.mark.parametrize(("conditions", "key"), [*ROWS, *ALGORITHMS], ids=str)
+def test_what_is_said_to_have_no_effect_has_none(config: Config, conditions: dict[str, str], key: str) -> None:
+    given = [*SMALL, *overrides(conditions)]
+    runs = []
+    for value in VALUES[key]:
+        # A layout with one optimizer has no such setting to begin with.
+        own = [] if key == "optim.trunk" and conditions.get("optim.name") == "single" else [f"{key}={value}"]
+        layout = ["optim=dual"] if key == "optim.trunk" and own and "optim.name" not in conditions else []
+        runs.append(config(*given, *layout, *own))
+        assert key in without_effect(settings(runs[-1]))
+    assert are_equal(*runs)
+
+
+@pytest.mark.parametrize("key", READ)
+def test_what_is_read_has_an_effect_and_is_not_named(config: Config, key: str) -> None:
+    runs = [config(*SMALL, *READ[key], f"{key}={value}") for value in VALUES[key]]
+    assert all(key not in without_effect(settings(run)) for run in runs)
+    assert not are_equal(*runs)
+
+
+@pytest.mark.parametrize("architecture", [*BUILT_IN, "mine"])
+def test_spaces_leave_settings_of_the_built_in_architectures_without_effect(architecture: str) -> None:
+    given = {"arch.name": architecture, "arch.cnn.features": 16, "clip.name": "norm"}
+    facts = (NO_IMAGES, ONLY_IMAGES, NO_NUMBERS, NO_DEVIATION)
+    found = without_effect(given, facts)
+    assert found["normalizer.name"] == NO_NUMBERS
+    known = {"arch.cnn.features": NO_IMAGES, "arch.hidden_sizes": ONLY_IMAGES, "arch.log_std_init": NO_DEVIATION}
+    for key, fact in known.items():
+        assert found.get(key) == (fact if architecture in BUILT_IN else None)
+    assert "arch.cnn.features" not in without_effect(given)
+
+
+def test_reasons_are_words_and_null_and_numbers_are_recognized() -> None:
+    found = without_effect({"arch.name": "separate", "optim.name": "dual", "a2c.entropy_coef": 0.0, "a2c.n_steps": 1})
+    assert found["clip.scope"] == "arch.name=separate and optim.name=dual"
+    assert found["a2c.entropy_anneal"] == "a2c.entropy_coef=0"
+    assert found["eval.episodes"] == "eval.every=null"
+    assert "eval.episodes" not in without_effect({"eval.every": 1000})
