@@ -84,7 +84,8 @@ def comparisons(study: Study) -> str:
             n_equal += 1
             continue
         numbers = [float(row["P(better)"]), float(row["p corrected"])]
-        needed = None if pd.isna(row["seeds needed"]) else int(row["seeds needed"])
+        needed = row["seeds needed"]  # "over 1,000" if there are too many
+        needed = None if pd.isna(needed) else needed if isinstance(needed, str) else int(needed)
         compared = (row["experiment"], row["baseline"], row["of"])
         rows.append([*compared, estimate(row, "difference of means"), *numbers, needed])
     columns = ("experiment", "against", "of", "difference", "P(better)", "p, corrected", "seeds needed")

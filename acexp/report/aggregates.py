@@ -81,9 +81,9 @@ def _run_name(cell: Cell, *, several: bool) -> str:
 
 def _write(directory: Path, cell: Cell, tags: Iterable[str], layout: dict[str, list[object]]) -> None:
     writer = SummaryWriter(str(directory))
-    for i, tag in enumerate(tags):
+    for tag in tags:
         tag_curves = curves(cell, tag)
-        band = tag_curves.band(i)
+        band = tag_curves.band
         lows, highs = band if band is not None else (tag_curves.mean, tag_curves.mean)
         columns = (tag_curves.mean.tolist(), lows.tolist(), highs.tolist())
         for step, *values in zip(tag_curves.steps.tolist(), *columns, strict=True):

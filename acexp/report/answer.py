@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acexp.report.cells import EVERY_RUN, Cell
-from acexp.report.comparisons import Comparison
-from acexp.report.inference import LEVEL, fewest_seeds
+from acexp.report.comparisons import Comparison, about, too_few
+from acexp.report.inference import MOST_SEEDS
 from acexp.report.numbers import number
 from acexp.report.scores import CellScores, Estimate
 from acexp.report.study import Study
@@ -17,9 +17,6 @@ from acexp.report.tables import n_scored, run_counts
 
 MOST_NAMED = 3
 """The number of environments, and of experiments with an equal mean, up to which the sentence names each."""
-
-MOST_SEEDS = 1000
-"""The largest number of seeds that the sentence names; beyond it a difference counts as too small to settle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,31 +95,29 @@ def _certainty(study: Study, known: Sequence[_Leaders]) -> list[str]:
     if all(found.n_scored == len(found.leaders) for found in known):
         return []
     if all(comparison.difference.interval is None for comparison in comparisons):
-        fewest = fewest_seeds((1.0 - LEVEL) / n, paired=True)
-        return [f"one seed cannot tell a difference, at least {fewest} are needed"]
+        most = max(comparison.n for comparison in comparisons)
+        return [f"{too_few(most)} tell a difference, at least {comparisons[0].fewest} are needed"]
     if decided:
-        return [f"{decided} of {n} differences {'is' if decided == 1 else 'are'} certain", *_settling(rest, "the rest")]
+        return [
+            f"{decided} of {n} differences {'is' if decided == 1 else 'are'} certain",
+            *_settling(rest, "the rest", "of the rest"),
+        ]
     only = n == 1
     return [
         "the difference is not certain yet" if only else f"none of {n} differences is certain yet",
-        *_settling(rest, "it" if only else "all of them"),
+        *_settling(rest, "it" if only else "all of them", "of them"),
     ]
 
 
-def _settling(rest: Sequence[Comparison], what: str) -> list[str]:
-    needed = [seeds for comparison in rest if (seeds := seeds_to_settle(comparison)) is not None]
+def _settling(rest: Sequence[Comparison], whole: str, part: str) -> list[str]:
+    """Return what would settle those comparisons for which a number of seeds is known, which are all or a part."""
+    needed = [seeds for comparison in rest if (seeds := comparison.seeds_to_settle) is not None]
     if not needed:
         return []
+    what = whole if len(needed) == len(rest) else f"{len(needed)} {part}"
     if max(needed) > MOST_SEEDS:
         return [f"more than {MOST_SEEDS:,} seeds would be needed to settle {what}"]
-    return [f"about {max(needed):,} seeds would settle {what}"]
-
-
-def seeds_to_settle(comparison: Comparison) -> int | None:
-    """Return the number of seeds that would settle a comparison; None if it is decided or the number is unknown."""
-    if comparison.is_decided or comparison.needed is None:
-        return None
-    return max(comparison.needed, comparison.n + 1)
+    return [f"{about(max(needed))} seeds would probably settle {what}"]
 
 
 def ranking(study: Study) -> Table:
@@ -145,7 +140,7 @@ def ranking(study: Study) -> Table:
     columns = ["environment", "experiment", "mean", "n"]
     columns += ["in training, so far"] if is_training else []
     columns += ["difference", "certain"] if compared else []
-    table = Table("ranking", "Experiments, the best first", _note(study), tuple(columns), tuple(rows))
+    table = Table("ranking", "Experiments, the highest mean first", _note(study), tuple(columns), tuple(rows))
     return table if len(study.grid.environments) > 1 else table.without("environment")
 
 
@@ -176,7 +171,7 @@ def _verdict(comparison: Comparison | None) -> str | None:
         return None
     if comparison.is_decided:
         return "yes"
-    seeds = seeds_to_settle(comparison)
-    if seeds is None:
-        return "the same" if comparison.difference.value == 0 else "no"
-    return f"no, about {seeds:,} seeds" if seeds <= MOST_SEEDS else f"no, over {MOST_SEEDS:,} seeds"
+    if comparison.difference.interval == (0.0, 0.0):
+        return "the same"
+    seeds = comparison.seeds_to_settle
+    return "no" if seeds is None else f"no, {about(seeds)} seeds"

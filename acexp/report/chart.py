@@ -74,5 +74,5 @@ def curves_of(study: Study, at: Sequence[int], of_cell: Sequence[Curves]) -> lis
     traces = []
     for i in at:
         key = keys(study)[study.grid.cells[i].name]
-        traces += curve(study.grid.cells[i], of_cell[i], key.colour, key.dash, i, opacity)
+        traces += curve(study.grid.cells[i], of_cell[i], key.colour, key.dash, opacity)
     return traces

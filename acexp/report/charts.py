@@ -13,7 +13,7 @@ from acexp.report.answer import order
 from acexp.report.chart import STEPS, Chart, curves_of, keys, log_if_wide
 from acexp.report.curves import profile_range, usual_range
 from acexp.report.gradient_charts import clip_shares, cosine, norms_of
-from acexp.report.inference import profile
+from acexp.report.inference import FEWEST_FOR_MEANS, FEWEST_FOR_RESAMPLING, profile
 from acexp.report.searches import SearchRecord
 from acexp.report.study import Study
 from acexp.report.table import text
@@ -194,7 +194,7 @@ def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
                 }
             )
     layout["xaxis"] = {"title": {"text": study.metric.axis}}
-    caption = "Diamonds: IQM and its 95% interval. Dots: seeds."
+    caption = f"Diamonds: IQM, and its 95% interval from {FEWEST_FOR_RESAMPLING} seeds on. Dots: seeds."
     chart = Chart("Results", environment, caption, tuple(traces), layout, height, by_cell=False)
     # Every run is a curve of one point here.
     return _within(chart, "xaxis", usual_range([study.scores[i].values[:, None] for i in known], REACH_OF_SCORES))
@@ -205,7 +205,10 @@ def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
     for i in at:
         cell = study.grid.cells[i]
         traces += [unfinished(cell, curves, keys(study)[cell.name].colour) for curves in study.in_training[i]]
-    caption = f"{study.curve_tag}: means over runs with 95% intervals, and every run as a thin line."
+    caption = (
+        f"{study.curve_tag}: means over runs, with 95% intervals from {FEWEST_FOR_MEANS} runs on, and every run as a "
+        "thin line."
+    )
     if any(study.in_training[i] for i in at):
         caption += " Dotted: runs that are being trained."
     axis = CURVE_AXES.get(study.curve_tag, study.curve_tag)
@@ -221,7 +224,8 @@ def _profiles(study: Study, environment: str, at: Sequence[int]) -> Chart:
         key = keys(study)[each.cell.name]
         line = line_through(key.name, rounded(scores), rounded(profile(each.values, scores)), key.colour, key.dash)
         traces.append({**line, "line": {**line["line"], "shape": "hv"}})
-    caption = "The share of runs that score above a value: a curve further right and up is better."
+    better = ": a curve further right and up is better" if study.metric.is_return else ""
+    caption = f"The share of runs that score above a value{better}."
     layout = axes(study.metric.axis, "share of runs above")
     return Chart("Performance profiles", environment, caption, tuple(traces), layout)
 
@@ -268,7 +272,7 @@ def _interactions(study: Study, environment: str) -> list[Chart]:
                     "line": {"color": colour_of(i), "dash": dash_of(i)},
                 }
             )
-        caption = "Means. Lines that are not parallel: what one factor does depends on the other."
+        caption = "Means. Lines far from parallel hint that what one factor does depends on the other."
         levels = list(dict.fromkeys(each.levels[1] for each in of_pair))
         layout = {
             "xaxis": {"type": "category", "title": {"text": factors[1]}, "tickangle": 0, **_in_lines(levels)},

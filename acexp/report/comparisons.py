@@ -10,19 +10,21 @@ import numpy as np
 
 from acexp.report.cells import ABSENT, Baseline, Cell, Grid, Levels, name_of
 from acexp.report.inference import (
-    LEVEL,
-    bootstrap_difference,
+    ERROR,
+    MOST_SEEDS,
+    RESAMPLES,
+    Mean,
     fewest_seeds,
     holm,
-    mean,
-    permutation_test,
+    p_of_equal_means,
     probability_of_improvement,
     seeds_needed,
 )
 from acexp.report.numbers import number
 from acexp.report.scores import SEED, CellScores, Estimate
 
-FEWEST_PAIRS = 2
+RESAMPLES_PER_COMPARISON = 40
+"""The random arrangements for each comparison that are enough for a p-value that is significant after Holm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class Comparison:
     Attributes:
         cell, baseline: the two cells that are compared.
         n: the number of pairs of runs with the same seed; without pairs, the number of runs of the smaller cell.
-        is_paired: whether runs with the same seed are compared in pairs.
+        is_paired: whether runs with the same seed are compared in pairs. They are not if the pairs are so few that no
+            difference between them could ever be certain.
         n_left_out: the number of runs without a partner.
         difference: the difference of means, the cell's minus the baseline's.
         probability: the probability that a run of the cell beats one of the baseline.
-        p: the p-value of equal means, by permutation.
+        p: the p-value of equal means.
         p_corrected: `p` after Holm's correction over all comparisons of the report.
+        fewest: the number of seeds below which no difference can be certain.
         needed: the number of seeds that would show a difference as large as this; None if it is unknown.
         verb: the verb of the sentence, which says what the cell with the higher score does to the other.
     """
@@ -51,14 +55,19 @@ class Comparison:
     probability: float
     p: float
     p_corrected: float
+    fewest: int
     needed: int | None
     verb: str
 
     @property
     def is_decided(self) -> bool:
         """Whether the runs show which of the two cells is better."""
-        inside = self.difference.interval
-        return inside is not None and inside.low * inside.high > 0 and self.p_corrected <= 1.0 - LEVEL
+        return self.p_corrected <= ERROR
+
+    @property
+    def seeds_to_settle(self) -> int | None:
+        """The number of seeds that would probably settle it; None if it is decided, or if the number is unknown."""
+        return None if self.is_decided or self.needed is None else max(self.needed, self.n + 1)
 
     @property
     def sentence(self) -> str:
@@ -67,23 +76,35 @@ class Comparison:
         where = f"On {self.cell.environment}"
         interval = self.difference.interval
         if interval is None:
-            needed = fewest_seeds(1.0 - LEVEL, paired=True)
-            return f"{where}, one seed cannot tell {one} from {other}: at least {needed} are needed (n = {self.n})."
+            least = f"at least {self.fewest} are needed"
+            return f"{where}, {too_few(self.n)} tell {one} from {other}: {least} (n = {self.n})."
+        if interval.low == interval.high == 0:
+            return f"{where}, {one} and {other} reach the same with each of {self.n} seeds."
+        n = f"n = {self.n}" if self.is_paired else f"n = {self.n}, unpaired"
         if self.is_decided:
             is_above = self.difference.value > 0
             winner, loser = (one, other) if is_above else (other, one)
             low, high = sorted(map(abs, interval))
             distance = f"{number(abs(self.difference.value))} [{number(low)}, {number(high)}]"
             probability = self.probability if is_above else 1.0 - self.probability
-            return f"{where}, {winner} {self.verb} {loser} by {distance}, P = {probability:.2f}, n = {self.n}."
-        if interval.low == interval.high == 0:
-            return f"{where}, {one} and {other} reach the same with each of {self.n} seeds."
+            return f"{where}, {winner} {self.verb} {loser} by {distance}, P = {probability:.2f}, {n}."
         inside = f"{number(self.difference.value)} [{number(interval.low)}, {number(interval.high)}]"
-        undecided = f"{where}, too few seeds to tell {one} from {other}: difference {inside}"
-        undecided += f", P = {self.probability:.2f}, n = {self.n}"
-        if self.needed is None:
+        but = f", but corrected p = {self.p_corrected:.2g}" if interval.low * interval.high > 0 else ""
+        undecided = f"{where}, too few seeds to tell {one} from {other}: difference {inside}{but}"
+        undecided += f", P = {self.probability:.2f}, {n}"
+        if self.seeds_to_settle is None:
             return f"{undecided}; the means are equal."
-        return f"{undecided}; about {max(self.needed, self.n + 1):,} would be needed."
+        return f"{undecided}; {about(self.seeds_to_settle)} would be needed."
+
+
+def about(n_seeds: int) -> str:
+    """Return an estimated number of seeds as text; large ones are as good as out of reach."""
+    return f"about {n_seeds:,}" if n_seeds <= MOST_SEEDS else f"over {MOST_SEEDS:,}"
+
+
+def too_few(n: int) -> str:
+    """Return the beginning of a sentence about what so few seeds, one or two, cannot do."""
+    return f"{'one seed' if n == 1 else 'two seeds'} cannot"
 
 
 def _names(cell: Cell, baseline: Cell) -> tuple[str, str]:
@@ -114,21 +135,29 @@ def compare(scores: Sequence[CellScores], grid: Grid, baseline: Baseline, verb: 
 
 def _compare(one: CellScores, other: CellScores, n_comparisons: int, verb: str) -> Comparison:
     common = [seed for seed in one.by_seed if seed in other.by_seed]
-    larger = max(len(one.by_seed), len(other.by_seed))
-    is_paired = len(common) >= FEWEST_PAIRS and 2 * len(common) > larger
-    x, y = one.values, other.values
-    if is_paired:
-        x, y = (np.array([side.by_seed[seed] for seed in common]) for side in (one, other))
+    pairs = [np.array([side.by_seed[seed] for seed in common]) for side in (one, other)]
+    fewest_pairs = fewest_seeds(ERROR / n_comparisons, paired=True)
+    is_shared = 2 * len(common) > max(len(one.by_seed), len(other.by_seed))
+    # Pairs that are too few for a small p-value can still show that nothing differs.
+    is_paired = is_shared and (len(common) >= fewest_pairs or bool((pairs[0] == pairs[1]).all()))
+    x, y = pairs if is_paired else (one.values, other.values)
+    needed = seeds_needed(x, y, paired=is_paired, n_comparisons=n_comparisons)
+    if is_shared and not is_paired and not (needed and len(common) < needed < fewest_pairs):
+        # With that many seeds, they would be compared in pairs.
+        needed = seeds_needed(*pairs, paired=True, n_comparisons=n_comparisons) or needed
+    n = min(len(x), len(y))
+    resamples = max(RESAMPLES, RESAMPLES_PER_COMPARISON * n_comparisons)
     return Comparison(
         cell=one.cell,
         baseline=other.cell,
-        n=min(len(x), len(y)),
+        n=n,
         is_paired=is_paired,
         n_left_out=len(one.by_seed) + len(other.by_seed) - len(x) - len(y),
-        difference=Estimate.of(float(x.mean() - y.mean()), bootstrap_difference(x, y, mean, SEED, paired=is_paired)),
+        difference=Estimate.of_mean(Mean.of_difference(x, y, paired=is_paired)),
         probability=probability_of_improvement(x, y),
-        p=permutation_test(x, y, SEED, paired=is_paired) if min(len(x), len(y)) > 1 else 1.0,
+        p=p_of_equal_means(x, y, SEED, paired=is_paired, resamples=resamples),
         p_corrected=math.nan,
-        needed=seeds_needed(x, y, paired=is_paired, n_comparisons=n_comparisons),
+        fewest=fewest_seeds(ERROR / n_comparisons, paired=False),
+        needed=needed,
         verb=verb,
     )

@@ -37,9 +37,10 @@ class Curves:
         found: Floats = self.values.mean(0)
         return found
 
-    def band(self, seed: int) -> tuple[Floats, Floats] | None:
-        """Return the 95% interval of the mean at each step, `[K]` and `[K]`; None for fewer than two runs."""
-        return band(self.values, seed) if len(self.values) > 1 else None
+    @property
+    def band(self) -> tuple[Floats, Floats] | None:
+        """The 95% interval of the mean at each step, `[K]` and `[K]`; None for fewer than three runs."""
+        return band(self.values)
 
 
 def return_tag(grid: Grid) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acexp.report.cells import ABSENT, Baseline, Grid, Levels
-from acexp.report.inference import interval, resampled_means
+from acexp.report.inference import Mean
 from acexp.report.records import Floats
 from acexp.report.scores import CellScores, Estimate
 
@@ -24,7 +24,7 @@ class Effect:
     Attributes:
         environment: the id of the environment.
         factor, level: the factor and its level.
-        mean: the mean of the cells' means; its interval resamples seeds within each cell.
+        mean: the mean of the cells' means; its interval is of seeds within each cell.
         n_cells: the number of cells with the level.
         reference: the level that it is compared with.
         difference: the difference of its mean from that of the reference; None for the reference itself.
@@ -58,16 +58,12 @@ class Interaction:
 
 
 class _Means:
-    """The mean scores of an environment's cells, as observed and with resampled seeds."""
+    """The mean scores of an environment's cells, and their spread."""
 
     def __init__(self, scores: Sequence[CellScores]) -> None:
         known = [each for each in scores if len(each.values)]
         self.levels = [dict(each.cell.levels) for each in known]
-        self._means = np.array([each.values.mean() for each in known])
-        self._has_spread = np.array([len(each.values) > 1 for each in known])
-        # Every cell has its own random seed, because cells that are added up must be resampled independently.
-        drawn = [resampled_means(each.values, seed) for seed, each in enumerate(known)]
-        self._drawn = np.stack(drawn, axis=-1) if drawn else np.zeros((1, 0))
+        self._means = [Mean.of(each.values) for each in known]
 
     def with_levels(self, chosen: Levels) -> Floats:
         """Return the weights `[cells]` that average the cells with these levels; all zero if there is none."""
@@ -75,10 +71,8 @@ class _Means:
         return weights / weights.sum() if weights.any() else weights
 
     def estimate(self, weights: Floats) -> Estimate:
-        """Return the weighted sum of the means, with its interval if all cells in it have several seeds."""
-        value = float(self._means @ weights)
-        is_known = self._has_spread[weights != 0].all()
-        return Estimate(value, interval(self._drawn @ weights) if is_known else None)
+        """Return the weighted sum of the means, with its interval if all cells in it have enough seeds."""
+        return Estimate.of_mean(Mean.sum(self._means, weights.tolist()))
 
 
 def effects(scores: Sequence[CellScores], grid: Grid, baseline: Baseline) -> list[Effect]:

@@ -14,7 +14,7 @@ from acexp.core.estimators import iqm
 from acexp.metrics import tags
 from acexp.report.cells import Cell, Grid
 from acexp.report.curves import Curves
-from acexp.report.inference import Interval, bootstrap, mean, median
+from acexp.report.inference import Interval, Mean, Statistic, bootstrap, median
 from acexp.report.records import Floats, Record, last_value
 
 SEED = 0
@@ -25,15 +25,20 @@ EVALUATION, TRAINING, AREA = "evaluation", "training", "area"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A statistic and its 95% interval, which is None if a single seed leaves it unknown."""
+    """A statistic and its 95% interval, which is None if there are too few seeds for one."""
 
     value: float
     interval: Interval | None
 
     @staticmethod
-    def of(value: float, interval: Interval) -> Estimate:
-        """Return an estimate, without its interval if that is infinite."""
-        return Estimate(value, interval if math.isfinite(interval.low) else None)
+    def of_mean(mean: Mean) -> Estimate:
+        """Return a mean over seeds, or a sum of several, with its interval."""
+        return Estimate(mean.value, mean.interval)
+
+    @staticmethod
+    def of_strata(strata: Sequence[Floats], statistic: Statistic) -> Estimate:
+        """Return a statistic of all numbers together, with the interval from resampling each stratum."""
+        return Estimate(float(statistic(np.concatenate(strata))), bootstrap(strata, statistic, SEED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +180,10 @@ def score_cell(cell: Cell, metric: Metric, curves: Curves, threshold: float | No
     return CellScores(
         cell=cell,
         by_seed=by_seed,
-        mean=_estimate(values, mean),
-        median=_estimate(values, median),
-        iqm=_estimate(values, iqm),
-        area=_estimate(curves.values.mean(1) if curves.values.size else np.zeros(0), mean),
+        mean=_mean(values),
+        median=Estimate.of_strata([values], median) if len(values) else None,
+        iqm=Estimate.of_strata([values], iqm) if len(values) else None,
+        area=_mean(curves.values.mean(1)) if curves.values.size else None,
         reached=middle if math.isfinite(middle) else None,
         n_reached=sum(math.isfinite(steps) for steps in reached),
         n_curves=len(curves.seeds),
@@ -186,10 +191,8 @@ def score_cell(cell: Cell, metric: Metric, curves: Curves, threshold: float | No
     )
 
 
-def _estimate(values: Floats, statistic: Callable[[Floats], Floats]) -> Estimate | None:
-    if not len(values):
-        return None
-    return Estimate.of(float(statistic(values)), bootstrap([values], statistic, SEED))
+def _mean(values: Floats) -> Estimate | None:
+    return Estimate.of_mean(Mean.of(values)) if len(values) else None
 
 
 def _first_at(curves: Curves, row: Floats, threshold: float) -> float:
@@ -204,7 +207,7 @@ class PooledScores:
     Attributes:
         name: the name of the experiment.
         n: the number of runs.
-        mean, median, iqm: the statistics of all normalized scores; intervals resample seeds within each environment.
+        mean, median, iqm: the statistics of all normalized scores; intervals are of seeds within each environment.
     """
 
     name: str
@@ -233,10 +236,9 @@ def pool(cells: Sequence[CellScores], environments: Sequence[str]) -> list[Poole
         if len(strata) < len(environments):
             continue
         groups = list(strata.values())
-        together = np.concatenate(groups)
-        estimates = [
-            Estimate.of(float(statistic(together)), bootstrap(groups, statistic, SEED))
-            for statistic in (mean, median, iqm)
-        ]
-        pooled.append(PooledScores(name, len(together), *estimates))
+        n = sum(map(len, groups))
+        mean = Mean.sum([Mean.of(group) for group in groups], [len(group) / n for group in groups])
+        pooled.append(
+            PooledScores(name, n, Estimate.of_mean(mean), *(Estimate.of_strata(groups, each) for each in (median, iqm)))
+        )
     return pooled

@@ -9,7 +9,8 @@ import numpy as np
 
 from acexp.config.effects import SOMETIMES_WITHOUT_EFFECT
 from acexp.report.cells import ABSENT
-from acexp.report.inference import Interval
+from acexp.report.comparisons import about
+from acexp.report.inference import FEWEST_FOR_MEANS, FEWEST_FOR_RESAMPLING, MOST_SEEDS, Interval
 from acexp.report.numbers import number
 from acexp.report.records import versions_used
 from acexp.report.scores import CellScores, Estimate
@@ -74,7 +75,8 @@ def _results(study: Study) -> Table:
     ]
     thresholds = ", ".join(f"{number(value)} ({environment})" for environment, value in study.thresholds.items())
     note = (
-        f"Scores: {study.metric.description}. In brackets: 95% intervals by the bootstrap over seeds. The area is the "
+        f"Scores: {study.metric.description}. In brackets: 95% intervals over seeds, from {FEWEST_FOR_MEANS} seeds on; "
+        f"of the median and the IQM (the mean of the middle half), from {FEWEST_FOR_RESAMPLING} on. The area is the "
         f"mean of {study.curve_tag} over training. Steps to threshold: of the median run, to {thresholds}. "
         "Steps/s: of the whole population that a run trained in."
     )
@@ -112,8 +114,8 @@ def _importances(study: Study) -> Table:
 def _pooled(study: Study) -> Table:
     rows = tuple((p.name, f"n = {p.n}", p.mean, p.median, p.iqm) for p in study.pooled)
     note = (
-        f"Over {', '.join(study.grid.environments)}. Scores are normalized by environment: its worst run here is 0 "
-        "and its best 1. The bootstrap draws seeds anew within each environment."
+        f"Over {', '.join(study.grid.environments)}. Scores are normalized by environment: its lowest run here is 0 "
+        "and its highest 1. In brackets: 95% intervals over the seeds of each environment."
     )
     return Table("pooled", "Over all environments", note, ("experiment", "n", "mean", "median", "IQM"), rows)
 
@@ -127,22 +129,27 @@ def _comparisons(study: Study) -> Table:
             c.cell.name,
             c.baseline.name,
             f"n = {c.n}",
-            ("by seed" if c.is_paired else "none") + (f", {c.n_left_out} runs left out" if c.n_left_out else ""),
+            ("by seed" if c.is_paired else "unpaired") + (f", {c.n_left_out} runs left out" if c.n_left_out else ""),
             c.difference,
             c.probability,
             c.p,
             c.p_corrected,
-            None if c.is_decided else c.needed,
+            _seeds(c.seeds_to_settle),
             c.sentence,
         )
         for c in study.comparisons
     )
     note = (
-        f"Baseline: {study.baseline.name}. P(better): how often a run of the experiment beats one of the baseline. "
-        f"p: of equal means, by permutation; corrected after Holm over all {len(rows)} comparisons. Seeds needed: "
-        "to tell means as far apart as these with 80% power, a rough number."
+        f"Baseline: {study.baseline.name}. Runs with the same seed are compared in pairs, unless these are too few for "
+        "any difference to be certain. P(better): how often a run of the experiment has a higher score than one of the "
+        f"baseline. p: of equal means, by permutation; corrected after Holm over all {len(rows)} comparisons. Seeds "
+        "needed: to find a difference as large as this, among scores that vary as these, in four of five studies."
     )
     return Table("comparisons", "Comparisons", note, columns, rows, for_files=("in a sentence",))
+
+
+def _seeds(needed: int | None) -> Value:
+    return needed if needed is None or needed <= MOST_SEEDS else about(needed)
 
 
 def _effects(study: Study) -> Table:
@@ -159,7 +166,10 @@ def _effects(study: Study) -> Table:
         )
         for e in study.effects
     )
-    note = "The mean score over all experiments with a level; every experiment weighs the same."
+    note = (
+        "The mean score over all experiments with a level; every experiment weighs the same. These are no tests: where "
+        "there is no difference, one interval in twenty excludes 0."
+    )
     return Table("effects", "Main effects", note, columns, rows)
 
 
@@ -170,7 +180,7 @@ def _interactions(study: Study) -> Table:
     )
     note = (
         "Departure: how far two levels together are from the sum of what each does on average. An interval without 0 "
-        "hints at an interaction; with many rows, one in twenty does so by chance."
+        "hints at an interaction, and proves none: where there is none, one in twenty does so by chance."
     )
     return Table("interactions", "Interactions", note, columns, rows)
 
@@ -204,7 +214,11 @@ def _unfinished(study: Study) -> Table:
     if study.runs.n_unstarted:
         rows.append(("(no directory)", "not begun", None, f"{study.runs.n_unstarted} runs of the sweep"))
     return Table(
-        "left_out", "Runs that do not count", "They are in no figure.", ("run", "status", "steps", "why"), tuple(rows)
+        "left_out",
+        "Runs that do not count",
+        "No mean and no comparison contains them.",
+        ("run", "status", "steps", "why"),
+        tuple(rows),
     )
 
 
@@ -239,10 +253,10 @@ def _runs(study: Study) -> Table:
 
 def _curves(study: Study) -> Table:
     rows: list[tuple[Value, ...]] = []
-    for i, (cell, curve) in enumerate(zip(study.grid, study.curves, strict=True)):
+    for cell, curve in zip(study.grid, study.curves, strict=True):
         if not len(curve.seeds):
             continue
-        band = curve.band(i)
+        band = curve.band
         lows, highs = band if band is not None else (None, None)
         for k, (step, mean) in enumerate(zip(curve.steps.tolist(), curve.mean.tolist(), strict=True)):
             inside = None if lows is None or highs is None else Interval(float(lows[k]), float(highs[k]))

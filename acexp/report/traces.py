@@ -19,7 +19,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
-def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int, opacity: float) -> list[Trace]:
+def curve(cell: Cell, curves: Curves, colour: str, dash: str, opacity: float) -> list[Trace]:
     """Return the traces of a cell's curves: each run, of this opacity, the interval of the mean, and the mean."""
     if not len(curves.seeds):
         return []
@@ -36,7 +36,7 @@ def curve(cell: Cell, curves: Curves, colour: str, dash: str, seed: int, opacity
         "showlegend": False,
     }
     traces = [runs]
-    band = curves.band(seed)
+    band = curves.band
     if band is not None:
         edge = {**shared, "x": steps, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
         traces.append({**edge, "y": rounded(band[0])})

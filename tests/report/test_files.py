@@ -61,16 +61,18 @@ def test_markdown_says_n_intervals_and_iqm(tmp_path: Path) -> None:
 
 
 def test_csv_files_have_all_digits(tmp_path: Path) -> None:
-    fabricate(tmp_path / "a", 1 / 3, 0)
-    fabricate(tmp_path / "b", 2 / 3, 1)
+    for seed, name in enumerate("abc"):
+        fabricate(tmp_path / name, (seed + 1) / 3, seed)
     write(tmp_path, study(tmp_path, Question()))
     runs = rows(tmp_path / "report" / "runs.csv")
-    assert [float(row["score"]) for row in runs] == [1 / 3, 2 / 3]
-    assert [row["directory"] for row in runs] == ["a", "b"]
+    assert [float(row["score"]) for row in runs] == [1 / 3, 2 / 3, 1.0]
+    assert [row["directory"] for row in runs] == ["a", "b", "c"]
     (result,) = rows(tmp_path / "report" / "results.csv")
-    assert float(result["mean"]) == 0.5
-    assert float(result["mean low"]) == 1 / 3
-    assert float(result["mean high"]) == 2 / 3
+    assert float(result["mean"]) == pytest.approx(2 / 3, abs=1e-15)
+    # The deviation is 1/3, and t with 2 degrees of freedom 4.3026527.
+    assert float(result["mean low"]) == pytest.approx(2 / 3 - 4.3026527 / 3 / 3**0.5, abs=1e-7)
+    assert float(result["mean high"]) == pytest.approx(2 / 3 + 4.3026527 / 3 / 3**0.5, abs=1e-7)
+    assert result["median low"] == ""
 
 
 def test_the_same_runs_give_the_same_bytes(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from acexp.core.errors import UserError
 from acexp.report import Question, Study, study
+from acexp.report.charts import charts
 from acexp.report.curves import usual_range
 from acexp.report.tables import commands, tables
 from tests.report.fabricate import evaluated, fabricate
@@ -34,7 +35,12 @@ def test_a_cell_in_numbers(tmp_path: Path) -> None:
     assert (separate.mean.value, separate.median.value, separate.iqm.value) == (3.0, 2.5, 2.5)
     interval = separate.mean.interval
     assert interval is not None
-    assert 1.0 <= interval.low < 3.0 < interval.high <= 6.0
+    # The deviation is the root of 14/3, and t with 3 degrees of freedom 3.18245.
+    margin = 3.18245 * (14.0 / 3.0 / 4.0) ** 0.5
+    assert interval == pytest.approx((3.0 - margin, 3.0 + margin), abs=1e-4)
+    # Four runs give a median and an IQM no interval.
+    assert separate.median.interval is None
+    assert separate.iqm.interval is None
     # The area is the mean over four stretches: three quarters of each score.
     assert separate.area is not None
     assert separate.area.value == pytest.approx(0.75 * 3.0)
@@ -50,22 +56,23 @@ def test_a_comparison_in_numbers(tmp_path: Path) -> None:
     two_cells(tmp_path)
     (found,) = study(tmp_path, Question(baseline="arch=separate")).comparisons
     assert (found.cell.name, found.baseline.name) == ("arch=shared", "arch=separate")
-    assert (found.n, found.is_paired, found.n_left_out) == (4, True, 0)
-    # Differences by seed: 4, 5, 3, 5.
+    # The seeds are shared, but four pairs could never be certain: 2 of 16 signs are 0.125.
+    assert (found.n, found.is_paired, found.n_left_out) == (4, False, 0)
     assert found.difference.value == 4.25
+    # Welch: the variances of the means are 14/12 and 8.75/12, and so there are 5.70 degrees of freedom, t = 2.48.
     interval = found.difference.interval
     assert interval is not None
-    assert 3.0 <= interval.low < 4.25 < interval.high <= 5.0
+    assert interval == pytest.approx((4.25 - 2.48 * 1.3769, 4.25 + 2.48 * 1.3769), abs=0.01)
     # Of 16 pairs of runs, 5 < 6 alone is lost.
     assert found.probability == 15 / 16
-    # All signs agree: 2 of 16 assignments are as extreme, and fewer than 6 seeds cannot show a difference.
-    assert found.p == found.p_corrected == 2 / 16
+    # Of 70 divisions, those with 9 + 8 + 7 + 6 and with 9 + 8 + 7 + 5 on one side are as extreme, on either side.
+    assert found.p == found.p_corrected == 4 / 70
     assert not found.is_decided
-    assert found.needed == 6
+    assert found.needed == 5
     low, high = f"{interval.low:.2f}", f"{interval.high:.2f}"
     assert found.sentence == (
         f"On Toy-v0, too few seeds to tell arch=shared from arch=separate: difference 4.25 [{low}, {high}], "
-        "P = 0.94, n = 4; about 6 would be needed."
+        "but corrected p = 0.057, P = 0.94, n = 4, unpaired; about 5 would be needed."
     )
 
 
@@ -105,22 +112,95 @@ def test_the_baseline_keeps_all_other_factors(tmp_path: Path) -> None:
     assert {c.baseline.name for c in without.comparisons} == {"arch=separate, clip.max_norm=0.1"}
 
 
-def test_holms_correction_counts_every_comparison(tmp_path: Path) -> None:
-    """Three cells against the first: p = 2/2^6 for the two far ones, whose smallest is tripled, the next doubled."""
-    for seed in range(6):
+def four_cells(directory: Path, n_seeds: int) -> None:
+    """The first at 0, two far above, and one around 0."""
+    for seed in range(n_seeds):
         for norm, score in ((0.1, 0.0), (0.5, 10.0 + seed), (5.0, 20.0 + seed), (50.0, (-1.0) ** seed)):
-            fabricate(tmp_path / f"{norm}-{seed}", score, seed, clip__max_norm=norm)
+            fabricate(directory / f"{norm}-{seed}", score, seed, clip__max_norm=norm)
+
+
+def test_holms_correction_counts_every_comparison(tmp_path: Path) -> None:
+    """Three cells against the first: p = 2/2^7 for the two far ones, whose smallest is tripled, the next doubled."""
+    four_cells(tmp_path, 7)
     found = study(tmp_path, Question()).comparisons
-    assert [c.p for c in found] == [1 / 32, 1 / 32, 1.0]
-    assert [c.p_corrected for c in found] == [3 / 32, 3 / 32, 1.0]
-    assert not any(c.is_decided for c in found)
+    assert [c.is_paired for c in found] == [True, True, True]
+    assert [c.p for c in found] == [1 / 64, 1 / 64, 1.0]
+    assert [c.p_corrected for c in found] == [3 / 64, 3 / 64, 1.0]
+    assert [c.is_decided for c in found] == [True, True, False]
+
+
+def test_pairs_that_could_never_be_certain_are_not_compared_as_pairs(tmp_path: Path) -> None:
+    """Six pairs are enough for one comparison, 2/2^6, but not for three, 6/2^6; of two groups of six, 2/924 is."""
+    four_cells(tmp_path, 6)
+    found = study(tmp_path, Question()).comparisons
+    assert [c.is_paired for c in found] == [False, False, False]
+    assert [c.p for c in found] == [2 / 924, 2 / 924, 1.0]
+    assert [c.p_corrected for c in found] == [6 / 924, 6 / 924, 1.0]
+    assert [c.is_decided for c in found] == [True, True, False]
+    assert ", unpaired." in found[0].sentence
+
+
+@pytest.mark.parametrize("status", ["done", "diverged"])
+def test_five_shared_seeds_can_tell(tmp_path: Path, status: str) -> None:
+    """Also where they are what remains of six, and then the sixth run of the other cell counts as well."""
+    for seed in range(6 if status == "diverged" else 5):
+        fabricate(tmp_path / f"a{seed}", 10.0 + seed, seed)
+        fabricate(tmp_path / f"b{seed}", 90.0 - seed, seed, arch__name="shared", status=status if seed == 5 else "done")
+    (found,) = study(tmp_path, Question()).comparisons
+    assert (found.n, found.is_paired, found.n_left_out) == (5, False, 0)
+    # All of one side are above all of the other: of 252 divisions two are, of those of eleven runs into 5 and 6, one.
+    assert found.p == (1 / 462 if status == "diverged" else 2 / 252)
+    assert found.is_decided
+    assert found.sentence.startswith("On Toy-v0, arch=shared beats arch=separate by ")
+    assert found.sentence.endswith(", P = 1.00, n = 5, unpaired.")
+
+
+def test_shared_seeds_are_advised_as_they_would_be_compared(tmp_path: Path) -> None:
+    """Differences of about 2 with each seed: the spread of seeds hides them, but six pairs would show them."""
+    for seed in range(5):
+        fabricate(tmp_path / f"a{seed}", 100.0 * seed, seed)
+        fabricate(tmp_path / f"b{seed}", 100.0 * seed + 2.0 + 0.1 * (-1) ** seed, seed, arch__name="shared")
+    (found,) = study(tmp_path, Question()).comparisons
+    assert not found.is_paired
+    assert found.seeds_to_settle == 6
+    assert found.sentence.endswith("n = 5, unpaired; about 6 would be needed.")
+
+
+def test_two_seeds_tell_nothing(tmp_path: Path) -> None:
+    for seed in range(2):
+        fabricate(tmp_path / f"a{seed}", float(seed), seed)
+        fabricate(tmp_path / f"b{seed}", 10.0 + seed, seed, arch__name="shared")
+    found = study(tmp_path, Question())
+    assert found.scores[0].mean is not None
+    assert found.scores[0].mean.interval is None
+    assert found.curves[0].band is None
+    assert found.comparisons[0].sentence == (
+        "On Toy-v0, two seeds cannot tell arch=shared from arch=separate: at least 4 are needed (n = 2)."
+    )
+
+
+def test_no_table_names_an_absurd_number_of_seeds(tmp_path: Path) -> None:
+    for seed in range(8):
+        fabricate(tmp_path / f"a{seed}", float(seed), seed)
+        fabricate(tmp_path / f"b{seed}", (seed + 3) % 8 + 0.001, seed, arch__name="shared")
+    found = study(tmp_path, Question())
+    assert found.comparisons[0].sentence.endswith("; over 1,000 would be needed.")
+    (table,) = (table for table in tables(found) if table.name == "comparisons")
+    assert table.rows[0][table.columns.index("seeds needed")] == "over 1,000"
+
+
+def test_what_is_higher_is_called_better_for_returns_only(tmp_path: Path) -> None:
+    two_cells(tmp_path)
+    for metric, is_return in ((None, True), ("charts/episode_return", False)):
+        captions = [chart.caption for chart in charts(study(tmp_path, Question(metric=metric)))]
+        assert any("is better" in caption for caption in captions) == is_return
 
 
 def test_main_effects_and_interactions_by_hand(tmp_path: Path) -> None:
     """Cell means 10, 20 | 30, 80: additive would be 0, 30 | 40, 70. One cell has more seeds and weighs no more."""
     means = {("separate", 0.1): 10.0, ("separate", 5.0): 20.0, ("shared", 0.1): 30.0, ("shared", 5.0): 80.0}
     for (arch, norm), mean in means.items():
-        for seed, offset in enumerate((-1.0, 1.0, -2.0, 2.0)[: 4 if arch == "shared" else 2]):
+        for seed, offset in enumerate((-1.0, 1.0, -2.0, 2.0) if arch == "shared" else (-1.0, 0.0, 1.0)):
             name = f"{arch}{norm}{seed}"
             fabricate(tmp_path / name, mean + offset, seed, arch__name=arch, clip__max_norm=norm)
     found = study(tmp_path, Question(baseline="arch=shared"))
@@ -135,7 +215,9 @@ def test_main_effects_and_interactions_by_hand(tmp_path: Path) -> None:
     assert difference is not None
     assert difference.value == -40.0
     assert difference.interval is not None
-    assert -42.0 < difference.interval.low < -40.0 < difference.interval.high < -38.0
+    # The variances of the means are 1/3 and 5/6, twice each, and the weights 1/2: 9.48 degrees of freedom, t = 2.245.
+    margin = 2.245 * (0.25 * 2.0 * (1.0 / 3.0 + 5.0 / 6.0)) ** 0.5
+    assert difference.interval == pytest.approx((-40.0 - margin, -40.0 + margin), abs=0.01)
     assert effects["arch", "shared"].difference is None
     departures = {i.levels: i.departure.value for i in found.interactions if i.departure}
     assert departures == pytest.approx(
@@ -337,7 +419,7 @@ def test_one_seed_tells_nothing(tmp_path: Path) -> None:
     assert found.scores[0].iqm.interval is None
     (comparison,) = found.comparisons
     assert comparison.sentence == (
-        "On Toy-v0, one seed cannot tell arch=shared from arch=separate: at least 6 are needed (n = 1)."
+        "On Toy-v0, one seed cannot tell arch=shared from arch=separate: at least 4 are needed (n = 1)."
     )
 
 
