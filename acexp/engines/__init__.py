@@ -1,14 +1,17 @@
 """Engines, which step several environments at once, like Gymnasium's vector environments in NEXT_STEP mode."""
 
 from acexp.engines.ale import Ale
-from acexp.engines.base import ENGINES, Engine, EngineBase, EngineConfig, Step, choose_engine, open_engine
-from acexp.engines.environment import EnvironmentConfig, as_code, is_atari
+from acexp.engines.base import AUTO, ENGINES, Engine, EngineBase, EngineConfig, Step, choose_engine, open_engine
+from acexp.engines.contract import FaultyEnvironmentError
+from acexp.engines.environment import EnvironmentConfig, as_code, is_atari, is_known
 from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco
+from acexp.engines.probe import probe
 from acexp.engines.tabular import Tabular
 
 __all__ = [
+    "AUTO",
     "ENGINES",
     "Ale",
     "Engine",
@@ -16,6 +19,7 @@ __all__ = [
     "EngineConfig",
     "EnvironmentConfig",
     "Envpool",
+    "FaultyEnvironmentError",
     "Gymnasium",
     "Mujoco",
     "Step",
@@ -23,5 +27,7 @@ __all__ = [
     "as_code",
     "choose_engine",
     "is_atari",
+    "is_known",
     "open_engine",
+    "probe",
 ]
