@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from acexp.core.losses import Objective
 from acexp.core.observations import are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
-from acexp.engines import Engine, choose_engine, clips_rewards, is_atari, open_engine
+from acexp.engines import AUTO, Engine, choose_engine, clips_rewards, is_atari, is_known, open_engine, probe
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
@@ -119,11 +119,47 @@ def useful_threads(config: RunConfig, cores: int) -> int:
     return cores if is_atari(config.env) else 1
 
 
-def check(config: RunConfig) -> None:
-    """Build a small version of the run without writing anything; raises UserError for what cannot be built."""
-    small = replace(config, a2c=replace(config.a2c, n_envs=1, n_steps=1, normalize_advantage=False))
+def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:
+    """Build a small version of the run without writing anything, and return remarks on its environment, a line each.
+
+    Raises UserError for what cannot be built, and for a faulty environment. See check_environments for `trust_known`.
+    """
+    remarks = check_environments([config], trust_known=trust_known)
+    # Two environments, since some cannot exist twice, for instance because each of them takes the same port.
+    small = replace(
+        config, a2c=replace(config.a2c, n_envs=min(config.a2c.n_envs, 2), n_steps=1, normalize_advantage=False)
+    )
     with assemble([resolve(small)]):
         pass
+    return remarks
+
+
+def check_environments(configs: Iterable[RunConfig], *, trust_known: bool = True) -> tuple[str, ...]:
+    """Probe each distinct environment of some runs, and return remarks on them, a line each.
+
+    With `trust_known`, environments that Gymnasium contains are left out unless they have arguments of the user's: they
+    are tested there, and some take a while to import. Raises UserError if every environment is refused; of a sweep with
+    others, only the runs of the refused ones fail.
+    """
+    distinct = {repr((config.env, config.engine.name)): config for config in configs}
+    remarks: list[str] = []
+    errors: list[UserError] = []
+    for config in distinct.values():
+        try:
+            if _is_probed(config, trust_known=trust_known):
+                remarks += probe(config.env)
+        except UserError as error:
+            errors.append(error)
+    if errors and len(errors) == len(distinct):
+        raise errors[0]
+    return (*remarks, *(f"{error.problem}; its runs will fail." for error in errors))
+
+
+def _is_probed(config: RunConfig, *, trust_known: bool) -> bool:
+    """Return True unless an engine with an implementation of its own is chosen, or the environment can be trusted."""
+    if config.engine.name not in (AUTO, "gymnasium"):
+        return False
+    return not (trust_known and is_known(config.env) and not config.env.kwargs)
 
 
 def _device(name: str) -> torch.device:

@@ -12,7 +12,7 @@ from acexp.algorithm.estimate import estimate
 from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
 from acexp.core.process_group import ProcessGroup
-from acexp.core.types import Batch, Episode, UpdateStatistics
+from acexp.core.types import Batch, EnvironmentFault, Episode, UpdateStatistics
 from acexp.metrics import Recorder
 
 
@@ -40,12 +40,22 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> Iterato
     """
     for n in range(recorder.step // budget.steps_per_update + 1, budget.n_updates + 1):
         rollout = population.collector.collect()
+        _stop(population, rollout.faults, recorder)
         batch, backward = estimate(population, rollout)
         step, last = n * budget.steps_per_update, n == budget.n_updates
         will_log = recorder.will_log(step, last=last)
         statistics = update(population, batch, backward, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
         recorder.record(step, *_gather(population.process_group, rollout.episodes, statistics), last=last)
         yield recorder.step
+
+
+def _stop(population: Population, faults: Sequence[EnvironmentFault], recorder: Recorder) -> None:
+    """End the training of members whose environments returned what nothing can be learned from."""
+    for fault in faults:
+        recorder.fail(fault)
+        if population.process_group.world_size == 1:
+            # Several processes find out from the gradient, which they share, so that all of them stop the member.
+            population.learning[fault.member] = False
 
 
 def _gather(

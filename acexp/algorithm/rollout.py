@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acexp.algorithm.faults import Steps, first_faults, is_sound
 from acexp.algorithm.policy import Policy
 from acexp.core.observations import pick
 from acexp.core.tape import Tape
-from acexp.core.types import Episode, Rollout
+from acexp.core.types import EnvironmentFault, Episode, Rollout
 from acexp.engines import Engine
+from acexp.engines.contract import FaultyEnvironmentError
 
 REWARD_CLIP = 1.0
 
@@ -91,11 +93,27 @@ class Collector:
         self._was_done = np.zeros(flat[1], np.bool_)
         self._episode_return = np.zeros(flat[1], np.float64)
         self._episode_length = np.zeros(flat[1], np.int64)
-        self._store(n_steps, engine.reset())
+        try:
+            self._store(n_steps, engine.reset())
+        except FaultyEnvironmentError as error:
+            self._locate(error, 0)
+            raise
 
     def collect(self) -> Rollout:
         """Collect the next T steps of every environment."""
-        self._step_environments()
+        try:
+            self._step_environments()
+        except FaultyEnvironmentError as error:
+            self._locate(error, self._tape.step + 1)
+            raise
+        except (RuntimeError, IndexError) as error:
+            # A network cannot read a discrete observation that lies outside of its space.
+            faults = self._faults(self._tape.step)
+            if not faults:
+                raise
+            member, slot, problem = faults[0]
+            raise FaultyEnvironmentError(problem, member=member, slot=slot) from error
+        faults = self._faults(self._n_steps)
         episodes = self._process_endings()
         rewards, terminated, truncated, valid = (tensor.to(self._device) for tensor in self._gathered)
         return Rollout(
@@ -107,6 +125,7 @@ class Collector:
             valid=valid,
             tape=self._tape,
             episodes=episodes,
+            faults=faults,
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -151,6 +170,34 @@ class Collector:
             host[...] = pick(observation, leaf)
             if self._device.type != "cpu":
                 stored.copy_(torch.from_numpy(host).view_as(stored))
+
+    def _faults(self, n_steps: int) -> tuple[EnvironmentFault, ...]:
+        """Return each member's first fault in the first steps of the rollout, before its endings are processed."""
+        leaves = self._observe.leaves
+        observations = tuple(values[: n_steps + 1] for values in self._observations)
+        rewards = torch.from_numpy(self._raw_rewards[:n_steps]).view(n_steps, *self._slots[1:])
+        if is_sound(leaves, observations, rewards):
+            return ()
+        done = (self._terminated | self._truncated)[: max(n_steps - 1, 0)]
+        is_reset = np.concatenate([np.ones_like(self._was_done)[np.newaxis], self._was_done[np.newaxis], done])
+        steps = Steps(
+            observations,
+            rewards,
+            self._actions[:n_steps],
+            torch.from_numpy(is_reset[: n_steps + 1]).view(n_steps + 1, *self._slots[1:]),
+        )
+        found = first_faults(leaves, steps)
+        return tuple(EnvironmentFault(x.member, self._slot(x.row, x.env), x.problem) for x in found)
+
+    def _locate(self, error: FaultyEnvironmentError, row: int) -> None:
+        """Write into the error which member it concerns, and when, given the row of observations that it prevents."""
+        error.member, env = divmod(error.index, self._n_envs)
+        error.slot = self._slot(row, env)
+
+    def _slot(self, row: int, env: int) -> int:
+        """Return the env step of the member's rollout that led to a row of observations, counted from 1."""
+        first: int = self._shard.start
+        return max(row - 1, 0) * self._n_drawn + first + env + 1
 
     def _process_endings(self) -> tuple[Episode, ...]:
         """Mark the reset slots that follow the rollout's endings, and return the episodes that ended."""

@@ -44,7 +44,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "inspect": Command(
             "inspect", "KEY=VALUE ...", "show what a config builds, on one real batch; nothing is trained"
         ),
-        "doctor": Command("doctor", "", "check the installation, and say how to add what is missing"),
+        "doctor": Command("doctor", "[env=ENV]", "check the installation, and an environment if one is named"),
     },
     "Train": {
         "train": Command("train", "[-m] KEY=VALUE ...", "train one run, with -m a sweep; `train` may be left out"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from rich.table import Table
 from rich.text import Text
 
+from acexp.algorithm.assembly import check
 from acexp.commands.console import console_for_tables
+from acexp.config import RunConfig, application
 from acexp.engines import ENGINES
 from acexp.engines.rendering import BACKENDS, obstacle
 from acexp.system.cores import available_cores
@@ -28,8 +31,19 @@ OPTIONAL = (
 
 
 def doctor(arguments: list[str]) -> int:
-    """Check everything that a run needs and return the exit code, 1 if runs could not be written."""
-    argparse.ArgumentParser(prog="acexp doctor", description="Check this installation.").parse_args(arguments)
+    """Check everything that a run needs and return the exit code, 1 if runs could not be written.
+
+    With overrides, the environment that they choose is checked too; raises UserError if it is faulty.
+    """
+    parser = argparse.ArgumentParser(
+        prog="acexp doctor", description="Check this installation, and an environment if one is named."
+    )
+    parser.add_argument(
+        "overrides", nargs="*", help="overrides that choose an environment: env=gym env.id=module:Id-v0"
+    )
+    parser.add_argument("--config-dir", help="a folder with your own YAML files")
+    options = parser.parse_args(arguments)
+    config = application.compose(options.overrides, options.config_dir) if options.overrides else None
     console = console_for_tables()
     engines = [package for name in ENGINES.names for package in ENGINES[name].build.packages]
     packages = [*sorted(engines, key=lambda package: "optional" in package.purpose), *OPTIONAL]
@@ -46,11 +60,24 @@ def doctor(arguments: list[str]) -> int:
         ("Rendering without a screen (MUJOCO_GL)", [_renderer(name) for name in BACKENDS]),
         ("Files", [outputs]),
     ):
-        table = Table(box=None, title=title, title_justify="left", title_style="bold", show_header=False)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console.print(table)
+        console.print(_table(title, rows))
+    if config is not None:
+        console.print(_table(f"Environment {config.env.id}", _environment(config)))
     return 1 if outputs[2] else 0
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
+    table = Table(box=None, title=title, title_justify="left", title_style="bold", show_header=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _environment(config: RunConfig) -> list[Row]:
+    """Step two instances of an environment, and return what is remarkable about it; raises UserError for a fault."""
+    remarks = check(config, trust_known=False)
+    first = ("two instances, a few steps", "as their spaces say", "")
+    return [first, *(("remark", remark, "") for remark in remarks)]
 
 
 def _machine() -> list[Row]:

@@ -41,6 +41,7 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("observation space", _short(e.observation_space)),
                 ("action space", _short(e.action_space)),
                 ("engine", e.engine),
+                *(("remark", remark) for remark in e.remarks),
             ],
         ),
         (

@@ -9,7 +9,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
-from acexp.algorithm.assembly import check
+from acexp.algorithm.assembly import check, check_environments
 from acexp.config import RunConfig
 from acexp.config.application import HydraTask, Refused, overrides_of
 from acexp.config.load import load_checked
@@ -28,6 +28,7 @@ class Preflight(Callback):
 
     def __init__(self) -> None:
         self._checked: RunConfig | None = None
+        self._remarks: tuple[str, ...] = ()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a single run that cannot be loaded or built, or whose directory holds another run."""
@@ -35,7 +36,7 @@ class Preflight(Callback):
         try:
             with placed(overrides):
                 self._checked = load_checked(config, overrides)
-                check(self._checked)
+                self._remarks = check(self._checked)
                 claim(Path(config.hydra.run.dir), "hydra.run.dir" if self._checked.name is None else "name")
         except UserError as error:
             raise Refused(error) from None
@@ -45,16 +46,16 @@ class Preflight(Callback):
             raise Refused(failed("The run cannot be built", error)) from error
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
-        """Hand the config that has been loaded over to the task."""
+        """Hand the config that has been loaded over to the task, with the remarks on its environment."""
         if self._checked is not None and isinstance(task_function, HydraTask):
-            task_function.accept(self._checked)
+            task_function.accept(self._checked, self._remarks)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a sweep of which a run cannot be loaded; a run that only its environment refuses fails by itself."""
+        """Refuse a sweep of which a run cannot be loaded, or no environment works."""
         if str(config.hydra.sweeper._target_).startswith(OWN_SWEEPERS):
             return
         try:
             with placed(list(config.hydra.overrides.hydra)):
-                SweepComposer(config).runs()
+                check_environments(run.config for run in SweepComposer(config).runs())
         except UserError as error:
             raise Refused(error) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acexp.algorithm.assembly import check_environments
 from acexp.commands.conclusion import print_best_trial
 from acexp.commands.console import EXIT_INTERRUPTED, print_outcome
 from acexp.commands.preview import preview_search, preview_sweep
@@ -21,6 +22,7 @@ from acexp.config.places import place_of, placed
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs, SweepRun
 from acexp.core.errors import UserError
+from acexp.engines import FaultyEnvironmentError
 from acexp.metrics import display_for
 from acexp.runs import runner
 from acexp.runs.outcome import Outcome, record_failure
@@ -66,13 +68,13 @@ class Training:
         if decision.outcome is not None:
             self._finish([decision.outcome])
             return
-        for remark in () if job.in_sweep else remarks([job.config], job.overrides):
+        for remark in () if job.in_sweep else (*job.remarks, *remarks([job.config], job.overrides)):
             self._print(remark)
         options = TrainOptions(resume=decision.state is RunState.UNFINISHED)
         result = runner.attempt([run], options, display_for(self.console))
         if isinstance(result, UserError):
             error = result.at(place_of(result.key, job.overrides))
-            if not job.in_sweep:
+            if not job.in_sweep and not isinstance(error, FaultyEnvironmentError):
                 raise error
             result = [record_failure(run, str(error))]
         self._finish(result, None if job.in_sweep else job.config)
@@ -87,6 +89,12 @@ class Training:
         """Raise UserError if a sweep varies what none of its runs reads."""
         with placed(self.arguments):
             refuse_unread([run.config for run in runs], [run.overrides for run in runs])
+
+    def check_environments(self, configs: Sequence[RunConfig]) -> None:
+        """Print remarks on the environments of a sweep's runs; raise UserError if none of them works."""
+        with placed(self.arguments):
+            for remark in check_environments(configs):
+                self._print(remark)
 
     def begun(self, folder: Path) -> dict[str, str]:
         """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""
@@ -123,7 +131,9 @@ class Training:
         """Search until there are enough trials, or a signal ends it."""
         executors.require(search.launcher)
         require_optuna()
-        rungs = rungs_of(search.check(), search.config)
+        example = search.check()
+        rungs = rungs_of(example, search.config)
+        self.check_environments([example])
         if search.launcher.dry_run:
             preview_search(self.console, search, self.arguments)
             return

@@ -47,12 +47,13 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run as Hydra hands it over: its typed config, its directory, and its overrides."""
+    """One run as Hydra hands it over: its typed config, directory and overrides, and remarks on its environment."""
 
     config: RunConfig
     directory: Path
     overrides: tuple[str, ...]
     in_sweep: bool
+    remarks: tuple[str, ...] = ()
 
 
 class Application(Protocol):
@@ -66,6 +67,12 @@ class Application(Protocol):
 
     def check_runs(self, runs: Sequence[SweepRun]) -> None:
         """Raise UserError if a sweep varies what none of its runs reads; called before anything is written."""
+
+    def check_environments(self, configs: Sequence[RunConfig]) -> None:
+        """Print remarks on the environments of a sweep's runs; raise UserError if none of them works.
+
+        It is called before anything is written.
+        """
 
     def begun(self, folder: Path) -> Mapping[str, str]:
         """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""
@@ -92,10 +99,11 @@ class HydraTask:
         self.application = application
         self.has_started = False
         self._checked: RunConfig | None = None
+        self._remarks: tuple[str, ...] = ()
 
-    def accept(self, config: RunConfig) -> None:
-        """Take the config of the next run, which was loaded to be checked, so that it need not be loaded again."""
-        self._checked = config
+    def accept(self, config: RunConfig, remarks: tuple[str, ...]) -> None:
+        """Take the config of the next run, which was loaded and checked already, and the remarks on its environment."""
+        self._checked, self._remarks = config, remarks
 
     def __call__(self, node: DictConfig) -> None:
         """Train the run that Hydra has composed."""
@@ -104,7 +112,8 @@ class HydraTask:
         overrides = tuple(overrides_of(runtime))
         config, self._checked = self._checked or load_checked(node, overrides), None
         in_sweep = runtime.mode is RunMode.MULTIRUN
-        self.application.train_run(Job(config, Path(runtime.runtime.output_dir), overrides, in_sweep))
+        directory = Path(runtime.runtime.output_dir)
+        self.application.train_run(Job(config, directory, overrides, in_sweep, self._remarks))
 
 
 class Refused(SystemExit):

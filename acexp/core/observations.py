@@ -35,6 +35,13 @@ PRACTICALLY_INFINITE = 1e10
 """The magnitude beyond which a bound counts as infinite: some environments use the largest float32 for infinity."""
 
 
+def is_infinite(bound: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where a bound of a Box, of observations or of actions, counts as infinite."""
+    # It is compared in float64, since its own dtype may be too narrow for PRACTICALLY_INFINITE.
+    infinite: NDArray[np.bool_] = np.abs(bound.astype(np.float64)) > PRACTICALLY_INFINITE
+    return infinite
+
+
 class LeafKind(Enum):
     """What a leaf contains; its kind decides how it is stored, normalized and encoded."""
 
@@ -87,10 +94,7 @@ class Leaf:
         """The flat indices of the dimensions with an infinite bound."""
         if self.low is None or self.high is None:
             return []
-        # Bounds are compared in float64, since their own dtype may be too narrow for PRACTICALLY_INFINITE.
-        low, high = (np.abs(bound.astype(np.float64)) for bound in (self.low, self.high))
-        infinite = (low > PRACTICALLY_INFINITE) | (high > PRACTICALLY_INFINITE)
-        return [int(i) for i in np.flatnonzero(infinite)]
+        return [int(i) for i in np.flatnonzero(is_infinite(self.low) | is_infinite(self.high))]
 
     @property
     def encoded_shape(self) -> tuple[int, ...]:
@@ -100,6 +104,15 @@ class Leaf:
         if self.kind is LeafKind.DISCRETE:
             return (sum(self.categories),)
         return (math.prod(self.shape),)
+
+    def contains(self, x: Tensor) -> Tensor:
+        """Return where values, `[..., *shape]` as they are stored, can be encoded: bool of the same shape."""
+        if self.kind is LeafKind.VECTOR:
+            return x.isfinite()
+        if self.kind is LeafKind.DISCRETE:
+            low, n = (torch.tensor(sizes, device=x.device).view(self.shape) for sizes in (self.start, self.categories))
+            return (x >= low) & (x < low + n)
+        return torch.ones_like(x, dtype=torch.bool)
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode the leaf's values for a network: `[M, B, *shape]` -> float32 `[M, B, *encoded_shape]`."""

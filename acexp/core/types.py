@@ -21,6 +21,20 @@ class Episode(NamedTuple):
     length: int
 
 
+class EnvironmentFault(NamedTuple):
+    """A value from an environment that nothing can be learned from.
+
+    Attributes:
+        member: Index of the member that the environment belongs to.
+        slot: The env step of the member's rollout at which it came, counted from 1.
+        problem: Which value it is, and what is wrong with it.
+    """
+
+    member: int
+    slot: int
+    problem: str
+
+
 class Rollout(NamedTuple):
     """T steps of M members times N environments. The tensors are reused by the next rollout.
 
@@ -32,6 +46,7 @@ class Rollout(NamedTuple):
         valid: Bool `[T, M, N]`, False in reset slots, whose action was ignored and whose reward is 0.
         tape: Outputs of the actors' layers.
         episodes: Episodes that ended in this rollout, in the order in which they ended.
+        faults: The first fault of each member whose environments returned values that cannot be used.
     """
 
     observations: Leaves
@@ -42,6 +57,7 @@ class Rollout(NamedTuple):
     valid: Tensor
     tape: Tape
     episodes: tuple[Episode, ...]
+    faults: tuple[EnvironmentFault, ...] = ()
 
 
 class Batch(NamedTuple):

@@ -2,6 +2,7 @@
 
 from acexp.engines.ale import Ale
 from acexp.engines.base import (
+    AUTO,
     ENGINES,
     Engine,
     EngineBase,
@@ -11,13 +12,16 @@ from acexp.engines.base import (
     open_engine,
     spaces_of,
 )
-from acexp.engines.environment import EnvironmentConfig, as_code, clips_rewards, is_atari
+from acexp.engines.contract import FaultyEnvironmentError
+from acexp.engines.environment import EnvironmentConfig, as_code, clips_rewards, is_atari, is_known
 from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco
+from acexp.engines.probe import probe
 from acexp.engines.tabular import Tabular
 
 __all__ = [
+    "AUTO",
     "ENGINES",
     "Ale",
     "Engine",
@@ -25,6 +29,7 @@ __all__ = [
     "EngineConfig",
     "EnvironmentConfig",
     "Envpool",
+    "FaultyEnvironmentError",
     "Gymnasium",
     "Mujoco",
     "Step",
@@ -33,6 +38,8 @@ __all__ = [
     "choose_engine",
     "clips_rewards",
     "is_atari",
+    "is_known",
     "open_engine",
+    "probe",
     "spaces_of",
 ]

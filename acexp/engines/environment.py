@@ -14,8 +14,9 @@ from gymnasium.envs.registration import EnvSpec
 
 from acexp.core.errors import UserError, nearest
 from acexp.core.settings import setting
+from acexp.engines.contract import FaultyEnvironmentError
 from acexp.system.packages import is_installed
-from acexp.system.user_code import import_users
+from acexp.system.user_code import import_users, place_in_code, reason
 
 ATARI_FRAME_SKIP = 4
 ATARI_MAX_FRAMES = 108_000
@@ -78,6 +79,12 @@ def generator_at(state: Any) -> np.random.Generator:
     generator, _ = gym.utils.seeding.np_random(0)
     generator.bit_generator.state = state
     return generator
+
+
+def generator_of(env: gym.Env[Any, Any]) -> np.random.Generator | None:
+    """Return the random number generator of an environment, None unless it is NumPy's Generator."""
+    generator = getattr(env.unwrapped, "np_random", None)
+    return generator if isinstance(generator, np.random.Generator) else None
 
 
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:
@@ -159,6 +166,13 @@ def _atari_arguments(environment: EnvironmentConfig) -> dict[str, Any]:
     return {"obs_type": "rgb"} | dict(spec_of(environment).kwargs) | environment.kwargs
 
 
+def is_known(environment: EnvironmentConfig) -> bool:
+    """Return True for one of the environments that Gymnasium and ale-py contain."""
+    entry_point = spec_of(environment).entry_point
+    home = entry_point if isinstance(entry_point, str) else getattr(entry_point, "__module__", "")
+    return str(home).startswith(("gymnasium.", "ale_py."))
+
+
 def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     """Return one environment with its standard preprocessing; raises UserError if it cannot be made."""
     atari = is_atari(environment)
@@ -171,20 +185,16 @@ def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
             value=environment.id,
             remedy="install it as described in the message",
         ) from error
-    except (TypeError, ValueError, ImportError, RuntimeError, gym.error.Error) as error:
-        raise UserError(
-            f"{environment.id} cannot be made: {_first_line(error)}",
+    except (Exception, SystemExit) as error:  # the constructor may be anybody's
+        raise FaultyEnvironmentError(
+            f"{environment.id} cannot be made: {reason(error)}",
             key="env.kwargs" if environment.kwargs else "env.id",
             value=environment.kwargs or environment.id,
+            place=place_in_code(error),
             remedy="check env.kwargs against the environment's documentation"
             if environment.kwargs
             else "choose another environment, or install what it requires",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().split("\n")[0] or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _make_plain(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
@@ -220,10 +230,7 @@ def as_code(environment: EnvironmentConfig, plugins: Sequence[str] = ()) -> list
 
     If the environment is not one of Gymnasium's, the code first imports the plugins, one of which may register it.
     """
-    spec = spec_of(environment)
-    home = spec.entry_point if isinstance(spec.entry_point, str) else getattr(spec.entry_point, "__module__", "")
-    is_known = str(home).startswith(("gymnasium.", "ale_py."))
-    lines = [] if is_known else [f"import {plugin}" for plugin in plugins]
+    lines = [] if is_known(environment) else [f"import {plugin}" for plugin in plugins]
     limit = environment.max_episode_steps
     if not is_atari(environment):
         kwargs = environment.kwargs | ({} if limit is None else {"max_episode_steps": limit})

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
-from acexp.core.errors import UserError
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
-from acexp.engines.environment import EnvironmentConfig, make
+from acexp.engines.contract import faulty
+from acexp.engines.environment import EnvironmentConfig, generator_of, make
+from acexp.engines.vector import VectorEnvironment
 from acexp.system.packages import Package
+from acexp.system.user_code import reason
 
 LONGEST_REPLAY = 100_000
 """Largest number of steps of an episode whose actions are kept, to restore its state; a few bytes per step."""
@@ -38,16 +39,17 @@ class _Episode(NamedTuple):
 
 @ENGINES.register("gymnasium")
 class Gymnasium(EngineBase):
-    """Steps any environment with Gymnasium's SyncVectorEnv, in one process, without copying observations."""
+    """Steps any environment as Gymnasium's SyncVectorEnv does, in one process, without copying observations."""
 
     packages: ClassVar[tuple[Package, ...]] = (Package("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),)
     preference = 10
 
-    def __init__(self, environments: SyncVectorEnv, seeds: list[int]) -> None:
+    def __init__(self, environments: VectorEnvironment, seeds: list[int]) -> None:
         self._environments = environments
         self._seeds = seeds
         self._episodes: list[_Episode] = []
         self._done = np.zeros(len(seeds), np.bool_)
+        self._can_save = True
         self.observation_space: gym.Space[Any] = environments.single_observation_space
         self.action_space: gym.Space[Any] = environments.single_action_space
 
@@ -57,20 +59,18 @@ class Gymnasium(EngineBase):
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
-        first = make(environment)
-        factories: list[Callable[[], gym.Env[Any, Any]]] = [lambda: first]
-        factories += [functools.partial(make, environment)] * (len(seeds) - 1)
+        factories = [functools.partial(make, environment)] * len(seeds)
         try:
-            vector = SyncVectorEnv(factories, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
-        except (ValueError, TypeError, NotImplementedError, gym.error.Error) as error:
-            first.close()
-            raise UserError(
-                f"{environment.id} cannot be vectorized: its spaces are {first.observation_space} and "
-                f"{first.action_space}.",
-                key="env.id",
-                value=environment.id,
-                choices=("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple"),
-                remedy="wrap the environment so that its spaces are among these",
+            vector = VectorEnvironment(environment.id, factories)
+        except RuntimeError as error:
+            raise faulty(
+                environment.id, "its instances have different spaces, but all environments of a run have the same"
+            ) from error
+        except (AttributeError, ValueError, TypeError, NotImplementedError, gym.error.Error) as error:
+            raise faulty(
+                environment.id,
+                f"its instances cannot be stepped together ({reason(error)}); spaces are made of Box, Discrete, "
+                "MultiDiscrete, MultiBinary, Dict and Tuple",
             ) from error
         return cls(vector, seeds)
 
@@ -94,14 +94,16 @@ class Gymnasium(EngineBase):
         for i, action in enumerate(actions.copy()):
             episode = self._episodes[i]
             if self._done[i]:
-                random = self._environments.envs[i].unwrapped.np_random.bit_generator.state
+                generator = generator_of(self._environments.envs[i])
+                self._can_save = self._can_save and generator is not None
+                random = None if generator is None else generator.bit_generator.state
                 self._episodes[i] = _Episode(episode.seed, random, [])
             elif len(episode.actions) < LONGEST_REPLAY:
                 episode.actions.append(action)
 
     def save(self) -> list[EnvironmentState] | None:
         """Return the actions of each episode: few environments can be copied, but all can be replayed."""
-        if any(len(episode.actions) == LONGEST_REPLAY for episode in self._episodes):
+        if not self._can_save or any(len(episode.actions) == LONGEST_REPLAY for episode in self._episodes):
             return None
         return [
             {

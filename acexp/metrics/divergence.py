@@ -18,12 +18,14 @@ class Divergence(NamedTuple):
     """The reason why a member's training ended early: a value that was not finite.
 
     Attributes:
-        what: a description of the value.
+        what: a description of the value, or the fault of an environment in words.
         step: the env steps of the member at the end of the update in which it was found.
+        is_environments: whether an environment returned the value, so that no setting is to blame.
     """
 
     what: str
     step: int
+    is_environments: bool = False
 
     def __str__(self) -> str:
         return f"{self.what} is not finite at env step {self.step:,}"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from acexp.core.losses import Objective
-from acexp.core.types import Episode, UpdateStatistics
+from acexp.core.types import EnvironmentFault, Episode, UpdateStatistics
 from acexp.metrics import tags
 from acexp.metrics.console import Display
 from acexp.metrics.divergence import Divergence, culprit
@@ -99,6 +99,12 @@ class Recorder:
         """Record that `what` is not finite for a member at this env step, unless the member has diverged before."""
         self._fold()
         self._diverged(member, what, self.step)
+
+    def fail(self, fault: EnvironmentFault) -> None:
+        """Record the fault of a member's environment in the rollout after this env step, unless it has ended before."""
+        self._fold()
+        what = f"env step {self.step + fault.slot:,}: {fault.problem}"
+        self.divergences.setdefault(fault.member, Divergence(what, self.step, is_environments=True))
 
     def note(self, member: int, scalars: Mapping[str, float]) -> None:
         """Write scalars of a member at this env step that updates do not measure, such as those of an evaluation."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from acexp.config import RunConfig
+from acexp.engines import FaultyEnvironmentError
 from acexp.metrics import Recorder
 from acexp.runs import run_directory
 from acexp.runs.outcome import Outcome
@@ -22,10 +24,12 @@ class Ending(NamedTuple):
 
 
 def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome:
-    """Write how a member's run ended, which is as its population ended unless the member diverged."""
+    """Write how a member's run ended: as its population did, unless the member diverged or its environment failed."""
     divergence = recorder.divergences.get(member)
     status, error, _ = ending
-    if divergence is not None:
+    if divergence is not None and divergence.is_environments:
+        status, error = Status.FAILED, f"{run.config.env.id}, seed {run.config.seed}, {divergence.what}"
+    elif divergence is not None:
         status, error = Status.DIVERGED, f"{divergence}\n  with {_suspects(run.config)}; all of it is in config.yaml"
     outcome = Outcome(
         directory=run.directory,
@@ -63,6 +67,14 @@ def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome
     except OSError as failure:
         return replace(outcome, status=Status.FAILED, error=error or unwritable_files(failure))
     return outcome
+
+
+def environment_failed(fault: FaultyEnvironmentError, runs: Sequence[Run], step: int) -> Ending:
+    """Return how training ended where an environment failed in the rollout after this env step, or in an evaluation."""
+    if fault.member is None:
+        return Ending(Status.FAILED, str(fault))
+    config = runs[fault.member].config
+    return Ending(Status.FAILED, fault.during_training(config.env.id, config.seed, step))
 
 
 def _notes(status: Status, n_episodes: int, config: RunConfig) -> tuple[str, ...]:

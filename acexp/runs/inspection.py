@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, check_environments, resolve
 from acexp.algorithm.estimate import estimate, flat
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
@@ -57,6 +57,7 @@ class Examination:
         batch: The numbers of steps and of environments in a rollout, (T, N).
         groups: The modules that each optimizer steps, by its loss.
         scalars: Losses and norms of the first update, by tag.
+        remarks: What a user should know about the environment, a line each.
     """
 
     observation_space: str
@@ -71,10 +72,15 @@ class Examination:
     batch: tuple[int, int]
     groups: dict[str, tuple[str, ...]]
     scalars: dict[str, float]
+    remarks: tuple[str, ...] = ()
 
 
 def examine(config: RunConfig) -> Examination:
-    """Build the run, collect one rollout and perform one update; nothing is written."""
+    """Build the run, collect one rollout and perform one update; nothing is written.
+
+    Raises UserError for what cannot be built, and for a faulty environment.
+    """
+    remarks = check_environments([config])
     config = resolve(config)
     with assemble([config]) as population:
         rollout = population.collector.collect()
@@ -111,4 +117,5 @@ def examine(config: RunConfig) -> Examination:
             batch=(config.a2c.n_steps, config.a2c.n_envs),
             groups={group.loss: group.modules for group in population.groups},
             scalars={tag: float(x[0, 0]) for tag, x in tags.per_update(population.objective, [statistics]).items()},
+            remarks=remarks,
         )

@@ -17,11 +17,12 @@ from acexp.algorithm.loop import train as train_updates
 from acexp.algorithm.population import Population
 from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
+from acexp.engines import FaultyEnvironmentError
 from acexp.metrics import Display, Recorder, Silent, Writer
 from acexp.runs import run_directory
 from acexp.runs.awaiting import stopping_line
 from acexp.runs.checkpointer import Checkpointer
-from acexp.runs.ending import Ending, finish, unwritable_files
+from acexp.runs.ending import Ending, environment_failed, finish, unwritable_files
 from acexp.runs.evaluation import PeriodicEvaluation
 from acexp.runs.outcome import Outcome, in_words, record_failure, write_traceback
 from acexp.runs.resumption import Resumption, load_resumptions
@@ -242,6 +243,9 @@ def _train(
     except distributed.ProcessLostError as failure:
         request.close()  # torchrun ends the remaining processes, and this one still has to report why it ends
         return Ending(Status.FAILED, f"another process of this run was lost: {failure}")
+    except FaultyEnvironmentError as fault:
+        write_traceback(runs)
+        return environment_failed(fault, runs, training.recorder.step)
     except OSError as failure:
         return Ending(Status.FAILED, unwritable_files(failure))
     except (Exception, SystemExit) as failure:

@@ -12,6 +12,9 @@ from acexp.core.errors import UserError
 _OURS = Path(__file__).resolve().parent.parent
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
 
+LONGEST_MESSAGE = 200
+"""The number of characters of an exception's message that are shown."""
+
 
 def import_users(module: str, what: str, key: str) -> None:
     """Import a module that a config names; raises UserError where its code fails, and ModuleNotFoundError without it.
@@ -35,14 +38,19 @@ def import_users(module: str, what: str, key: str) -> None:
 
 def failed(problem: str, error: BaseException, key: str | None = None, value: object = None) -> UserError:
     """Return the UserError for what the user's own code has raised: its type, message, file and line."""
+    remedy = None
     if isinstance(error, SystemExit):
-        reason = f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
         remedy = 'leave out the call: a program of its own belongs below `if __name__ == "__main__":`'
-    else:
-        message = error.msg if isinstance(error, SyntaxError) else str(error).strip().split("\n")[0]
-        reason = f"{type(error).__name__}: {message}".removesuffix(": ")
-        remedy = None
-    return UserError(f"{problem}: {reason}", key=key, value=value, place=place_in_code(error), remedy=remedy)
+    return UserError(f"{problem}: {reason(error)}", key=key, value=value, place=place_in_code(error), remedy=remedy)
+
+
+def reason(error: BaseException) -> str:
+    """Return the type of an exception and the first line of its message."""
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
+    message = error.msg if isinstance(error, SyntaxError) else str(error).strip().split("\n")[0]
+    shown = message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 3]}..."
+    return f"{type(error).__name__}: {shown}".removesuffix(": ")
 
 
 def place_in_code(error: BaseException) -> str | None:

@@ -138,3 +138,12 @@ def test_actions_are_translated_alike_in_numpy_and_torch(space: gym.Space[object
     wanted, found = d.to_environment(actions.numpy()), d.translate(actions).numpy()
     assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
     assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_of_the_largest_numbers_are_none(dtype: type[np.floating]) -> None:
+    """Scaled to them, an action of 0.5 would be 1e38, or infinite."""
+    largest = float(np.finfo(dtype).max)
+    low, high = np.array([-largest, 0.0], dtype), np.array([largest, largest], dtype)
+    d = distribution_for(spaces.Box(low, high, dtype=dtype))
+    assert d.to_environment(np.array([[0.5, -0.5], [-7.0, 7.0]], np.float32)).tolist() == [[0.5, 0.0], [-7.0, 7.0]]

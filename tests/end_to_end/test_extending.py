@@ -41,7 +41,7 @@ def test_the_page_has_what_it_promises() -> None:
         "my_normalizer.py",
         "my_optimizer.py",
     ]
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -52,6 +52,8 @@ def test_commands_of_the_page_work(folder: Path, acexp: Acexp, command: str) -> 
     assert result.returncode == 0, result.stdout + result.stderr
     if "inspect" in words:
         assert re.search(r"trunk\s+1,408\b", result.stdout), "8 * 128 + 128 + 2 * 128"
+    elif "doctor" in words:
+        assert "as their spaces say" in result.stdout
     elif "list" in words:
         assert "arch=wide" in result.stdout
         assert "layer normalization" in result.stdout

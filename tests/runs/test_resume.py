@@ -330,9 +330,14 @@ class Slow(gym.Env):
         super().reset(seed=seed)
         return np.zeros(3, np.float32), {}
 
+    n_steps = 0
+
     def step(self, action):
-        open("stepping", "w").close()
-        time.sleep(600)
+        self.n_steps += 1
+        if self.n_steps == 50:  # later than it is looked at before training
+            open("stepping", "w").close()
+            time.sleep(600)
+        return np.zeros(3, np.float32), 1.0, False, False, {}
 
 
 gym.register("Slow-v0", Slow)
@@ -440,15 +445,18 @@ def test_what_is_not_finite_in_an_update_is_named(
 
 @pytest.mark.parametrize("normalizer", ["normalizer=running", "normalizer=none"])
 @pytest.mark.parametrize("what", ["observation", "reward"])
-def test_what_is_not_finite_reaches_neither_weights_nor_checkpoints(
+def test_what_is_not_finite_fails_its_run_and_reaches_neither_weights_nor_checkpoints(
     config: Config, train: Train, what: str, normalizer: str
 ) -> None:
     settings = ("env=gym", "env.id=Poisoned-v0", f"+env.kwargs={{what: {what}, at: 95}}", normalizer)
     settings += ("reward_normalizer=return_std", "a2c.n_envs=2", "a2c.n_steps=5", "total_steps=400")
     (outcome,) = train(config(*settings, "checkpoint.every=40", "log.every=40"))
-    assert outcome.status is Status.DIVERGED
+    assert outcome.status is Status.FAILED
     # The 95th step is slot 104, since 9 episodes have ended: the 21st rollout of 5 steps in 2 environments.
-    assert outcome.steps == 210
+    assert outcome.steps == 200
+    assert outcome.error is not None
+    assert outcome.error.startswith(f"Poisoned-v0, seed 0, env step 207: step() returned the {what}")
+    assert "learning_rate" not in outcome.error
     content = final(outcome.directory)
     assert content["step"] == 200
     for tensor in content["member"]["tensors"].values():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acexp.core.distributions.base import torch_dtype
+from acexp.core.observations import is_infinite
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -19,8 +20,9 @@ LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 class DiagonalGaussian:
     """The distribution of Box actions: a Gaussian with a mean and a log standard deviation for each dimension.
 
-    The unclipped sample is stored and scored. For a dimension with two finite bounds, the environment receives
-    `low + (clip(a, -1, 1) + 1) / 2 * (high - low)`; for the others, the sample itself, clipped at a single bound.
+    The unclipped sample is stored and scored. For a dimension with two bounds, neither of which counts as infinite (see
+    `is_infinite`), the environment receives `low + (clip(a, -1, 1) + 1) / 2 * (high - low)`; for the others, the sample
+    itself, clipped at a single bound.
     """
 
     noise_shape: tuple[int, ...]
@@ -33,7 +35,7 @@ class DiagonalGaussian:
         self._dtype = space.dtype
         low, high = (np.asarray(bound, np.float64).reshape(-1) for bound in (space.low, space.high))
         self._low, self._high = low, high
-        self._bounded = np.isfinite(low) & np.isfinite(high)
+        self._bounded = ~(is_infinite(low) | is_infinite(high))
         self._half_range = np.where(self._bounded, high - np.where(self._bounded, low, 0.0), 0.0) / 2.0
         self._already_unit = bool(np.all(self._bounded & (low == -1.0) & (high == 1.0)))
         self.n_outputs = size

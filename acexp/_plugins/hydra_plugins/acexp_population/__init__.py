@@ -90,6 +90,7 @@ class GridSweeper(Sweeper):
             composed = composer.runs()
             self._task.application.check_runs(composed)
         runs = _distinct(composed, self._task)
+        self._task.application.check_environments([run.config for run in runs])
         folder = Path(self._config.hydra.sweep.dir)
         composer.name_runs(runs, self._task.application.begun(folder))
         if launcher is None or not launcher.dry_run:

@@ -1,0 +1,105 @@
+"""Gymnasium's environments as one vector environment, whose errors say which of them failed, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import concatenate, iterate
+from numpy.typing import NDArray
+
+from acexp.engines.contract import (
+    RESET,
+    STEP,
+    FaultyEnvironmentError,
+    faulty,
+    flaw_of_observation,
+    flaw_of_reset,
+    flaw_of_step,
+    raised,
+)
+from acexp.system.user_code import reason
+
+_NOTHING = object()
+
+
+class VectorEnvironment(SyncVectorEnv):
+    """Steps environments in NEXT_STEP mode, as SyncVectorEnv does, without the infos, which nothing here reads.
+
+    To gather infos takes time, and fails where they differ in shape or are no dicts. Raises FaultyEnvironmentError for
+    an environment that raises an exception, or returns what cannot be stored. Each step overwrites the observations.
+    """
+
+    def __init__(self, environment_id: str, factories: Sequence[Callable[[], gym.Env[Any, Any]]]) -> None:
+        super().__init__(factories, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
+        self._id = environment_id
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Reset every environment with its own seed, of a list; the infos are empty."""
+        seeds = seed if isinstance(seed, list) else [seed] * self.num_envs
+        for flags in (self._terminations, self._truncations, self._autoreset_envs):
+            flags[:] = False
+        i, result = 0, _NOTHING
+        try:
+            for i, env in enumerate(self.envs):
+                result = _NOTHING
+                result = env.reset(seed=seeds[i], options=options)
+                self._env_obs[i], _ = result
+        except (Exception, SystemExit) as error:
+            raise self._fault(i, RESET, result, error) from error
+        return self._batched(np.ones(self.num_envs, np.bool_)), {}
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step every environment, or reset it where its episode has ended; the infos are empty."""
+        i, result = 0, _NOTHING
+        was_done = self._autoreset_envs
+        try:
+            for i, action in enumerate(iterate(self.action_space, actions)):
+                result = _NOTHING
+                if was_done[i]:
+                    result = self.envs[i].reset()
+                    self._env_obs[i], _ = result
+                    self._rewards[i], self._terminations[i], self._truncations[i] = 0.0, False, False
+                else:
+                    result = self.envs[i].step(action)
+                    self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], _ = result
+        except (Exception, SystemExit) as error:
+            raise self._fault(i, RESET if was_done[i] else STEP, result, error) from error
+        observations = self._batched(was_done)
+        self._autoreset_envs = self._terminations | self._truncations
+        return observations, self._rewards.copy(), self._terminations.copy(), self._truncations.copy(), {}
+
+    def _batched(self, is_reset: NDArray[np.bool_]) -> Any:
+        """Write the observations of all environments into the arrays of the batch."""
+        try:
+            self._observations = concatenate(self.single_observation_space, self._env_obs, self._observations)
+        except Exception as error:
+            raise self._misfit(is_reset, error) from error
+        return self._observations
+
+    def _misfit(self, is_reset: NDArray[np.bool_], error: Exception) -> FaultyEnvironmentError:
+        """Return the error for the first environment whose observation does not fit into the batch."""
+        for i, observation in enumerate(self._env_obs):
+            method = RESET if is_reset[i] else STEP
+            flaw = flaw_of_observation(observation, self.single_observation_space, method)
+            if flaw is not None:
+                return faulty(self._id, flaw, method=method, index=i)
+        return faulty(self._id, f"an observation cannot be stored: {reason(error)}")
+
+    def _fault(self, i: int, method: str, result: Any, error: BaseException) -> FaultyEnvironmentError:
+        if result is _NOTHING:
+            return raised(self._id, method, error, i)
+        flaw = (flaw_of_reset if method == RESET else flaw_of_step)(result, self.single_observation_space)
+        return faulty(self._id, flaw or f"{method} returned what {reason(error)}", method=method, index=i)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close every environment; what goes wrong there is of no consequence for what was trained."""
+        for env in self.envs:
+            with suppress(Exception, SystemExit):
+                env.close()
