@@ -16,7 +16,9 @@ from acexp.config.load import load_checked
 from acexp.config.places import placed
 from acexp.config.sweep import SweepComposer
 from acexp.core.errors import UserError
-from acexp.runs.run_directory import claim
+from acexp.engines.watched import EnvironmentFailedError
+from acexp.runs.claims import claim
+from acexp.sweeps.sweep_directory import claim_sweep
 from acexp.system.user_code import failed, place_in_code
 
 OWN_SWEEPERS = ("hydra_plugins.acexp_population.", "hydra_plugins.acexp_optuna.")
@@ -39,6 +41,9 @@ class Preflight(Callback):
                 claim(Path(config.hydra.run.dir), "hydra.run.dir" if self._checked.name is None else "name")
         except UserError as error:
             raise Refused(error) from None
+        except EnvironmentFailedError as error:
+            problem = f"The environment failed in {error.method}()"
+            raise Refused(failed(problem, error.__cause__ or error, "env.id", config.env.id)) from error
         except (Exception, SystemExit) as error:
             if not isinstance(error, SystemExit) and place_in_code(error) is None:
                 raise  # a mistake of acexp's, for which its traceback is needed
@@ -50,7 +55,15 @@ class Preflight(Callback):
             task_function.accept(self._checked)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a sweep of which a run cannot be loaded; a run that only its environment refuses fails by itself."""
+        """Refuse a sweep of which a run cannot be loaded; a run that only its environment refuses fails by itself.
+
+        A directory with files that are not acexp's is refused too.
+        """
+        try:
+            with placed(list(config.hydra.overrides.task)):
+                claim_sweep(Path(config.hydra.sweep.dir), "hydra.sweep.dir" if config.name is None else "name")
+        except UserError as error:
+            raise Refused(error) from None
         if str(config.hydra.sweeper._target_).startswith(OWN_SWEEPERS):
             return
         try:

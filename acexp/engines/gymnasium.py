@@ -14,12 +14,17 @@ from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
+from acexp.core.stopping import ShouldStop, StopRequestedError, never
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.environment import EnvironmentConfig, make
+from acexp.engines.watched import EnvironmentFailedError, Watched, random_state, restore_random_state
 from acexp.system.packages import Package
 
 LONGEST_REPLAY = 100_000
 """Largest number of steps of an episode whose actions are kept, to restore its state; a few bytes per step."""
+
+NOT_REPEATED = "the environment, played again with the same seeds and actions, showed something else"
+"""Why an episode cannot be restored that depends on more than its seed, `np_random` and its actions."""
 
 
 class _Episode(NamedTuple):
@@ -57,9 +62,10 @@ class Gymnasium(EngineBase):
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
+        n_envs = len(seeds)
         first = make(environment)
-        factories: list[Callable[[], gym.Env[Any, Any]]] = [lambda: first]
-        factories += [functools.partial(make, environment)] * (len(seeds) - 1)
+        factories: list[Callable[[], gym.Env[Any, Any]]] = [lambda: Watched(first, 0, n_envs)]
+        factories += [functools.partial(_watched, environment, i, n_envs) for i in range(1, n_envs)]
         try:
             vector = SyncVectorEnv(factories, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
         except (ValueError, TypeError, NotImplementedError, gym.error.Error) as error:
@@ -94,13 +100,15 @@ class Gymnasium(EngineBase):
         for i, action in enumerate(actions.copy()):
             episode = self._episodes[i]
             if self._done[i]:
-                random = self._environments.envs[i].unwrapped.np_random.bit_generator.state
-                self._episodes[i] = _Episode(episode.seed, random, [])
+                self._episodes[i] = _Episode(episode.seed, random_state(self._environments.envs[i]), [])
             elif len(episode.actions) < LONGEST_REPLAY:
                 episode.actions.append(action)
 
     def save(self) -> list[EnvironmentState] | None:
-        """Return the actions of each episode: few environments can be copied, but all can be replayed."""
+        """Return the actions of each episode: few environments can be copied, but most can be replayed.
+
+        What the episode has shown is saved as a checksum, with which the replay is compared.
+        """
         if any(len(episode.actions) == LONGEST_REPLAY for episode in self._episodes):
             return None
         return [
@@ -109,21 +117,39 @@ class Gymnasium(EngineBase):
                 "random": episode.random,
                 "actions": torch.from_numpy(np.stack(episode.actions)) if episode.actions else None,
                 "done": bool(done),
+                "digest": environment.digest,
             }
-            for episode, done in zip(self._episodes, self._done, strict=True)
+            for episode, done, environment in zip(self._episodes, self._done, self._watched, strict=True)
         ]
 
-    def load(self, states: Sequence[EnvironmentState]) -> None:
-        self._environments.reset(seed=[state["seed"] for state in states])
-        for environment, state in zip(self._environments.envs, states, strict=True):
-            if state["random"] is not None:
-                environment.unwrapped.np_random.bit_generator.state = state["random"]
-                environment.reset()
-            for action in self._actions(state):
-                environment.step(action)
+    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+        try:
+            for environment, state in zip(self._watched, states, strict=True):
+                self._replay(environment, state, should_stop)
+                # Earlier versions saved no checksum.
+                if environment.digest != state.get("digest", environment.digest):
+                    return NOT_REPEATED
+        except (EnvironmentFailedError, AttributeError, TypeError, ValueError):  # also a generator of another kind
+            return NOT_REPEATED
         self._episodes = [_Episode(s["seed"], s["random"], list(self._actions(s, as_given=True))) for s in states]
         self._done = np.array([state["done"] for state in states])
         self._environments._autoreset_envs = self._done.copy()
+        return None
+
+    def _replay(self, environment: Watched, state: EnvironmentState, should_stop: ShouldStop) -> None:
+        """Play an episode again up to where it was saved."""
+        environment.reset(seed=state["seed"])
+        if state["random"] is not None:
+            restore_random_state(environment, state["random"])
+            environment.reset()
+        for action in self._actions(state):
+            if should_stop():
+                raise StopRequestedError
+            environment.step(action)
+
+    @property
+    def _watched(self) -> list[Watched]:
+        return [environment for environment in self._environments.envs if isinstance(environment, Watched)]
 
     def _actions(self, state: EnvironmentState, *, as_given: bool = False) -> Iterable[Any]:
         """Return an episode's actions, one by one in the form that an environment takes, or else as they were given."""
@@ -134,3 +160,7 @@ class Gymnasium(EngineBase):
 
     def close(self) -> None:
         self._environments.close()
+
+
+def _watched(environment: EnvironmentConfig, index: int, n_envs: int) -> Watched:
+    return Watched(make(environment), index, n_envs)

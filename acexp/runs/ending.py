@@ -14,17 +14,25 @@ from acexp.runs.run_directory import Status
 
 
 class Ending(NamedTuple):
-    """How training ended: the status, the error if there was one, and the signal that asked for it."""
+    """How training ended.
+
+    Attributes:
+        status: The status of the runs.
+        error: The error, if there was one.
+        signal: The signal that asked for the end, if one did.
+        member: The only member that has ended, because its environment failed; None if all have.
+    """
 
     status: Status
     error: str | None = None
     signal: int | None = None
+    member: int | None = None
 
 
 def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome:
     """Write how a member's run ended, which is as its population ended unless the member diverged."""
     divergence = recorder.divergences.get(member)
-    status, error, _ = ending
+    status, error = ending.status, ending.error
     if divergence is not None:
         status, error = Status.DIVERGED, f"{divergence}\n  with {_suspects(run.config)}; all of it is in config.yaml"
     outcome = Outcome(

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from acexp.config import identity, to_yaml
+from acexp.config import RunConfig, identity, to_yaml
 from acexp.core.errors import UserError
+from acexp.engines.watched import EnvironmentFailedError
 from acexp.runs import run_directory
+from acexp.runs.claims import foreign_files
 from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
 from acexp.system.lock import is_locked
+from acexp.system.user_code import place_in_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Outcome:
         seconds: Seconds spent training.
         mean_return: Mean return of the last 100 episodes; None if no episode has ended.
         resume: EXACT or APPROXIMATE for a run that continued from a checkpoint, else None.
+        obstacle: Why it did not continue exactly, else None.
         error: What went wrong, in one or a few lines.
         signal: Number of the signal that ended the run; None if none did.
         notes: What else the user should know, one sentence each.
@@ -39,6 +43,7 @@ class Outcome:
     seconds: float = 0.0
     mean_return: float | None = None
     resume: str | None = None
+    obstacle: str | None = None
     error: str | None = None
     signal: int | None = None
     notes: tuple[str, ...] = ()
@@ -52,8 +57,8 @@ def previous_outcome(directory: Path) -> Outcome:
 
 def record_failure(run: Run, reason: str) -> Outcome:
     """Write into the run's directory why it could not begin or did not end, and return that as its outcome."""
-    if is_locked(run.directory):
-        # Another process trains this run, so nothing is written into its directory.
+    if is_locked(run.directory) or foreign_files(run.directory):
+        # Another process trains this run, or the directory is not the run's: nothing is written into it.
         return Outcome(run.directory, Status.FAILED, error=reason)
     try:
         if not run_directory.is_claimed(run.directory):
@@ -69,6 +74,16 @@ def write_traceback(runs: Sequence[Run]) -> None:
     """Write the traceback of the exception that is being handled into every run's error.log."""
     for run in runs:
         (run.directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def environment_failure(failure: EnvironmentFailedError, config: RunConfig, step: int) -> str:
+    """Return in words that an environment of the run has failed, after how many of its env steps, and where."""
+    cause = failure.__cause__ or failure
+    place = place_in_code(cause)
+    return (
+        f"{config.env.id} failed in {failure.method}(), with seed={config.seed}, after env step {step:,}: "
+        f"{in_words(cause)}{'' if place is None else f' ({place})'}"
+    )
 
 
 def in_words(failure: BaseException) -> str:
