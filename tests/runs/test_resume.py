@@ -274,13 +274,14 @@ def test_a_resume_that_is_refused_changes_nothing(acexp: Acexp, tmp_path: Path, 
     if what == "log":
         log = runs[-1] / "metrics.jsonl"
         log.write_bytes(b"damaged\n" + log.read_bytes())
-    before = contents(folder)
+    unchanged = runs if what == "sizes" else runs[-1:]
+    before = [contents(run) for run in unchanged]
     refused = acexp("resume", str(folder), "--allow-changes")
     assert refused.returncode == (1 if is_sweep else 2), refused.stdout + refused.stderr
     expected = "of another size" if what == "sizes" else "Line 1 of metrics.jsonl cannot be read"
     assert expected in (refused.stdout if is_sweep else refused.stderr)
     assert "Traceback" not in refused.stdout + refused.stderr
-    assert contents(folder) == before
+    assert [contents(run) for run in unchanged] == before
 
 
 def test_a_rate_that_jumps_is_said_in_one_line(acexp: Acexp, tmp_path: Path) -> None:
