@@ -32,6 +32,7 @@ from acexp.core.observations import pick
 from acexp.core.types import UpdateStatistics
 from acexp.engines import open_engine
 from acexp.metrics import Recorder, Silent
+from acexp.system.lock import LOCK
 from tests.command_server import SERVER, Command
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -118,6 +119,12 @@ def in_terminal(folder: Path, *arguments: str, columns: int = 140, answer: str |
 def metrics(directory: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl."""
     return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of every file below a folder, but of locks, which say who held them last."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def parameters(directory: Path) -> dict[str, torch.Tensor]:

@@ -14,8 +14,11 @@ from acexp.core.types import Batch, Rollout
 
 
 def flat(x: Tensor) -> Tensor:
-    """Flatten `[T, M, N, ...]` to `[M, T * N, ...]`: one row per member, whose sums do not depend on the others."""
-    return x.transpose(0, 1).flatten(1, 2)
+    """Flatten `[T, M, N, ...]` to `[M, T * N, ...]`: one row per member, whose sums do not depend on the others.
+
+    The result is contiguous, also where a view would do: torch's products round otherwise for other strides.
+    """
+    return x.transpose(0, 1).flatten(1, 2).contiguous()
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from acexp.architectures import Architecture
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
+from acexp.core.stopping import ShouldStop, never
 from acexp.normalizers import ObservationNormalizer, RewardNormalizer
 from acexp.optimizers import OptimizerGroup
 from acexp.optimizers.clipping import Clip
@@ -99,11 +101,13 @@ def _split(environments: list[Any], n_members: int) -> list[list[Any]]:
 
 
 @torch.no_grad()
-def load(population: Population, states: Sequence[MemberState]) -> None:
+def load(population: Population, states: Sequence[MemberState], should_stop: ShouldStop = never) -> str | None:
     """Restore the states of the members, in their order; they may come from other populations.
 
     If the states contain no environments, the environments of the newly built population begin new episodes, and the
-    collector's part of the states is ignored. Raises UserError if the states do not fit the population.
+    collector's part of the states is ignored. Returns None, or why the environments cannot be brought back to where
+    they were; the population is then of no use any more. Raises UserError if the states do not fit the population, and
+    StopRequestedError where `should_stop` asks to leave environments that are played again.
     """
     missing = population.tensors().keys() ^ states[0]["tensors"].keys()
     if missing:
@@ -122,8 +126,14 @@ def load(population: Population, states: Sequence[MemberState]) -> None:
             _restore(population, name, saved[:, shard])
     for generator, state in zip(population.collector.generators, states, strict=True):
         generator.set_state(state["generator"])
-    if is_exact:
-        population.collector.engine.load([environment for member in environments for environment in member[shard]])
+    if not is_exact:
+        return None
+    mine = [environment for member in environments for environment in member[shard]]
+    engine = population.collector.engine
+    # Engines that plugins wrote for version 0.1 take the states alone.
+    stopping = (should_stop,) if len(signature(engine.load).parameters) > 1 else ()
+    found = population.process_group.gather_objects(engine.load(mine, *stopping))
+    return next((obstacle for obstacle in found if obstacle is not None), None)
 
 
 def _restore(population: Population, name: str, saved: Tensor) -> None:

@@ -191,8 +191,9 @@ class Collector:
 
     def _locate(self, error: FaultyEnvironmentError, row: int) -> None:
         """Write into the error which member it concerns, and when, given the row of observations that it prevents."""
-        error.member, env = divmod(error.index, self._n_envs)
-        error.slot = self._slot(row, env)
+        if error.index is not None:
+            error.member, env = divmod(error.index, self._n_envs)
+            error.slot = self._slot(row, env)
 
     def _slot(self, row: int, env: int) -> int:
         """Return the env step of the member's rollout that led to a row of observations, counted from 1."""

@@ -24,7 +24,6 @@ from acexp.system import torchrun
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
-NO_STATE = "the engine cannot save environments, so new episodes began"
 
 
 class _Output(io.TextIOBase):
@@ -88,7 +87,7 @@ def print_outcome(console: Console, outcome: Outcome, compared: str | None = Non
     if outcome.error:
         lines.append(f"  {outcome.error}")
     if outcome.resume == APPROXIMATE:
-        lines.append(f"  resume: approximate: {NO_STATE}")
+        lines.append(f"  resume: approximate: {outcome.obstacle}, so new episodes began")
     if compared is not None and outcome.status is Status.DONE:
         lines.append(f"  compare:       {compared}")
     log = outcome.directory / ERROR_LOG
@@ -114,10 +113,10 @@ def conclude(
     if signal_number is None and interrupted:
         signal_number = interrupted[0].signal
     stopped = 128 + (signal_number or signal.SIGINT) if interrupted or n_unstarted else 0
-    n_approximate = sum(outcome.resume == APPROXIMATE for outcome in outcomes)
-    if len(outcomes) > 1 and n_approximate:
-        console.print(f"resume: approximate for {n_approximate} runs: {NO_STATE}", markup=False)
     if len(outcomes) > 1:
+        obstacles = Counter(outcome.obstacle for outcome in outcomes if outcome.resume == APPROXIMATE)
+        for obstacle, n in obstacles.items():
+            console.print(f"resume: approximate for {n} runs: {obstacle}, so new episodes began", markup=False)
         for note, n in Counter(note for outcome in outcomes for note in outcome.notes).items():
             console.print(f"note, for {n} of {len(outcomes)} runs: {note}", markup=False)
     if n_unstarted:

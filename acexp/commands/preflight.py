@@ -16,7 +16,8 @@ from acexp.config.load import load_checked
 from acexp.config.places import placed
 from acexp.config.sweep import SweepComposer
 from acexp.core.errors import UserError
-from acexp.runs.run_directory import claim
+from acexp.runs.claims import claim
+from acexp.sweeps.sweep_directory import claim_sweep
 from acexp.system.user_code import failed, place_in_code
 
 OWN_SWEEPERS = ("hydra_plugins.acexp_population.", "hydra_plugins.acexp_optuna.")
@@ -51,7 +52,16 @@ class Preflight(Callback):
             task_function.accept(self._checked, self._remarks)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a sweep of which a run cannot be loaded, or no environment works."""
+        """Refuse a sweep of which a run cannot be loaded, or no environment works.
+
+        A run that only its environment refuses fails by itself. A directory with files that are not acexp's is refused
+        too.
+        """
+        try:
+            with placed(list(config.hydra.overrides.task)):
+                claim_sweep(Path(config.hydra.sweep.dir), "hydra.sweep.dir" if config.name is None else "name")
+        except UserError as error:
+            raise Refused(error) from None
         if str(config.hydra.sweeper._target_).startswith(OWN_SWEEPERS):
             return
         try:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -89,6 +89,9 @@ def resume(arguments: list[str]) -> int:
     n_unstarted = 0 if options.only else unstarted(sweep, found)
     if not runs and not n_unstarted:
         console.print(_nothing_to_do(directory, list(statuses.values()), options.only or ()), markup=False)
+        changed = _changed(statuses, allow_plugins=options.allow_plugins)
+        if changed:
+            console.print("\n".join(changed), markup=False)
         return 0
     launcher = _launcher(sweep, allow_plugins=options.allow_plugins)
     code = 0
@@ -117,6 +120,23 @@ def _nothing_to_do(directory: Path, statuses: Sequence[object], only: Sequence[s
         f"{relative(directory)}: there is nothing to resume; {which}, and would again.\n"
         "To go on otherwise, change config.yaml and add --allow-changes."
     )
+
+
+def _changed(statuses: Mapping[Path, object], *, allow_plugins: bool) -> list[str]:
+    """Return lines about runs that are done, and whose config.yaml was changed since: the change has no effect."""
+    done = [run for run, status in statuses.items() if status == Status.DONE]
+    lines = []
+    for directory in done:
+        with contextlib.suppress(UserError):  # a config that cannot be read, or names plugins, is not compared
+            run = Run(from_yaml(directory / run_directory.CONFIG, allow_plugins=allow_plugins), directory)
+            lines += [f"  {change}" for change in resumption.changes_of(run) if change not in lines]
+    if not lines:
+        return []
+    return [
+        "config.yaml was changed since, and that has no effect on what is done:",
+        *dict.fromkeys(lines),
+        "A run that is done goes on with --allow-changes, if its total_steps was raised.",
+    ]
 
 
 def _launcher(sweep: Sweep | None, *, allow_plugins: bool) -> LauncherConfig:

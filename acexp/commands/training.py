@@ -15,7 +15,7 @@ from acexp.commands.preview import preview_search, preview_sweep
 from acexp.commands.reached import comparison, known_results
 from acexp.commands.search import SearchTrainer
 from acexp.commands.sweep_view import SweepView
-from acexp.config import RunConfig
+from acexp.config import RunConfig, identity
 from acexp.config.application import Job
 from acexp.config.launcher import LauncherConfig
 from acexp.config.places import place_of, placed
@@ -33,7 +33,13 @@ from acexp.sweeps import executors
 from acexp.sweeps.fleet import Fleet
 from acexp.sweeps.runs import SweepRuns, decide
 from acexp.sweeps.search import SearchLoop, rungs_of
-from acexp.sweeps.sweep_directory import identities, note_sweep, refuse_trained
+from acexp.sweeps.sweep_directory import (
+    identities,
+    note_sweep,
+    refuse_another_sweep,
+    refuse_sweep,
+    refuse_trained,
+)
 from acexp.sweeps.trials import Trials, require_optuna
 from acexp.system.files import unwritable
 
@@ -100,6 +106,16 @@ class Training:
         """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""
         return identities(folder)
 
+    def claim_sweep(self, folder: Path, configs: Sequence[RunConfig]) -> None:
+        """Raise UserError if a folder holds another sweep than the one of these runs; nothing has been written yet."""
+        with placed(self.arguments):
+            refuse_another_sweep(folder, [identity(config) for config in configs], self.arguments, self._key_of_folder)
+
+    @property
+    def _key_of_folder(self) -> str:
+        """The setting that names the folder of a sweep."""
+        return "name" if any(argument.startswith("name=") for argument in self.arguments) else "hydra.sweep.dir"
+
     def note_repeats(self, n: int) -> None:
         """Print how many runs of a sweep equal others of it."""
         what = "1 run equals another of this sweep and is" if n == 1 else f"{n} runs equal others of this sweep and are"
@@ -138,6 +154,8 @@ class Training:
             preview_search(self.console, search, self.arguments)
             return
         folder = search.jobs(search.space.corners[:1]).directory(0).parent
+        with placed(self.arguments):
+            refuse_sweep(folder, self._key_of_folder)
         with contextlib.suppress(OSError):
             note_sweep(folder, [], self.arguments)
         with Fleet(search.launcher) as fleet:

@@ -3,7 +3,7 @@
 from acexp.config.groups import GROUPS, Choice, choices
 from acexp.config.load import load
 from acexp.config.run_identity import essence, identity
-from acexp.config.saved import differences, from_yaml, group, settings, to_yaml
+from acexp.config.saved import differences, from_yaml, group, parse_settings, settings, to_yaml
 from acexp.config.schema import (
     A2CConfig,
     CheckpointConfig,
@@ -27,6 +27,7 @@ __all__ = [
     "group",
     "identity",
     "load",
+    "parse_settings",
     "require_equal_structure",
     "settings",
     "structure",

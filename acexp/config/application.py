@@ -77,6 +77,9 @@ class Application(Protocol):
     def begun(self, folder: Path) -> Mapping[str, str]:
         """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""
 
+    def claim_sweep(self, folder: Path, configs: Sequence[RunConfig]) -> None:
+        """Raise UserError if a folder holds another sweep than the one of these runs; nothing has been written yet."""
+
     def note_repeats(self, n: int) -> None:
         """Say that `n` runs of a sweep equal others of it, and are not trained again."""
 

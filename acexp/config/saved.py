@@ -69,6 +69,11 @@ def read_settings(path: Path) -> dict[str, object]:
     return dict(_leaves(_read(path, _parse_quickly)))
 
 
+def parse_settings(text: str) -> dict[str, Any]:
+    """Return the settings of a config that `to_yaml` wrote, by dotted key."""
+    return dict(_leaves(_upgraded(_parse(text))))
+
+
 def settings(config: RunConfig) -> dict[str, bool | float | str]:
     """Return every setting by its dotted key, as one plain value; those that are null are left out."""
     leaves = dict(_leaves(asdict(config)))
@@ -87,7 +92,7 @@ def group(config: RunConfig) -> str:
 
 def differences(before: str, now: str) -> list[str]:
     """Return what differs between two configs, given as YAML, as lines `key: before -> now`."""
-    old, new = (dict(_leaves(_upgraded(_parse(text)))) for text in (before, now))
+    old, new = parse_settings(before), parse_settings(now)
     keys = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
     return [f"{key}: {old.get(key, _ABSENT)} -> {new.get(key, _ABSENT)}" for key in keys]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.core.settings import setting
+from acexp.core.stopping import ShouldStop, never
 from acexp.engines.environment import EnvironmentConfig, make
 from acexp.system.packages import Package, is_installed
 
@@ -94,8 +95,12 @@ class Engine(Protocol):
     def save(self) -> list[EnvironmentState] | None:
         """Return the state of each environment; None if it cannot be saved, so that resuming begins new episodes."""
 
-    def load(self, states: Sequence[EnvironmentState]) -> None:
-        """Continue from states that `save` returned, instead of `reset`. The caller keeps the last observations."""
+    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+        """Continue from states that `save` returned, instead of `reset`. The caller keeps the last observations.
+
+        Returns None, or why the environments are not where they were; the engine is then of no use any more. Raises
+        StopRequestedError if that takes long and `should_stop` asks to leave it.
+        """
 
     def close(self) -> None:
         """Free the resources of the environments. A second call does nothing."""
@@ -122,7 +127,7 @@ class EngineBase:
     def save(self) -> list[EnvironmentState] | None:
         return None
 
-    def load(self, states: Sequence[EnvironmentState]) -> None:
+    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
         raise NotImplementedError("this engine cannot load the state of environments")
 
     def close(self) -> None:

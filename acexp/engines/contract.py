@@ -35,24 +35,25 @@ class FaultyEnvironmentError(UserError):
     """An environment that raised an exception or returned what Gymnasium's interface does not allow.
 
     Attributes:
-        index: Number of the environment among those of its engine.
+        index: Number of the environment among those of its engine; None where that is not known.
         member: Number of the population's member that the environment belongs to; None where that is not known.
-        slot: The env step of the member's rollout at which it happened, counted from 1.
+        slot: The env step of the member's rollout at which it happened, counted from 1; 0 in an evaluation.
     """
 
-    index: int = 0
+    index: int | None = None
     member: int | None = None
     slot: int = 0
 
     def during_training(self, environment_id: str, seed: int, step: int) -> str:
         """Return the error in words, with the seed of its run and the env step at which its rollout began."""
         problem = self.problem.removeprefix(f"{environment_id}: ")
+        when = f"env step {step + self.slot:,}" if self.slot else f"evaluation at env step {step:,}"
         place = f"\n  place: {self.place}" if self.place else ""
-        return f"{environment_id}, seed {seed}, env step {step + self.slot:,}: {problem}{place}"
+        return f"{environment_id}, seed {seed}, {when}: {problem}{place}"
 
 
 def faulty(
-    environment_id: str, problem: str, *, method: str | None = None, place: str | None = None, index: int = 0
+    environment_id: str, problem: str, *, method: str | None = None, place: str | None = None, index: int | None = None
 ) -> FaultyEnvironmentError:
     """Return the error for an environment with this problem, with what its method has to return as the remedy."""
     rule = f": {RESULTS[method]}" if method in RESULTS else ""
@@ -66,7 +67,7 @@ def faulty(
     )
 
 
-def raised(environment_id: str, method: str, error: BaseException, index: int = 0) -> FaultyEnvironmentError:
+def raised(environment_id: str, method: str, error: BaseException, index: int | None = None) -> FaultyEnvironmentError:
     """Return the error for an exception that a method of an environment raised."""
     problem = f"{method} failed: {reason(error)}"
     return faulty(environment_id, problem, method=method, place=place_in_code(error), index=index)

@@ -81,10 +81,31 @@ def generator_at(state: Any) -> np.random.Generator:
     return generator
 
 
-def generator_of(env: gym.Env[Any, Any]) -> np.random.Generator | None:
-    """Return the random number generator of an environment, None unless it is NumPy's Generator."""
+def random_state(env: gym.Env[Any, Any]) -> Any:
+    """Return the state of an environment's random number generator as plain values; None if it is none of NumPy's."""
+    bits = _bits(env)
+    return None if bits is None else _plain(bits.state)
+
+
+def restore_random_state(env: gym.Env[Any, Any], state: Any) -> None:
+    """Set the state of an environment's random number generator to one that `random_state` returned."""
+    _bits(env).state = state
+
+
+def _bits(env: gym.Env[Any, Any]) -> Any:
+    """Return the bit generator of an environment, None if it has none.
+
+    A RandomState of NumPy's older interface hides its own.
+    """
     generator = getattr(env.unwrapped, "np_random", None)
-    return generator if isinstance(generator, np.random.Generator) else None
+    return getattr(generator, "bit_generator", None) or getattr(generator, "_bit_generator", None)
+
+
+def _plain(value: Any) -> Any:
+    """Return nested arrays as lists: a checkpoint holds nothing but tensors and plain values."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:

@@ -12,15 +12,19 @@ import torch
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
+from acexp.core.stopping import ShouldStop, StopRequestedError, never
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
-from acexp.engines.contract import faulty
-from acexp.engines.environment import EnvironmentConfig, generator_of, make
+from acexp.engines.contract import FaultyEnvironmentError, faulty
+from acexp.engines.environment import EnvironmentConfig, make, random_state, restore_random_state
 from acexp.engines.vector import VectorEnvironment
 from acexp.system.packages import Package
 from acexp.system.user_code import reason
 
 LONGEST_REPLAY = 100_000
 """Largest number of steps of an episode whose actions are kept, to restore its state; a few bytes per step."""
+
+NOT_REPEATED = "the environment, played again with the same seeds and actions, showed something else"
+"""Why an episode cannot be restored that depends on more than its seed, `np_random` and its actions."""
 
 
 class _Episode(NamedTuple):
@@ -49,7 +53,6 @@ class Gymnasium(EngineBase):
         self._seeds = seeds
         self._episodes: list[_Episode] = []
         self._done = np.zeros(len(seeds), np.bool_)
-        self._can_save = True
         self.observation_space: gym.Space[Any] = environments.single_observation_space
         self.action_space: gym.Space[Any] = environments.single_action_space
 
@@ -94,16 +97,16 @@ class Gymnasium(EngineBase):
         for i, action in enumerate(actions.copy()):
             episode = self._episodes[i]
             if self._done[i]:
-                generator = generator_of(self._environments.envs[i])
-                self._can_save = self._can_save and generator is not None
-                random = None if generator is None else generator.bit_generator.state
-                self._episodes[i] = _Episode(episode.seed, random, [])
+                self._episodes[i] = _Episode(episode.seed, random_state(self._environments.envs[i]), [])
             elif len(episode.actions) < LONGEST_REPLAY:
                 episode.actions.append(action)
 
     def save(self) -> list[EnvironmentState] | None:
-        """Return the actions of each episode: few environments can be copied, but all can be replayed."""
-        if not self._can_save or any(len(episode.actions) == LONGEST_REPLAY for episode in self._episodes):
+        """Return the actions of each episode: few environments can be copied, but most can be replayed.
+
+        What the episode has shown is saved as a checksum, with which the replay is compared.
+        """
+        if any(len(episode.actions) == LONGEST_REPLAY for episode in self._episodes):
             return None
         return [
             {
@@ -111,21 +114,36 @@ class Gymnasium(EngineBase):
                 "random": episode.random,
                 "actions": torch.from_numpy(np.stack(episode.actions)) if episode.actions else None,
                 "done": bool(done),
+                "digest": digest,
             }
-            for episode, done in zip(self._episodes, self._done, strict=True)
+            for episode, done, digest in zip(self._episodes, self._done, self._environments.digests, strict=True)
         ]
 
-    def load(self, states: Sequence[EnvironmentState]) -> None:
-        self._environments.reset(seed=[state["seed"] for state in states])
-        for environment, state in zip(self._environments.envs, states, strict=True):
-            if state["random"] is not None:
-                environment.unwrapped.np_random.bit_generator.state = state["random"]
-                environment.reset()
-            for action in self._actions(state):
-                environment.step(action)
+    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+        try:
+            for i, state in enumerate(states):
+                self._replay(i, state, should_stop)
+                digest = self._environments.digests[i]
+                # Earlier versions saved no checksum.
+                if digest != state.get("digest", digest):
+                    return NOT_REPEATED
+        except (FaultyEnvironmentError, AttributeError, TypeError, ValueError):  # also a generator of another kind
+            return NOT_REPEATED
         self._episodes = [_Episode(s["seed"], s["random"], list(self._actions(s, as_given=True))) for s in states]
         self._done = np.array([state["done"] for state in states])
         self._environments._autoreset_envs = self._done.copy()
+        return None
+
+    def _replay(self, i: int, state: EnvironmentState, should_stop: ShouldStop) -> None:
+        """Play the episode of an environment again, up to where it was saved."""
+        self._environments.reset_one(i, seed=state["seed"])
+        if state["random"] is not None:
+            restore_random_state(self._environments.envs[i], state["random"])
+            self._environments.reset_one(i)
+        for action in self._actions(state):
+            if should_stop():
+                raise StopRequestedError
+            self._environments.step_one(i, action)
 
     def _actions(self, state: EnvironmentState, *, as_given: bool = False) -> Iterable[Any]:
         """Return an episode's actions, one by one in the form that an environment takes, or else as they were given."""

@@ -11,6 +11,7 @@ import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
+from acexp.core.stopping import ShouldStop, never
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
@@ -113,7 +114,7 @@ class Mujoco(EngineBase):
         mujoco.mj_getState(self._env.model, self._data[i], values, mujoco.mjtState.mjSTATE_INTEGRATION)
         return torch.from_numpy(values)
 
-    def load(self, states: Sequence[EnvironmentState]) -> None:
+    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
         import mujoco
 
         for i, state in enumerate(states):
@@ -122,6 +123,7 @@ class Mujoco(EngineBase):
         self._position = np.array([state["position"] for state in states])
         self._clock.load(states)
         self._random = [generator_at(state["random"]) for state in states]
+        return None
 
     def _advance(self, i: int) -> None:
         """Step one environment; any thread may call it, but only one at a time for one environment."""

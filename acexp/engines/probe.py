@@ -42,7 +42,6 @@ class _Play(NamedTuple):
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
     moments: list[_Moment]
-    generator: object
 
 
 def probe(environment: EnvironmentConfig) -> tuple[str, ...]:
@@ -60,27 +59,20 @@ def probe(environment: EnvironmentConfig) -> tuple[str, ...]:
                 f"{name} differs between two instances: {shown(one)} and {shown(other)}. "
                 "All environments of a run have the same spaces",
             )
-    remarks = []
     difference = _difference(first, second)
-    if difference is not None:
-        remarks.append(
-            f"{environment.id}: its runs cannot be repeated: with the same seed and actions, two instances differ in "
-            f"{difference}."
-        )
-    if not isinstance(first.generator, np.random.Generator):
-        remarks.append(
-            f"{environment.id}: its state cannot be saved, so a resumed run begins new episodes: np_random is a "
-            f"{type(first.generator).__name__}, not NumPy's Generator."
-        )
-    return tuple(remarks)
+    if difference is None:
+        return ()
+    return (
+        f"{environment.id}: its runs cannot be repeated: with the same seed and actions, two instances differ in "
+        f"{difference}.",
+    )
 
 
 def _play(environment: EnvironmentConfig) -> _Play:
     env = make(environment)
     try:
         spaces = _spaces(environment, env)
-        moments = list(_moments(environment, env, *spaces))
-        return _Play(*spaces, moments, getattr(env.unwrapped, "np_random", None))
+        return _Play(*spaces, list(_moments(environment, env, *spaces)))
     finally:
         with suppress(Exception, SystemExit):
             env.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,48 +33,58 @@ class VectorEnvironment(SyncVectorEnv):
 
     To gather infos takes time, and fails where they differ in shape or are no dicts. Raises FaultyEnvironmentError for
     an environment that raises an exception, or returns what cannot be stored. Each step overwrites the observations.
+
+    Attributes:
+        digests: A checksum for each environment of what its episode has shown: observations, rewards and its end.
     """
 
     def __init__(self, environment_id: str, factories: Sequence[Callable[[], gym.Env[Any, Any]]]) -> None:
         super().__init__(factories, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
         self._id = environment_id
+        self.digests = [0] * self.num_envs
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset every environment with its own seed, of a list; the infos are empty."""
         seeds = seed if isinstance(seed, list) else [seed] * self.num_envs
-        for flags in (self._terminations, self._truncations, self._autoreset_envs):
-            flags[:] = False
-        i, result = 0, _NOTHING
-        try:
-            for i, env in enumerate(self.envs):
-                result = _NOTHING
-                result = env.reset(seed=seeds[i], options=options)
-                self._env_obs[i], _ = result
-        except (Exception, SystemExit) as error:
-            raise self._fault(i, RESET, result, error) from error
+        self._autoreset_envs[:] = False
+        for i in range(self.num_envs):
+            self.reset_one(i, seed=seeds[i], options=options)
         return self._batched(np.ones(self.num_envs, np.bool_)), {}
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step every environment, or reset it where its episode has ended; the infos are empty."""
-        i, result = 0, _NOTHING
         was_done = self._autoreset_envs
-        try:
-            for i, action in enumerate(iterate(self.action_space, actions)):
-                result = _NOTHING
-                if was_done[i]:
-                    result = self.envs[i].reset()
-                    self._env_obs[i], _ = result
-                    self._rewards[i], self._terminations[i], self._truncations[i] = 0.0, False, False
-                else:
-                    result = self.envs[i].step(action)
-                    self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], _ = result
-        except (Exception, SystemExit) as error:
-            raise self._fault(i, RESET if was_done[i] else STEP, result, error) from error
+        for i, action in enumerate(iterate(self.action_space, actions)):
+            if was_done[i]:
+                self.reset_one(i)
+            else:
+                self.step_one(i, action)
         observations = self._batched(was_done)
         self._autoreset_envs = self._terminations | self._truncations
         return observations, self._rewards.copy(), self._terminations.copy(), self._truncations.copy(), {}
+
+    def reset_one(self, i: int, *, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
+        """Reset a single environment."""
+        result = _NOTHING
+        try:
+            result = self.envs[i].reset(seed=seed, options=options)
+            self._env_obs[i], _ = result
+            self.digests[i] = _digest(self._env_obs[i], 0)
+        except (Exception, SystemExit) as error:
+            raise self._fault(i, RESET, result, error) from error
+        self._rewards[i], self._terminations[i], self._truncations[i] = 0.0, False, False
+
+    def step_one(self, i: int, action: Any) -> None:
+        """Step a single environment, whose episode has not ended."""
+        result = _NOTHING
+        try:
+            result = self.envs[i].step(action)
+            self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], _ = result
+            self.digests[i] = _digest(tuple(result[:4]), self.digests[i])
+        except (Exception, SystemExit) as error:
+            raise self._fault(i, STEP, result, error) from error
 
     def _batched(self, is_reset: NDArray[np.bool_]) -> Any:
         """Write the observations of all environments into the arrays of the batch."""
@@ -103,3 +114,16 @@ class VectorEnvironment(SyncVectorEnv):
         for env in self.envs:
             with suppress(Exception, SystemExit):
                 env.close()
+
+
+def _digest(value: Any, before: int) -> int:
+    """Return the checksum of a value, which may be nested, after that of what came before it."""
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        for part in value:
+            before = _digest(part, before)
+        return before
+    array = np.asarray(value)
+    # The bytes of an array of objects are their addresses.
+    return zlib.crc32(repr(value).encode() if array.dtype == object else array.tobytes(), before)

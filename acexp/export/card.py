@@ -24,6 +24,9 @@ from acexp.optimizers import DualConfig, OptimizerConfig
 ACTING = ("actor", "trunk")
 """The modules that the graph contains; the critic is only used in training."""
 
+TRAINED = "Trained with acexp by synchronous advantage actor-critic"
+"""The first words of a card, by which acexp knows the cards that it has written."""
+
 LISTED = 8
 """The largest number of components that are described one by one; an observation may have hundreds."""
 
@@ -65,9 +68,8 @@ def card(subject: Subject) -> str:
     config = subject.config
     parts = [
         f"# A policy for {config.env.id}",
-        f"Trained with acexp by synchronous advantage actor-critic. `{subject.file}` takes observations as the "
-        f"environment gives them and gives actions as it takes them: normalization is part of the graph, with its "
-        f"statistics as they were saved.",
+        f"{TRAINED}. `{subject.file}` takes observations as the environment gives them and gives actions as it takes "
+        f"them: normalization is part of the graph, with its statistics as they were saved.",
         f"## Use\n\n```python\n{usage(subject)}\n```",
         f"## Inputs and outputs\n\n{_ports(subject)}",
         f"## What it reached\n\n{_reached(subject)}",
@@ -157,7 +159,7 @@ def _listed(parts: Sequence[str], between: str) -> str:
 
 def _reached(subject: Subject) -> str:
     found = subject.evaluated
-    if found:
+    if found and found["return"]["mean"] is not None:
         returns = found["return"]
         how = "its most likely actions" if found["deterministic"] else "sampled actions"
         return (
@@ -173,7 +175,7 @@ def _reached_in_training(summary: Mapping[str, Any]) -> str:
         return "Its training has not ended."
     mean, n = summary.get("mean_return_last_100"), min(summary.get("episodes", 0), 100)
     if mean is None:
-        return "No episode ended in training."
+        return "Its returns in training were not finite." if n else "No episode ended in training."
     return f"Mean return {mean:,.2f} in the last {n} episodes of training, whose actions were sampled."
 
 

@@ -12,13 +12,16 @@ from acexp.algorithm.assembly import evaluation_engine, evaluation_noise
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.export import graph as onnx_graph
-from acexp.export.card import Subject, card
+from acexp.export.card import TRAINED, Subject, card
 from acexp.export.graph import Graph
 from acexp.runs import evaluation, run_directory
 from acexp.runs.saved_policy import open_policy, saved_run
-from acexp.system.files import CHOOSE_OUT, replace_files, unwritable
+from acexp.system.files import CHOOSE_OUT, refuse_foreign, replace_files, unwritable
 
 MODEL, CARD = "policy.onnx", "MODEL_CARD.md"
+MADE_BY = "made by"
+"""The key of a note in the model, by which acexp knows the files that it has written."""
+
 N_ENVS, N_STEPS = 8, 40
 """The numbers of environments and of steps whose 8 x 40 = 320 observations test the graph against torch."""
 
@@ -45,9 +48,12 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
     """Write a run's policy as ONNX, and its model card, into `out` or the run's directory.
 
     Nothing is written unless onnxruntime and torch agree on real observations. Raises UserError if packages, the run's
-    networks or disk space are missing, or if the policy cannot be expressed in ONNX.
+    networks or disk space are missing, if the policy cannot be expressed in ONNX, or if a file there is not acexp's.
     """
     onnx_graph.require_packages()
+    target = out or directory
+    model, page = target / MODEL, target / CARD
+    refuse_foreign({model: MADE_BY, page: TRAINED})
     run = saved_run(directory, allow_plugins=allow_plugins)
     config = run.config
     summary = _content(run_directory.read_summary, directory, run_directory.SUMMARY)
@@ -76,14 +82,12 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
             versions={package: version(package) for package in ("acexp", "torch", *onnx_graph.PACKAGES)},
         )
     )
-    target = out or directory
-    model, page = target / MODEL, target / CARD
     _write({model: graph.content, page: text.encode()}, target)
     return Exported(model, page, graph, difference, compared)
 
 
 def _notes(config: RunConfig, step: int) -> dict[str, str]:
-    return {"made by": "acexp", "environment": config.env.id, "seed": str(config.seed), "env steps": str(step)}
+    return {MADE_BY: "acexp", "environment": config.env.id, "seed": str(config.seed), "env steps": str(step)}
 
 
 def _content(read: Callable[[Path], dict[str, Any]], directory: Path, name: str) -> dict[str, Any]:

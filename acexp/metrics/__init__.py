@@ -2,7 +2,7 @@
 
 from acexp.metrics.console import Display, PlainDisplay, RichDisplay, Silent, display_for
 from acexp.metrics.divergence import Divergence
-from acexp.metrics.jsonl import JsonlWriter, Series, read_last, read_series
+from acexp.metrics.jsonl import JsonlWriter, Series, read_last, read_series, require_readable
 from acexp.metrics.recorder import Recorder, Writer
 from acexp.metrics.tensorboard import Experiment, TensorBoardWriter
 
@@ -21,4 +21,5 @@ __all__ = [
     "display_for",
     "read_last",
     "read_series",
+    "require_readable",
 ]

@@ -30,7 +30,9 @@ class Series:
 
 
 class JsonlWriter:
-    """Writer that appends `{"step": ..., tag: value, ...}` lines; wall-clock values are left out.
+    """Writer that appends `{"step": ..., tag: value, ...}` lines, without values that depend on the wall clock.
+
+    What is infinite or NaN is left out.
 
     Lines of steps beyond `resume_at`, written after the checkpoint that is resumed, are removed first.
     """
@@ -41,7 +43,9 @@ class JsonlWriter:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:
-        self._file.write(json.dumps({STEP: step, **dict(sorted(scalars.items()))}) + "\n")
+        # JSON has no infinity, and no NaN.
+        finite = {tag: value for tag, value in sorted(scalars.items()) if math.isfinite(value)}
+        self._file.write(json.dumps({STEP: step, **finite}, allow_nan=False) + "\n")
         self._file.flush()
 
     def end(self, step: int, results: Mapping[str, float]) -> None:
@@ -52,13 +56,24 @@ class JsonlWriter:
 
 
 def _truncate(path: Path, step: int) -> None:
+    os.truncate(path, _length(path, step))
+
+
+def require_readable(path: Path, step: int) -> None:
+    """Raise UserError if a line up to an env step cannot be read, so that a run cannot continue its log there."""
+    if path.exists():
+        _length(path, step)
+
+
+def _length(path: Path, step: int) -> int:
+    """Return the number of bytes of the lines up to an env step."""
     kept = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n") or _parse(path, number, line)[STEP] > step:
                 break
             kept += len(line)
-    os.truncate(path, kept)
+    return kept
 
 
 def read_series(path: Path) -> dict[str, Series]:

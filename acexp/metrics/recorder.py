@@ -22,6 +22,14 @@ FOLD_AT = 2**18
 SHOW_SECONDS = 0.2
 
 
+def _mean(returns: Sequence[float]) -> float:
+    """Return the mean, rounded once; NaN where returns are so large, or infinite, that there is none."""
+    try:
+        return math.fsum(returns) / len(returns)
+    except (OverflowError, ValueError):
+        return math.nan
+
+
 class Writer(Protocol):
     """Interface of an object that writes the scalars of one run."""
 
@@ -134,7 +142,7 @@ class Recorder:
         """Return the mean return of the last 100 episodes of a member, or of every member; None if there is none."""
         chosen = self._recent if member is None else (self._recent[member],)
         returns = [episode.episode_return for episodes in chosen for episode in episodes]
-        return math.fsum(returns) / len(returns) if returns else None
+        return _mean(returns) if returns else None
 
     @property
     def valid_steps(self) -> list[int]:
@@ -230,6 +238,6 @@ class Recorder:
         ended = [episode for episode in self._episodes if episode.member == member]
         scalars: dict[str, float] = {tags.VALID_STEPS: int(self._valid_steps[member])}
         if ended:
-            scalars[tags.EPISODE_RETURN] = math.fsum(episode.episode_return for episode in ended) / len(ended)
+            scalars[tags.EPISODE_RETURN] = _mean([episode.episode_return for episode in ended])
             scalars[tags.EPISODE_LENGTH] = sum(episode.length for episode in ended) / len(ended)
         return scalars

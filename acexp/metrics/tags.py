@@ -19,6 +19,7 @@ VALID_STEPS = "charts/valid_steps"
 STEPS_PER_SECOND = "charts/steps_per_second"
 EXPLAINED_VARIANCE = "value/explained_variance"
 EVALUATED_RETURN = "eval/return_mean"
+EVALUATED_EPISODES = "eval/episodes"
 FINAL_RETURN = "final/mean_return_last_100"
 TRUNK_COSINE = "grad/trunk_cosine"
 UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE, TRUNK_COSINE})
@@ -43,7 +44,7 @@ def clip_fraction(part: str) -> str:
 def evaluation(returns: Summary, lengths: Summary) -> dict[str, float]:
     """Return the scalars of an evaluation by tag, from the returns and lengths of its episodes."""
     named = {f"eval/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
-    return {**named, "eval/length_mean": lengths.mean, "eval/episodes": returns.n}
+    return {**named, "eval/length_mean": lengths.mean, EVALUATED_EPISODES: returns.n}
 
 
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:

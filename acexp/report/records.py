@@ -184,8 +184,11 @@ def _settings(config: Mapping[str, str]) -> dict[str, str]:
 
 
 def _evaluated(content: Mapping[str, Any], steps: int) -> Evaluated | None:
-    """Return the evaluation in eval.json; None if there is none, or if it is that of an earlier policy."""
-    if not content or content["step"] != steps:
+    """Return the evaluation in eval.json; None if there is none, or if it is that of an earlier policy.
+
+    It has no mean where a return is infinite or NaN; then there is none either.
+    """
+    if not content or content["step"] != steps or content["return"]["mean"] is None:
         return None
     returns = content["return"]
     return Evaluated(float(returns["mean"]), int(returns["n"]), bool(content["deterministic"]))

@@ -73,6 +73,18 @@ def write(directory: Path, content: Mapping[str, Any], step: int) -> None:
     sync_directory(directory)
 
 
+def is_plain(value: object) -> bool:
+    """Return True if `read` could read this value back: if it consists of tensors and plain values."""
+    buffer = io.BytesIO()
+    try:
+        torch.save(value, buffer)
+        buffer.seek(0)
+        torch.load(buffer, weights_only=True)
+    except Exception:  # whatever an engine's state cannot be written or read as
+        return False
+    return True
+
+
 def read(directory: Path) -> dict[str, Any] | None:
     """Return the content of the newest intact checkpoint; None if none was ever written.
 

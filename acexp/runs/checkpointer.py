@@ -52,7 +52,12 @@ class Checkpointer:
         All processes of a run have to call this; the one of rank 0 writes.
         """
         step = self._recorder.step
-        members = zip(save(self._population), self._configs, self._directories, strict=True)
+        states = save(self._population)
+        for state in states:
+            if not checkpoint.is_plain(state["environments"]):
+                # Of these environments only, the future is lost: a resumed run begins new episodes.
+                state["environments"] = None
+        members = zip(states, self._configs, self._directories, strict=True)
         for m, (state, config, directory) in enumerate(members):
             if not _is_finite(state["tensors"]):
                 self._recorder.diverge(m, "a parameter or a statistic")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from acexp.config import RunConfig
-from acexp.engines import FaultyEnvironmentError
 from acexp.metrics import Recorder
 from acexp.runs import run_directory
 from acexp.runs.outcome import Outcome
@@ -16,17 +14,25 @@ from acexp.runs.run_directory import Status
 
 
 class Ending(NamedTuple):
-    """How training ended: the status, the error if there was one, and the signal that asked for it."""
+    """How training ended.
+
+    Attributes:
+        status: The status of the runs.
+        error: The error, if there was one.
+        signal: The signal that asked for the end, if one did.
+        member: The only member that has ended, because its environment failed; None if all have.
+    """
 
     status: Status
     error: str | None = None
     signal: int | None = None
+    member: int | None = None
 
 
 def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome:
     """Write how a member's run ended: as its population did, unless the member diverged or its environment failed."""
     divergence = recorder.divergences.get(member)
-    status, error, _ = ending
+    status, error = ending.status, ending.error
     if divergence is not None and divergence.is_environments:
         status, error = Status.FAILED, f"{run.config.env.id}, seed {run.config.seed}, {divergence.what}"
     elif divergence is not None:
@@ -67,14 +73,6 @@ def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome
     except OSError as failure:
         return replace(outcome, status=Status.FAILED, error=error or unwritable_files(failure))
     return outcome
-
-
-def environment_failed(fault: FaultyEnvironmentError, runs: Sequence[Run], step: int) -> Ending:
-    """Return how training ended where an environment failed in the rollout after this env step, or in an evaluation."""
-    if fault.member is None:
-        return Ending(Status.FAILED, str(fault))
-    config = runs[fault.member].config
-    return Ending(Status.FAILED, fault.during_training(config.env.id, config.seed, step))
 
 
 def _notes(status: Status, n_episodes: int, config: RunConfig) -> tuple[str, ...]:

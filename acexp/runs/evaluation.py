@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from acexp.algorithm.assembly import evaluation_engine, evaluation_noise, useful_threads
-from acexp.algorithm.policy import Policy, play
+from acexp.algorithm.policy import play
+from acexp.algorithm.population import Population
 from acexp.core.estimators import Summary, summarize
-from acexp.metrics import Recorder, tags
+from acexp.core.stopping import ShouldStop, StopRequestedError
+from acexp.engines import FaultyEnvironmentError
+from acexp.metrics import Recorder, read_series, tags
+from acexp.runs import run_directory
+from acexp.runs.awaiting import Patience
 from acexp.runs.run import Run
 from acexp.runs.saved_policy import open_policy, saved_run
 from acexp.system.cores import available_cores, torch_threads
@@ -78,38 +83,72 @@ class PeriodicEvaluation:
     """Evaluates the members of a population while they train, without touching anything that training depends on.
 
     Args:
-        policy: The population's policy.
-        runs: The members' runs, with resolved configs.
+        population: The population. Of several processes, the one of rank 0 evaluates.
+        runs: The members' runs, with resolved configs. What their logs hold already is not written again.
         recorder: Writes the results, and says how far training has come.
-        is_on: Whether this process is the one that evaluates.
+        say: Prints a line, if an evaluation takes long.
     """
 
-    def __init__(self, policy: Policy, runs: Sequence[Run], recorder: Recorder, *, is_on: bool = True) -> None:
-        self._policy, self._recorder = policy, recorder
+    def __init__(
+        self, population: Population, runs: Sequence[Run], recorder: Recorder, say: Callable[[str], None]
+    ) -> None:
+        self._policy, self._recorder, self._say = population.policy, recorder, say
+        self._is_on = not population.process_group.rank
         self._configs = [run.config for run in runs]
         self._settings = self._configs[0].eval
-        self._evaluated_at = recorder.step
-        self._is_on = is_on
+        # A run may have been killed, or left, after its last update and before the evaluation.
+        before = recorder.step - self._configs[0].a2c.n_steps * self._configs[0].a2c.n_envs
+        self._logged: set[int] = set()
+        self._evaluated_at = max(0, before)
+        if self.is_due:
+            self._logged = population.process_group.from_rank_zero(lambda: _evaluated_at(recorder.step, runs))
+        if len(self._logged | recorder.divergences.keys()) == len(runs):
+            self._evaluated_at = recorder.step
 
-    def evaluate_if_due(self) -> None:
-        """Evaluate if an interval has passed."""
-        every = self._settings.every
-        if not self._is_on or every is None or self._recorder.step // every <= self._evaluated_at // every:
-            return
-        self._evaluated_at = self._recorder.step
+    @property
+    def is_due(self) -> bool:
+        """Whether an interval has passed that was not evaluated yet; the same in all processes."""
+        every, step = self._settings.every, self._recorder.step
+        return every is not None and step // every > self._evaluated_at // every
+
+    def evaluate(self, should_stop: ShouldStop) -> None:
+        """Evaluate, if this is the process that does; once `should_stop` returns True it is left, and stays due."""
+        if self._is_on:
+            line = (
+                f"evaluation at env step {self._recorder.step:,}: {self._settings.episodes} episodes are being played"
+            )
+            try:
+                self._evaluate(Patience(should_stop, self._say, line))
+            except StopRequestedError:
+                return
+        self._evaluated_at, self._logged = self._recorder.step, set()
+
+    def _evaluate(self, should_stop: ShouldStop) -> None:
         # The same seeds and the same noise each time: evaluations differ by what was learned. Not every engine can
         # begin its seeds anew, so it is opened anew.
         noise = evaluation_noise(self._configs)
         deterministic = self._settings.deterministic
-        engine = evaluation_engine(self._configs, min(self._settings.episodes, MOST_ENVIRONMENTS))
+        n_envs = min(self._settings.episodes, MOST_ENVIRONMENTS)
+        engine = evaluation_engine(self._configs, n_envs)
         try:
-            played = play(self._policy, engine, self._settings.episodes, None if deterministic else noise)
+            played = play(self._policy, engine, self._settings.episodes, None if deterministic else noise, should_stop)
+        except FaultyEnvironmentError as error:
+            error.member = None if error.index is None else error.index // n_envs
+            raise
         finally:
             engine.close()
         for member, episodes in enumerate(played):
+            if member in self._logged:
+                continue
             returns = summarize([episode.episode_return for episode in episodes])
             lengths = summarize([episode.length for episode in episodes])
             self._recorder.note(member, tags.evaluation(returns, lengths))
+
+
+def _evaluated_at(step: int, runs: Sequence[Run]) -> set[int]:
+    """Return the numbers of the runs whose logs hold an evaluation at an env step."""
+    logs = [read_series(run.directory / run_directory.METRICS).get(tags.EVALUATED_EPISODES) for run in runs]
+    return {m for m, series in enumerate(logs) if series is not None and step in series.steps}
 
 
 def write(directory: Path, evaluation: Evaluation) -> None:

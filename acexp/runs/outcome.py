@@ -10,6 +10,7 @@ from pathlib import Path
 from acexp.config import identity, to_yaml
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
+from acexp.runs.claims import foreign_files
 from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
 from acexp.system.lock import is_locked
@@ -27,6 +28,7 @@ class Outcome:
         seconds: Seconds spent training.
         mean_return: Mean return of the last 100 episodes; None if no episode has ended.
         resume: EXACT or APPROXIMATE for a run that continued from a checkpoint, else None.
+        obstacle: Why it did not continue exactly, else None.
         error: What went wrong, in one or a few lines.
         signal: Number of the signal that ended the run; None if none did.
         notes: What else the user should know, one sentence each.
@@ -39,6 +41,7 @@ class Outcome:
     seconds: float = 0.0
     mean_return: float | None = None
     resume: str | None = None
+    obstacle: str | None = None
     error: str | None = None
     signal: int | None = None
     notes: tuple[str, ...] = ()
@@ -52,8 +55,8 @@ def previous_outcome(directory: Path) -> Outcome:
 
 def record_failure(run: Run, reason: str) -> Outcome:
     """Write into the run's directory why it could not begin or did not end, and return that as its outcome."""
-    if is_locked(run.directory):
-        # Another process trains this run, so nothing is written into its directory.
+    if is_locked(run.directory) or foreign_files(run.directory):
+        # Another process trains this run, or the directory is not the run's: nothing is written into it.
         return Outcome(run.directory, Status.FAILED, error=reason)
     try:
         if not run_directory.is_claimed(run.directory):

@@ -13,7 +13,7 @@ from typing import Any
 
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES
-from acexp.system.files import now, read_json, unwritable, write_json
+from acexp.system.files import now, read_json, replace_files, to_json, unwritable, write_json
 from acexp.system.lock import is_locked
 from acexp.system.packages import versions
 
@@ -67,41 +67,30 @@ def run_state(directory: Path, identity: str) -> RunState:
     return RunState.OVER if status.get("status") in OVER else RunState.UNFINISHED
 
 
+def has_begun(directory: Path) -> bool:
+    """Return True if the run that the directory holds has written all that `begin` writes."""
+    return is_claimed(directory) and (directory / CONFIG).exists()
+
+
 def is_claimed(directory: Path) -> bool:
     """Return True if a run has been written into the directory."""
     return (directory / STATUS).exists() or (directory / METRICS).exists()
-
-
-def claim(directory: Path, key: str = "hydra.run.dir") -> None:
-    """Raise UserError if a run has been written into the directory: nothing is ever overwritten.
-
-    `key` is the setting that names the directory.
-    """
-    if is_claimed(directory):
-        raise UserError(
-            "This directory already holds a run, and acexp never overwrites one.",
-            key=key,
-            value=str(directory),
-            remedy="give another name (name=...), or move the directory away",
-        )
 
 
 def begin(directory: Path, config: str, identity: str, torch_threads: int) -> None:
     """Write what is needed to repeat the run: config, command, versions, threads."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / CONFIG).write_text(config, encoding="utf-8")
-        write_json(
-            directory / STATUS,
-            {
-                "status": Status.RUNNING,
-                "identity": identity,
-                "started": now(),
-                "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-                "torch_threads": torch_threads,
-                "versions": versions(recorded_packages()),
-            },
-        )
+        status = {
+            "status": Status.RUNNING,
+            "identity": identity,
+            "started": now(),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "torch_threads": torch_threads,
+            "versions": versions(recorded_packages()),
+        }
+        # The first file makes the directory the run's own, wherever the process is killed after it.
+        replace_files({directory / STATUS: to_json(status), directory / CONFIG: config.encode()})
     except OSError as error:
         remedy = "free some space or choose another directory: hydra.run.dir=..."
         raise unwritable("The run directory", error, directory, remedy, key="hydra.run.dir") from error
@@ -113,17 +102,19 @@ def recorded_packages() -> list[str]:
     return list(dict.fromkeys(("acexp", "torch", "gymnasium", "numpy", *engines, "hydra-core")))
 
 
-def reopen(directory: Path, kind: str | None) -> None:
+def reopen(directory: Path, kind: str | None, obstacle: str | None = None) -> None:
     """Record that the run continues, and drop its last error.
 
-    `kind` says how it is resumed, EXACT or APPROXIMATE; None if it begins from the start.
+    `kind` says how it is resumed, EXACT or APPROXIMATE; None if it begins from the start. `obstacle` says why not
+    exactly.
     """
     (directory / ERROR_LOG).unlink(missing_ok=True)
     before = read_status(directory)
     kept = {key: value for key, value in before.items() if key not in ("ended", "error")}
     # A run that was resumed approximately once stays approximate.
     resume = {} if kind is None else {"resumed": now(), "resume": before.get("resume", kind) if kind == EXACT else kind}
-    write_json(directory / STATUS, {**kept, "status": Status.RUNNING, **resume})
+    reason = {} if obstacle is None else {"resume_reason": obstacle}
+    write_json(directory / STATUS, {**kept, "status": Status.RUNNING, **resume, **reason})
 
 
 def note_changes(directory: Path, step: int, changes: Sequence[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +19,14 @@ from acexp.algorithm.loop import train as train_updates
 from acexp.algorithm.population import Population
 from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
+from acexp.core.stopping import ShouldStop, StopRequestedError, never
 from acexp.engines import FaultyEnvironmentError
-from acexp.metrics import Display, Recorder, Silent, Writer
+from acexp.metrics import Display, Recorder, Silent, Writer, require_readable
 from acexp.runs import run_directory
-from acexp.runs.awaiting import stopping_line
+from acexp.runs.awaiting import Patience, stopping_line
 from acexp.runs.checkpointer import Checkpointer
-from acexp.runs.ending import Ending, environment_failed, finish, unwritable_files
+from acexp.runs.claims import claim
+from acexp.runs.ending import Ending, finish, unwritable_files
 from acexp.runs.evaluation import PeriodicEvaluation
 from acexp.runs.outcome import Outcome, in_words, record_failure, write_traceback
 from acexp.runs.resumption import Resumption, load_resumptions
@@ -38,15 +42,11 @@ from acexp.system.signals import StopRequest, stoppable
 DEFAULTS = TrainOptions()
 
 
-def _never() -> bool:
-    return False
-
-
 def train(
     runs: Sequence[Run],
     options: TrainOptions = DEFAULTS,
     display: Display | None = None,
-    should_stop: Callable[[], bool] = _never,
+    should_stop: ShouldStop = never,
 ) -> list[Outcome]:
     """Train M runs of equal structure as one population, each into its own directory, and return how each ended.
 
@@ -68,7 +68,7 @@ def attempt(
     runs: Sequence[Run],
     options: TrainOptions = DEFAULTS,
     display: Display | None = None,
-    should_stop: Callable[[], bool] = _never,
+    should_stop: ShouldStop = never,
 ) -> list[Outcome] | UserError:
     """Train runs as `train` does, but return a UserError, and return any other exception as the runs' failure.
 
@@ -117,7 +117,7 @@ class _Session:
             distributed.require_even_shards(first.a2c.n_envs)
             if not self._options.resume:
                 for run in self._runs:
-                    run_directory.claim(run.directory)
+                    claim(run.directory)
             if len(self._runs) > 1:
                 keep_large_blocks()
             self._handlers = stack.enter_context(ExitStack())
@@ -144,31 +144,52 @@ class _Session:
             stack.enter_context(locked(run.directory))
         return load_resumptions(self._runs)
 
-    def train(self, display: Display, should_stop: Callable[[], bool]) -> list[Outcome]:
+    def train(self, display: Display, should_stop: ShouldStop) -> list[Outcome]:
         """Train one group after the other, and return the outcome of every run."""
         if not self._options.allow_changes:
             for members, resumption in self.groups:
                 resumption.refuse_changes([self._runs[m].directory for m in members])
-        outcomes = [Outcome(run.directory, Status.INTERRUPTED) for run in self._runs]
-        for members, resumption in self.groups:
-            ended = self._train_group(members, resumption, display, should_stop)
-            for m, outcome in zip(members, ended, strict=True):
-                outcomes[m] = outcome
-            if any(outcome.status is Status.INTERRUPTED for outcome in ended):
+        ended: dict[int, Outcome] = {}
+        waiting = deque(self.groups)
+        while waiting and not any(outcome.status is Status.INTERRUPTED for outcome in ended.values()):
+            members, resumption = waiting.popleft()
+            try:
+                ended |= self._train_group(members, resumption, display, should_stop)
+            except StopRequestedError:
                 break
-        return outcomes
+            except FaultyEnvironmentError as fault:
+                if fault.member is None or self._process_group.world_size > 1:
+                    raise  # it concerns all runs, or the other processes cannot go on
+                m = members[fault.member]
+                ended[m] = self._record_failure(m, fault, resumption)
+            left = [m for m in members if m not in ended]
+            if left:
+                display.note(f"{len(left)} runs of this population go on without the one that failed")
+                groups = load_resumptions([self._runs[m] for m in left])
+                waiting.extendleft(([left[i] for i in group], found) for group, found in reversed(groups))
+        return [ended.get(m, Outcome(run.directory, Status.INTERRUPTED)) for m, run in enumerate(self._runs)]
 
     def _train_group(
-        self, members: Sequence[int], resumption: Resumption, display: Display, should_stop: Callable[[], bool]
-    ) -> list[Outcome]:
+        self, members: Sequence[int], resumption: Resumption, display: Display, should_stop: ShouldStop
+    ) -> dict[int, Outcome]:
+        """Train runs as one population; return the outcomes of those that have ended, by their numbers.
+
+        If an environment fails, only its run has ended, and the others are left as they were last saved.
+        """
         runs = [self._runs[m] for m in members]
         configs, group_ = [run.config for run in runs], self._process_group
         with ExitStack() as stack:
-            population = stack.enter_context(assemble(configs, resumption.new_episodes_at, group_))
-            resumption.restore(population)
-            self._open_directories(members, resumption, stack)
-            resume_at = resumption.step if self._options.resume else None
-            writers: list[list[Writer]] = [[] if group_.rank else open_writers(run, resume_at, stack) for run in runs]
+            line = f"resume: the episodes that had begun before env step {resumption.step:,} are being played again"
+            patience = Patience(self._or_signalled(should_stop), display.note, line)
+            population, resumption = self._restore(configs, resumption, patience, stack)
+            resume_at = [resumption.step if run_directory.has_begun(run.directory) else None for run in runs]
+            for run in runs:
+                require_readable(run.directory / run_directory.METRICS, resumption.step)
+            # Nothing has been written up to here: whatever is refused leaves the runs as they were.
+            self._open_directories(members, resumption)
+            writers: list[list[Writer]] = [
+                [] if group_.rank else open_writers(run, step, stack) for run, step in zip(runs, resume_at, strict=True)
+            ]
             recorder = Recorder(population.objective, writers, configs[0].log.every, display)
             resumption.restore_recorder(recorder)
             budget = Budget(
@@ -180,13 +201,13 @@ class _Session:
                 budget,
                 recorder,
                 self._checkpointer,
-                PeriodicEvaluation(population.policy, runs, recorder, is_on=not group_.rank),
+                PeriodicEvaluation(population, runs, recorder, display.note),
             )
             if resumption.step:
                 display.note(f"resume: from env step {resumption.step:,}")
-            damages = [resumption.damage(i) for i in range(len(runs))]
-            for damage in filter(None, damages):
-                display.note(damage)
+            notes = [[note for note in (resumption.damage(i), resumption.jump) if note] for i in range(len(runs))]
+            for note in dict.fromkeys(itertools.chain(*notes)):
+                display.note(note)
             display.start(_title(configs), budget.steps)
             # Handled until everything is written and closed: a late signal must not end what is about to end well.
             self._request = self._request or self._handlers.enter_context(
@@ -196,27 +217,65 @@ class _Session:
                 ending = _train(training, runs, self._options.until, self._request, should_stop)
             finally:
                 display.close()
-            outcomes = [finish(recorder, m, run, ending) for m, run in enumerate(runs)]
-        return [
-            replace(outcome, resume=resumption.kind, notes=(*filter(None, [damage]), *outcome.notes))
-            for outcome, damage in zip(outcomes, damages, strict=True)
-        ]
+            over = range(len(runs)) if ending.member is None else [ending.member]
+            outcomes = {i: finish(recorder, i, runs[i], ending) for i in over}
+        return {
+            members[i]: replace(
+                outcome,
+                resume=resumption.kind,
+                obstacle=resumption.obstacle,
+                notes=(*notes[i], *outcome.notes),
+            )
+            for i, outcome in outcomes.items()
+        }
+
+    def _restore(
+        self, configs: Sequence[RunConfig], resumption: Resumption, should_stop: ShouldStop, stack: ExitStack
+    ) -> tuple[Population, Resumption]:
+        """Build a population, and bring it to where its runs were saved; `stack` closes its environments.
+
+        Environments that cannot be brought back begin new episodes, as the resumption that is returned says.
+        """
+        with ExitStack() as built:
+            population = built.enter_context(assemble(configs, resumption.new_episodes_at, self._process_group))
+            obstacle = resumption.restore(population, should_stop)
+            if obstacle is None:
+                stack.enter_context(built.pop_all())
+                return population, resumption
+        return self._restore(configs, resumption.without_environments(obstacle), should_stop, stack)
+
+    def _or_signalled(self, should_stop: ShouldStop) -> ShouldStop:
+        """Return a function that returns True once a signal has arrived, if they are handled yet, or `should_stop`."""
+        return lambda: (self._request is not None and self._request.number is not None) or should_stop()
 
     def _describe_stopping(self, frame: FrameType | None) -> str:
         """Return the line that is printed when a signal asks to stop in this frame."""
         return stopping_line(frame, 0 if self._checkpointer is None else self._checkpointer.saved_step)
 
-    def _open_directories(self, members: Sequence[int], resumption: Resumption, stack: ExitStack) -> None:
+    def _open_directories(self, members: Sequence[int], resumption: Resumption) -> None:
         """Begin and lock the runs that are new, and record that the others continue."""
         for i, m in enumerate(members):
-            run = self._runs[m]
-            if run_directory.is_claimed(run.directory):
-                resumption.note(i, run.directory)
-                continue
-            config = run.config
-            run_directory.begin(run.directory, to_yaml(config), self._identities[m], config.torch_threads or 1)
-            if not self._options.resume or self._process_group.rank:
-                stack.enter_context(locked(run.directory))
+            if run_directory.has_begun(self._runs[m].directory):
+                resumption.note(i, self._runs[m].directory)
+            else:
+                self._begin(m)
+
+    def _begin(self, m: int) -> None:
+        """Begin a run that is new, and lock it until the session ends."""
+        directory, config = self._runs[m].directory, self._runs[m].config
+        run_directory.begin(directory, to_yaml(config), self._identities[m], config.torch_threads or 1)
+        if not self._options.resume or self._process_group.rank:
+            self._stack.enter_context(locked(directory))
+
+    def _record_failure(self, m: int, fault: FaultyEnvironmentError, resumption: Resumption) -> Outcome:
+        """Write into a run's directory that its environment failed before training began, and return the outcome."""
+        run = self._runs[m]
+        error = fault.during_training(run.config.env.id, run.config.seed, resumption.step)
+        if not run_directory.has_begun(run.directory):
+            self._begin(m)
+        write_traceback([run])
+        run_directory.end(run.directory, Status.FAILED, {"error": error})
+        return Outcome(run.directory, Status.FAILED, error=error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,17 +294,23 @@ def _train(
     runs: Sequence[Run],
     until: int | None,
     request: StopRequest,
-    should_stop: Callable[[], bool],
+    should_stop: ShouldStop,
 ) -> Ending:
     """Train and save until the budget is spent or something ends it."""
     try:
         return _train_until_stopped(training, until, request, should_stop)
+    except FaultyEnvironmentError as fault:
+        if fault.member is None:
+            write_traceback(runs)
+            return Ending(Status.FAILED, str(fault))
+        is_alone = training.population.process_group.world_size == 1
+        failed = runs[fault.member]
+        write_traceback([failed] if is_alone else runs)
+        error = fault.during_training(failed.config.env.id, failed.config.seed, training.recorder.step)
+        return Ending(Status.FAILED, error, member=fault.member if is_alone else None)
     except distributed.ProcessLostError as failure:
         request.close()  # torchrun ends the remaining processes, and this one still has to report why it ends
         return Ending(Status.FAILED, f"another process of this run was lost: {failure}")
-    except FaultyEnvironmentError as fault:
-        write_traceback(runs)
-        return environment_failed(fault, runs, training.recorder.step)
     except OSError as failure:
         return Ending(Status.FAILED, unwritable_files(failure))
     except (Exception, SystemExit) as failure:
@@ -255,28 +320,43 @@ def _train(
 
 
 def _train_until_stopped(
-    training: _Training, until: int | None, request: StopRequest, should_stop: Callable[[], bool]
+    training: _Training, until: int | None, request: StopRequest, should_stop: ShouldStop
 ) -> Ending:
     recorder, budget, process_group = training.recorder, training.budget, training.population.process_group
-    number = 0
-    for _ in train_updates(training.population, budget, recorder):
-        # Evaluated before it is saved, so that it is not evaluated again when it is resumed.
-        training.evaluation.evaluate_if_due()
+    checkpointer, evaluation = training.checkpointer, training.evaluation
+    number = is_left = 0
+    for _ in _updates(training):
+        if evaluation.is_due:
+            # An evaluation may take long, or never end: nothing is lost with it.
+            if checkpointer.saved_step < recorder.step:
+                checkpointer.save()
+            evaluation.evaluate(lambda: request.number is not None or should_stop())
         # All processes stop and save together, whichever of them was asked to.
-        mine = (request.number or 0, int(should_stop()), int(training.checkpointer.is_due))
-        number, stop, is_due = process_group.maximum(mine)
+        mine = (request.number or 0, int(should_stop()), int(checkpointer.is_due), int(evaluation.is_due))
+        number, stop, is_due, is_left = process_group.maximum(mine)
         if is_due:
-            training.checkpointer.save()
-        if number or stop or recorder.all_diverged or (until is not None and recorder.step >= until):
+            checkpointer.save()
+        if number or stop or is_left or recorder.all_diverged or (until is not None and recorder.step >= until):
             break
-    training.checkpointer.save()
+    checkpointer.save()
     if recorder.all_diverged:
         return Ending(Status.DIVERGED)
-    if recorder.step >= budget.steps:
+    if recorder.step >= budget.steps and not is_left:
         return Ending(Status.DONE)
     if number:
         return Ending(Status.INTERRUPTED, signal=number)
-    return Ending(Status.PAUSED if until is not None and recorder.step >= until else Status.INTERRUPTED)
+    is_paused = until is not None and recorder.step >= until and not is_left
+    return Ending(Status.PAUSED if is_paused else Status.INTERRUPTED)
+
+
+def _updates(training: _Training) -> Iterator[int]:
+    """Train, and yield after every update, as `loop.train` does.
+
+    It is yielded at once if an evaluation is due that was left when the run was stopped.
+    """
+    if training.evaluation.is_due:
+        yield training.recorder.step
+    yield from train_updates(training.population, training.budget, training.recorder)
 
 
 def _title(configs: Sequence[RunConfig]) -> str:

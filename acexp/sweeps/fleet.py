@@ -222,17 +222,18 @@ class _Populations:
         self._fail(population, f"its process ended without reporting an outcome ({cause})")
 
     def _fail(self, population: int, why: UserError | str) -> None:
-        """Write into the runs' directories why they could not begin or did not end."""
-        self._end(
-            population,
-            {
-                member: record_failure(
-                    Run(self._runs.configs[member], directory),
-                    why if isinstance(why, str) else str(self._runs.explain(member, why)),
-                )
-                for member, directory in self._running[population].items()
-            },
-        )
+        """Write into the runs' directories why they could not begin or did not end.
+
+        What is refused, by a UserError, leaves a run that had begun before as it was.
+        """
+        outcomes = {}
+        for member, directory in self._running[population].items():
+            reason = why if isinstance(why, str) else str(self._runs.explain(member, why))
+            if isinstance(why, UserError) and self._work[member] is not None:
+                outcomes[member] = Outcome(directory, Status.FAILED, error=reason)
+            else:
+                outcomes[member] = record_failure(Run(self._runs.configs[member], directory), reason)
+        self._end(population, outcomes)
 
     def _end(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
         del self._running[population]

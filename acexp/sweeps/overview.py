@@ -21,9 +21,6 @@ UNREADABLE = "unreadable"
 UNSTARTED = "not begun"
 """The state of the runs of a sweep that have no directory yet."""
 
-HYDRAS_SWEEP = "multirun.yaml"
-"""Hydra's file in the directory of a sweep, also of one whose runs Hydra's basic launcher trains."""
-
 _BRACKETED = re.compile(r"'[^']*'|\"[^\"]*\"|\[[^][]*\]|\{[^{}]*\}|\([^()]*\)")
 _SWEEP_FUNCTION = re.compile(r"(choice|glob|interval|range|shuffle|sort|tag)\(")
 
@@ -84,7 +81,7 @@ def readable_status(run: Path) -> dict[str, Any]:
 
 
 def _is_sweep(names: Container[str]) -> bool:
-    return sweep_directory.SWEEP in names or HYDRAS_SWEEP in names
+    return sweep_directory.SWEEP in names or sweep_directory.HYDRAS_SWEEP in names
 
 
 def _run(directory: Path) -> Entry:

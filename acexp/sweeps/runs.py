@@ -12,6 +12,7 @@ from acexp.config.places import place_of
 from acexp.config.sweep import SweepJobs, varying_settings
 from acexp.core.errors import UserError
 from acexp.runs import checkpoint, run_directory
+from acexp.runs.claims import claim
 from acexp.runs.outcome import Outcome, previous_outcome
 from acexp.runs.run import Run
 from acexp.runs.run_directory import RunState, Status
@@ -61,10 +62,10 @@ def decide(run: Run, *, in_sweep: bool) -> Decision:
         state = run_directory.run_state(run.directory, identity(run.config))
         if state is RunState.OVER and in_sweep:
             return Decision(state, previous_outcome(run.directory))
-        if state is RunState.ANOTHER_RUN or (state is not RunState.NEW and not in_sweep):
-            run_directory.claim(run.directory)
+        if state in (RunState.NEW, RunState.ANOTHER_RUN) or not in_sweep:
+            claim(run.directory)
     except UserError as taken:
-        # The directory belongs to another run, so not even the failure is written into it.
+        # The directory belongs to another run or to the user, so not even the failure is written into it.
         return Decision(state, Outcome(run.directory, Status.FAILED, error=str(taken)))
     return Decision(state)
 

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
+from acexp.runs.claims import is_from_acexp
 from acexp.system.files import read_json, write_json
 from acexp.system.lock import holder, is_locked
 
 SWEEP = "sweep.json"
 SEARCH = "search.json"
 SEARCH_FOLDER = ".search"
+HYDRAS_SWEEP = "multirun.yaml"
+"""Hydra's file in the directory of a sweep, also of one whose runs Hydra's basic launcher trains."""
 
 
 class Sweep(NamedTuple):
@@ -36,13 +39,76 @@ class Sweep(NamedTuple):
 def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str]) -> None:
     """Write which runs a sweep has, and the command that started it; raises OSError where that fails.
 
-    A search adds runs in batches: the runs that the same command has written before stay.
+    The runs that were written before stay, and so does their command where the new one trains only some of them.
     """
     before = read_sweep(directory)
-    earlier = before.identities if before is not None and before.arguments == list(arguments) else []
+    folder = Path.cwd()
+    runs = list(identities)
+    if before is not None:
+        if set(runs) < set(before.identities):
+            arguments, folder = before.arguments, before.folder
+        runs = [*before.identities, *runs]
     directory.mkdir(parents=True, exist_ok=True)
-    runs = list(dict.fromkeys([*earlier, *identities]))
-    write_json(directory / SWEEP, {"runs": runs, "arguments": list(arguments), "folder": str(Path.cwd())})
+    content = {"runs": list(dict.fromkeys(runs)), "arguments": list(arguments), "folder": str(folder)}
+    write_json(directory / SWEEP, content)
+
+
+def claim_sweep(directory: Path, key: str) -> None:
+    """Raise UserError if the directory is a run's, or holds files of others that a sweep would overwrite.
+
+    `key` is the setting that names the directory.
+    """
+    if run_directory.is_claimed(directory):
+        raise UserError(
+            "This is the directory of a single run, and a sweep has one of its own.",
+            key=key,
+            value=str(directory),
+            remedy=f"choose another one: {key}=...",
+        )
+    if read_sweep(directory) is not None:
+        return
+    found = [name for name in (SWEEP, SEARCH) if (directory / name).exists() and not is_search(directory)]
+    if (directory / HYDRAS_SWEEP).exists() and not is_from_acexp(directory / HYDRAS_SWEEP):
+        found.append(HYDRAS_SWEEP)
+    if found:
+        raise UserError(
+            f"This directory holds files that acexp did not write and would overwrite: {', '.join(found)}.",
+            key=key,
+            value=str(directory),
+            remedy=f"choose another one ({key}=...), or move the files away",
+        )
+
+
+def refuse_another_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str], key: str) -> None:
+    """Raise UserError if the directory holds another sweep than the one with these runs and arguments.
+
+    A sweep may grow, or be given again for some of its runs. `key` is the setting that names the directory.
+    """
+    before = read_sweep(directory)
+    if before is None or (before.arguments == list(arguments) and not is_search(directory)):
+        return
+    known, wanted = set(before.identities), set(identities)
+    if is_search(directory) or not (known <= wanted or wanted <= known):
+        what = (
+            "a search" if is_search(directory) else f"another sweep: {len(known - wanted)} of its runs are not in this"
+        )
+        raise UserError(
+            f"This directory already holds {what}.",
+            key=key,
+            value=str(directory),
+            remedy="give another name (name=...); a sweep may also grow, by values that are added to those it has",
+        )
+
+
+def refuse_sweep(directory: Path, key: str) -> None:
+    """Raise UserError if the directory, which is meant for a search, holds a sweep."""
+    if read_sweep(directory) is not None and not is_search(directory):
+        raise UserError(
+            "This directory already holds a sweep that is no search.",
+            key=key,
+            value=str(directory),
+            remedy="give another name (name=...)",
+        )
 
 
 def read_sweep(directory: Path) -> Sweep | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,9 @@ from acexp.runs import run_directory, runner
 from acexp.runs.outcome import Outcome, previous_outcome
 from acexp.runs.run import Run, TrainOptions
 from acexp.system.quiet import quiet_warnings
+
+ASK_SECONDS = 0.2
+"""How often a worker asks whether it should stop; on other machines, that looks for a file."""
 
 
 class Progress(NamedTuple):
@@ -57,6 +61,7 @@ class _Reporter:
     def __init__(self, parent: Parent) -> None:
         self._parent = parent
         self._should_stop = False
+        self._asked_at = 0.0
 
     def start(self, title: str, total_steps: int) -> None:
         pass
@@ -66,13 +71,19 @@ class _Reporter:
 
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         try:
-            self._should_stop = self._parent.stop_requested()
             self._parent.report(Progress(step, steps_per_second, mean_return))
         except OSError:
             self._should_stop = True
 
     def should_stop(self) -> bool:
-        """Return True if the parent has asked for it, or is gone."""
+        """Return True if the parent has asked for it, or is gone; it is asked once in ASK_SECONDS."""
+        now = time.monotonic()
+        if not self._should_stop and now - self._asked_at >= ASK_SECONDS:
+            self._asked_at = now
+            try:
+                self._should_stop = self._parent.stop_requested()
+            except OSError:
+                self._should_stop = True
         return self._should_stop
 
     def close(self) -> None:

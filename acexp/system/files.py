@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file; raises OSError where that fails."""
-    replace_file(path, (json.dumps(dict(value), indent=2) + "\n").encode())
+    """Replace a JSON file; raises OSError where that fails. Numbers that JSON does not have become null."""
+    replace_file(path, to_json(value))
+
+
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """Return the content of a JSON file."""
+    return (json.dumps(_finite(dict(value)), indent=2, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    """Return plain values, nested as they are, with None for every number that is infinite or NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -66,6 +81,29 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def refuse_foreign(files: Mapping[Path, str], own: Iterable[Path] = ()) -> None:
+    """Raise UserError if a file exists that is not acexp's own, because it would be overwritten.
+
+    Args:
+        files: The files that are going to be written, with a text that each contains if acexp has written it.
+        own: Files among them that are acexp's own whatever they contain.
+    """
+    found = [path for path, mark in files.items() if path.exists() and path not in own and not _holds(path, mark)]
+    if found:
+        raise UserError(
+            f"acexp did not write {', '.join(path.name for path in found)}, and would overwrite it.",
+            value=str(found[0].parent),
+            remedy="choose another place (--out ...), or move the file away",
+        )
+
+
+def _holds(path: Path, mark: str) -> bool:
+    try:
+        return mark.encode() in path.read_bytes()
+    except OSError:
+        return False
 
 
 def unwritable(

@@ -21,9 +21,9 @@ from acexp.engines import Gymnasium
 from acexp.engines.rendering import drawing, frames_per_second
 from acexp.runs.saved_policy import open_policy, saved_run
 from acexp.sweeps.sweep_directory import require_one_run
-from acexp.system.files import CHOOSE_OUT, unwritable
+from acexp.system.files import CHOOSE_OUT, refuse_foreign, unwritable
 from acexp.video.gif import writing_gif
-from acexp.video.moment import Moment
+from acexp.video.moment import MARK, Moment
 from acexp.video.mp4 import has_ffmpeg, require_ffmpeg, writing_mp4
 
 NAME = "video"
@@ -89,14 +89,17 @@ def film(directory: Path, options: FilmOptions = DEFAULTS, *, allow_plugins: boo
 
     The episode is one that evaluation plays: with frozen statistics of the normalizer, in an environment that training
     has not used. Gymnasium steps it, because few engines can draw; if evaluation uses envpool, its episodes differ.
-    Modules that the run's config names are imported only with `allow_plugins`.
+    Modules that the run's config names are imported only with `allow_plugins`. Videos that acexp did not write stay.
     """
     require_one_run(directory, "A video shows one run")
     run = saved_run(directory, allow_plugins=allow_plugins)
     if "mp4" in options.formats:
         require_ffmpeg()
     environment = drawing(run.config.env)
-    place = _made(options.out or directory)
+    place = options.out or directory
+    files = {name: place / f"{NAME}.{name}" for name in options.formats}
+    refuse_foreign(dict.fromkeys(files.values(), MARK), own=files.values() if place == directory else ())
+    _make(place)
     seeds = environment_seeds(streams(run.config.seed).evaluation, options.seed + 1)[-1:]
     engine = Gymnasium.open(environment, seeds, run.config.engine)
     try:
@@ -104,19 +107,17 @@ def film(directory: Path, options: FilmOptions = DEFAULTS, *, allow_plugins: boo
             noise = None if options.deterministic else evaluation_noise([run.config])
             fps = frames_per_second(environment, engine.environments[0].metadata)
             moments = _play(saved.policy, engine, noise, min(options.max_steps or LONGEST, LONGEST))
-            files = {name: place / f"{NAME}.{name}" for name in options.formats}
             last = _write(files, moments, fps)
     except OSError as error:
         raise unwritable("The video", error, place, CHOOSE_OUT) from error
     return Film(last.episode_return, last.step, last.is_end, tuple(files.values()))
 
 
-def _made(place: Path) -> Path:
+def _make(place: Path) -> None:
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable("The video", error, place, CHOOSE_OUT) from error
-    return place
 
 
 def _play(policy: Policy, engine: Gymnasium, noise: Sequence[torch.Generator] | None, longest: int) -> Iterator[Moment]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from acexp.system.files import replace_file
-from acexp.video.moment import Layout, Moment, frame, narrowed
+from acexp.video.moment import MARK, Layout, Moment, frame, narrowed
 
 MOST_WIDTH = 320
 MOST_FPS = 10
@@ -76,7 +76,7 @@ def _encoded(frames: list[Image.Image], milliseconds: float) -> bytes:
     first, *others = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in frames]
     durations = [round(milliseconds / 10) * 10] * len(others) + [LAST_MS]  # the format counts hundredths of a second
     file = io.BytesIO()
-    first.save(file, "gif", save_all=True, append_images=others, duration=durations, loop=0)
+    first.save(file, "gif", save_all=True, append_images=others, duration=durations, loop=0, comment=MARK)
     return file.getvalue()
 
 

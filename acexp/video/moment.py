@@ -12,6 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 TEXT_PER_WIDTH, TEXT_PER_HEIGHT = 1 / 24, 1 / 12
 SMALLEST_TEXT = 12
+MARK = "made by acexp"
+"""The comment in every video, by which acexp knows the files that it has written."""
+
 INK, PAPER = (255, 255, 255), (24, 24, 24)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acexp.core.errors import UserError
-from acexp.video.moment import Moment, enlarged, frame
+from acexp.video.moment import MARK, Moment, enlarged, frame
 
 LEAST_SIDE = 480
 """The smallest length of the longer side in pixels; smaller pictures leave no room for text."""
@@ -54,8 +54,9 @@ def writing_mp4(path: Path, size: tuple[int, int], fps: float) -> Iterator[Calla
     temporary = path.with_name(f"{path.name}.tmp")
     frames = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{layout.width}x{layout.height}", "-r", f"{fps:g}"]
     video = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", QUALITY, "-movflags", "+faststart", "-f", "mp4"]
+    notes = ["-metadata", f"comment={MARK}"]
     process = subprocess.Popen(
-        [_ffmpeg(), "-y", "-v", "error", *frames, "-i", "-", *video, str(temporary)],
+        [_ffmpeg(), "-y", "-v", "error", *frames, "-i", "-", *video, *notes, str(temporary)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         process_group=0,  # Ctrl-C must not reach ffmpeg

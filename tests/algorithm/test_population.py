@@ -86,6 +86,48 @@ def test_members_are_equal_to_the_bit_in_an_mlp_population(config: Config) -> No
         assert torch.equal(together[name][1:3], tensor), name
 
 
+MARGINS = {
+    "one environment": ("a2c.n_envs=1", "a2c.n_steps=8"),
+    "one step": ("a2c.n_envs=4", "a2c.n_steps=1"),
+    "one unit": ("arch.hidden_sizes=[1]", "a2c.n_envs=2", "a2c.n_steps=4"),
+}
+
+
+@pytest.mark.parametrize("environment", ["cliffwalking", "halfcheetah"])
+@pytest.mark.parametrize("settings", MARGINS.values(), ids=MARGINS)
+def test_members_are_equal_to_the_bit_at_the_margins(
+    config: Config, settings: tuple[str, ...], environment: str
+) -> None:
+    """A tensor with an axis of length 1 can be a view with other strides, for which torch has other kernels."""
+    configs = [resolve(config(f"env={environment}", *settings, *member)) for member in MEMBERS[:3]]
+
+    def trained(members: list[RunConfig]) -> dict[str, torch.Tensor]:
+        with assemble(members) as population:
+            advance(population, 100)
+            return snapshot(population)
+
+    together = trained(configs)
+    for m, member in enumerate(configs):
+        for name, tensor in trained([member]).items():
+            assert torch.equal(together[name][m], tensor[0]), f"{name} of member {m}"
+
+
+@pytest.mark.parametrize("settings", [("a2c.n_envs=1", "a2c.n_steps=1"), ("a2c.n_envs=1", "arch.hidden_sizes=[]")])
+def test_members_are_close_where_products_round_otherwise(config: Config, settings: tuple[str, ...]) -> None:
+    """The product of one row, or of a matrix of odd size, depends on how it lies in memory."""
+    configs = [resolve(config("env=halfcheetah", *settings, *member)) for member in MEMBERS[:3]]
+
+    def trained(members: list[RunConfig]) -> dict[str, torch.Tensor]:
+        with assemble(members) as population:
+            advance(population, 5)
+            return snapshot(population)
+
+    together = trained(configs)
+    for m, member in enumerate(configs):
+        for name, tensor in trained([member]).items():
+            torch.testing.assert_close(together[name][m], tensor[0], rtol=1e-4, atol=1e-5, msg=name)
+
+
 def test_each_member_writes_its_own_run(config: Config, train: Train) -> None:
     settings = ("env=cliffwalking", "total_steps=4000", "log.every=400", "a2c.n_steps=5")
     together = train(*[config(*settings, f"seed={seed}") for seed in range(3)], name="together")

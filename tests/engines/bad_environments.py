@@ -211,7 +211,7 @@ TRAINED = {
     "np_random of old": Case(
         "def reset(self, *, seed=None, options=None):\n    result = Good.reset(self, seed=seed)\n"
         "    self.np_random = np.random.RandomState(seed)\n    return result",
-        ("its state cannot be saved, so a resumed run begins new episodes: np_random is a RandomState",),
+        (),
     ),
     "noise of its own": Case("observe = lambda self: np.random.rand(2)", (f"{REPEATED}the observation of reset()",)),
     "noise of Python": Case("reward = lambda self: random.random()", (f"{REPEATED}the reward of step() number 1",)),

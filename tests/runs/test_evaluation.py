@@ -23,10 +23,13 @@ from acexp.config import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm, summarize
 from acexp.core.seeding import environment_seeds, streams
-from acexp.runs import evaluation
+from acexp.metrics import Recorder
+from acexp.runs import evaluation, runner
 from acexp.runs.outcome import Outcome
+from acexp.runs.run import Run
+from acexp.runs.run_directory import Status
 from tests.helpers import metrics
-from tests.runs.test_resume import final, same
+from tests.runs.test_resume import RESUME, assert_equal_runs, final, same
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
@@ -61,6 +64,65 @@ def test_training_is_the_same_to_the_last_bit_with_and_without_it(
         assert [line for line in lines if "eval/return_mean" not in line] == metrics(wanted.directory)
         assert sum("eval/return_mean" in line for line in lines) == 4
         assert same(final(mine.directory), final(wanted.directory))
+
+
+class Asked:
+    """Asks to stop at the nth call, and from then on."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+LOGGED = ("total_steps=3200", "log.every=640", "eval.every=700", "eval.episodes=3", "checkpoint.every=900")
+
+
+@pytest.mark.parametrize("n", [10, 25, 60, 90, 110, 200])
+def test_a_run_that_is_stopped_while_it_is_evaluated_ends_as_one_that_was_not(
+    config: Config, train: Train, tmp_path: Path, n: int
+) -> None:
+    settings = [config(*CHEETAH, *LOGGED, f"seed={seed}") for seed in range(2)]
+    whole = train(*settings, name="whole")
+    runs = [Run(each, tmp_path / f"broken{i}") for i, each in enumerate(settings)]
+    outcomes = runner.train(runs, should_stop=Asked(n))
+    assert {outcome.status for outcome in outcomes} == {Status.INTERRUPTED}
+    outcomes = runner.train(runs, RESUME)
+    assert {(outcome.status, outcome.resume) for outcome in outcomes} == {(Status.DONE, "exact")}
+    for mine, wanted in zip(outcomes, whole, strict=True):
+        assert_equal_runs(mine.directory, wanted.directory)
+
+
+@pytest.mark.parametrize("n_logged", [0, 1, 2])
+def test_a_run_that_is_killed_after_an_evaluation_does_not_log_it_twice(
+    config: Config, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_logged: int
+) -> None:
+    """Its last checkpoint is that of before the evaluation, which some of the members had logged."""
+    settings = [config(*CHEETAH, *LOGGED, f"seed={seed}") for seed in range(2)]
+    whole = train(*settings, name="whole")
+    runs = [Run(each, tmp_path / f"broken{i}") for i, each in enumerate(settings)]
+
+    class KilledError(BaseException):
+        pass
+
+    real, notes = Recorder.note, 0
+
+    def note(self: Recorder, member: int, scalars: Any) -> None:
+        nonlocal notes
+        if notes == 2 + n_logged:
+            raise KilledError
+        notes += 1
+        real(self, member, scalars)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recorder, "note", note)
+        with pytest.raises(KilledError):
+            runner.train(runs)
+    outcomes = runner.train(runs, RESUME)
+    for mine, wanted in zip(outcomes, whole, strict=True):
+        assert_equal_runs(mine.directory, wanted.directory)
 
 
 def test_the_command_writes_what_it_found(acexp: Acexp, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.system.signals import STOPPING, stoppable
-from tests.helpers import Process, metrics, start, wait_until
+from tests.helpers import Process, contents, metrics, start, wait_until
 
 RESUME = TrainOptions(resume=True)
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -250,6 +250,73 @@ def test_a_config_of_another_size_cannot_be_resumed(acexp: Acexp, tmp_path: Path
     assert result.returncode == 2
     assert "of another size" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def change(directory: Path, *replacements: tuple[str, str]) -> None:
+    """Replace texts in the config.yaml of a run that was trained for 1920 steps, to go on to 3840."""
+    config = directory / "config.yaml"
+    text = config.read_text()
+    for before, after in (("total_steps: 1920", "total_steps: 3840"), *replacements):
+        assert before in text
+        text = text.replace(before, after)
+    config.write_text(text)
+
+
+@pytest.mark.parametrize("is_sweep", [False, True])
+@pytest.mark.parametrize("what", ["sizes", "log"])
+def test_a_resume_that_is_refused_changes_nothing(acexp: Acexp, tmp_path: Path, what: str, is_sweep: bool) -> None:
+    command = ("-m", "seed=0,1", "name=s") if is_sweep else ("hydra.run.dir=run",)
+    assert acexp("total_steps=1920", *command).returncode == 0
+    folder = tmp_path / "outputs" / "sweeps" / "s" if is_sweep else tmp_path / "run"
+    runs = [folder / "seed=0", folder / "seed=1"] if is_sweep else [folder]
+    for run in runs:
+        change(run, *([("- 64", "- 32")] if what == "sizes" else []))
+    if what == "log":
+        log = runs[-1] / "metrics.jsonl"
+        log.write_bytes(b"damaged\n" + log.read_bytes())
+    unchanged = runs if what == "sizes" else runs[-1:]
+    before = [contents(run) for run in unchanged]
+    refused = acexp("resume", str(folder), "--allow-changes")
+    assert refused.returncode == (1 if is_sweep else 2), refused.stdout + refused.stderr
+    expected = "of another size" if what == "sizes" else "Line 1 of metrics.jsonl cannot be read"
+    assert expected in (refused.stdout if is_sweep else refused.stderr)
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert [contents(run) for run in unchanged] == before
+
+
+def test_a_rate_that_jumps_is_said_in_one_line(acexp: Acexp, tmp_path: Path) -> None:
+    """It was annealed to 0 at 1,920 steps, and is annealed to 0 at 3,840 now, of which half are made."""
+    said = (
+        "optim.learning_rate jumps from 0 to 0.002 at env step 1,920: it is annealed over total_steps, which was 1,920 "
+        "and is 3,840."
+    )
+    settings = ("total_steps=1920", "optim.learning_rate=4e-3")
+    for command in (("hydra.run.dir=run",), ("-m", "seed=0,1", "name=s")):
+        assert acexp(*settings, *command).returncode == 0
+    change(tmp_path / "run")
+    assert said in acexp("resume", "run", "--allow-changes").stdout.split("training for")[0]
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    for seed in range(2):
+        change(sweep / f"seed={seed}")
+    assert f"note, for 2 of 2 runs: {said}" in acexp("resume", str(sweep), "--allow-changes").stdout
+
+
+def test_no_rate_jumps_that_is_not_annealed(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("total_steps=1920", "optim.anneal=none", "hydra.run.dir=run").returncode == 0
+    change(tmp_path / "run")
+    resumed = acexp("resume", "run", "--allow-changes")
+    assert (resumed.returncode, "jumps" in resumed.stdout) == (0, False)
+
+
+def test_a_done_run_whose_config_was_changed_says_so(acexp: Acexp, tmp_path: Path) -> None:
+    assert acexp("total_steps=1920", "hydra.run.dir=run").returncode == 0
+    assert "changed" not in acexp("resume", "run").stdout
+    change(tmp_path / "run")
+    told = acexp("resume", "run")
+    assert (told.returncode, "nothing to resume" in told.stdout) == (0, True)
+    assert "config.yaml was changed since" in told.stdout
+    assert "total_steps: 1920 -> 3840" in told.stdout
+    assert "--allow-changes" in told.stdout
 
 
 def test_a_run_that_has_diverged_is_left_alone(acexp: Acexp, tmp_path: Path) -> None:

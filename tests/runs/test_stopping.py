@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_server import SERVER
-from tests.helpers import REPOSITORY, Process, start, wait_until
+from tests.helpers import REPOSITORY, Process, contents, start, wait_until
 
 HANGING = """
 import pathlib
@@ -77,15 +77,115 @@ def test_an_environment_that_hangs_is_named_and_the_second_signal_ends_at_once(t
     assert f"A second Ctrl-C ends it at once, and what was trained after env step {step} is lost." in said
 
 
-def test_an_evaluation_that_never_ends_is_named(tmp_path: Path) -> None:
+def saved_step(run: Path) -> int:
+    """The env step of the newest checkpoint."""
+    return int(next(iter(json.loads((run / "checkpoint.json").read_text())["sha256"].values())))
+
+
+def test_an_evaluation_that_hangs_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
     process = hanging(tmp_path, "+env.kwargs.where=step", "eval.every=50", "eval.episodes=1")
     process.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGTERM
+    assert "the run has been saved and ends after this step" in said
     assert "Now it is playing the episodes of an evaluation (hanging.py, line 3" in said
-    assert "and all of its training is lost" in said, "it has not been saved yet"
+    assert "and only this evaluation is lost, until the run is resumed" in said
+    assert saved_step(tmp_path / "run") == 50
+
+
+SLOW = """
+import pathlib
+import time
+
+import gymnasium as gym
+import numpy as np
+
+
+class Slow(gym.Env):
+    observation_space = gym.spaces.Box(-1.0, 1.0, (3,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    t = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        if pathlib.Path("slow").exists():
+            pathlib.Path("steps").touch()
+            time.sleep(0.02)
+        if self.t == 50:
+            pathlib.Path("reached").touch()
+        return self.np_random.random(3, dtype=np.float32), 1.0, False, False, {}
+
+
+gym.register("Slow-v0", Slow)
+"""
+SLOW_RUN = (
+    "env=gym", "env.id=slow:Slow-v0", "a2c.n_envs=1", "a2c.n_steps=5", "log.every=10", "checkpoint.minutes=null",
+)  # fmt: skip
+
+
+def stop(process: Process) -> tuple[str, float]:
+    """Send one Ctrl-C; return what was printed, and after how many seconds the process has ended."""
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    return said, time.monotonic() - began
+
+
+def test_one_ctrl_c_ends_an_endless_evaluation_and_a_resumed_run_plays_it(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "slow").touch()
+    process = start(tmp_path, *SLOW_RUN, "eval.every=50", "total_steps=50", "hydra.run.dir=run")
+    wait_until((tmp_path / "reached").exists, process)
+    time.sleep(4.0)  # until the evaluation is called long
+    said, seconds = stop(process)
+    assert process.returncode == 130, said
+    assert seconds < 3.0
+    assert "evaluation at env step 50: 10 episodes are being played" in said
+    assert "Now it is playing the episodes of an evaluation (slow.py, line" in said
+    assert saved_step(tmp_path / "run") == 50
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["status"] == "interrupted", "although all of its updates are made"
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    again = start(tmp_path, "resume", "run", "--allow-plugins")
+    wait_until(lambda: json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "running", again)
+    time.sleep(1.0)
+    said, seconds = stop(again)
+    assert (again.returncode, seconds < 3.0) == (130, True), said
+    assert "Now it is playing the episodes of an evaluation" in said
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("is_sweep", [False, True])
+def test_one_ctrl_c_ends_a_long_replay_and_leaves_the_run_as_it_was(tmp_path: Path, is_sweep: bool) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    seeds = ("-m", "seed=0,1", "hydra.launcher.processes=1", "name=s") if is_sweep else ("hydra.run.dir=run",)
+    first = start(tmp_path, *SLOW_RUN, "total_steps=100000000", *seeds)
+    folder = tmp_path / "outputs" / "sweeps" / "s" if is_sweep else tmp_path / "run"
+    logs = [folder / "seed=0", folder / "seed=1"] if is_sweep else [folder]
+    wait_until(lambda: all((run / "metrics.jsonl").exists() and len(lines(run)) > 100 for run in logs), first)
+    stop(first)
+    before = contents(folder)
+    (tmp_path / "slow").touch()
+    again = start(tmp_path, "resume", str(folder), "--allow-plugins")
+    wait_until((tmp_path / "steps").exists, again)
+    time.sleep(4.0)
+    said, seconds = stop(again)
+    assert again.returncode == 130, said
+    assert seconds < 3.0
+    assert contents(folder) == before
+    if not is_sweep:
+        assert f"the episodes that had begun before env step {saved_step(folder):,} are being played again" in said
+    assert "Traceback" not in said
+
+
+def lines(run: Path) -> list[bytes]:
+    return (run / "metrics.jsonl").read_bytes().splitlines()
 
 
 def test_a_run_whose_terminal_is_closed_is_saved(tmp_path: Path) -> None:

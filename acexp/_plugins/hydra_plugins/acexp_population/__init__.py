@@ -36,7 +36,7 @@ class PopulationLauncher(Launcher):
         """Compose and train these jobs; called by Hydra's own sweepers."""
         composer = SweepComposer(self._config)
         runs = _distinct([composer.run(overrides) for overrides in job_overrides], self._task)
-        composer.name_runs(runs, self._task.application.begun(Path(self._config.hydra.sweep.dir)))
+        _name(composer, runs, self._task, Path(self._config.hydra.sweep.dir))
         return self.train(composer, runs, initial_job_idx)
 
     def train(self, composer: SweepComposer, runs: Sequence[SweepRun], first_number: int) -> Sequence[JobReturn]:
@@ -52,6 +52,12 @@ def _distinct(composed: Sequence[SweepRun], task: HydraTask) -> list[SweepRun]:
     if len(runs) < len(composed):
         task.application.note_repeats(len(composed) - len(runs))
     return runs
+
+
+def _name(composer: SweepComposer, runs: Sequence[SweepRun], task: HydraTask, folder: Path) -> None:
+    """Name the directories of a sweep's runs; raises UserError if its folder holds another sweep."""
+    task.application.claim_sweep(folder, [run.config for run in runs])
+    composer.name_runs(runs, task.application.begun(folder))
 
 
 @dataclass
@@ -92,7 +98,7 @@ class GridSweeper(Sweeper):
         runs = _distinct(composed, self._task)
         self._task.application.check_environments([run.config for run in runs])
         folder = Path(self._config.hydra.sweep.dir)
-        composer.name_runs(runs, self._task.application.begun(folder))
+        _name(composer, runs, self._task, folder)
         if launcher is None or not launcher.dry_run:
             folder.mkdir(parents=True, exist_ok=True)
             OmegaConf.save(self._config, folder / "multirun.yaml")
