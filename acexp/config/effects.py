@@ -40,6 +40,9 @@ _BY_SPACES = {
 }
 """Settings without effect where this is known of an environment's spaces."""
 
+ALL_FACTS = tuple(_BY_SPACES)
+"""All that can be known of spaces, each of which leaves settings without effect."""
+
 _NOT_READ_BY = {
     "adam": ("alpha", "momentum"),
     "rmsprop": ("betas",),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from acexp.algorithm.loop import Budget
 from acexp.config import RunConfig, settings
-from acexp.config.effects import NO_DEVIATION, NO_IMAGES, NO_NUMBERS, ONLY_IMAGES, without_effect
+from acexp.config.effects import ALL_FACTS, NO_DEVIATION, NO_IMAGES, NO_NUMBERS, ONLY_IMAGES, without_effect
 from acexp.config.names import setting_of, varying_keys
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
@@ -53,9 +53,11 @@ def refuse_unread(configs: Sequence[RunConfig], overrides: Sequence[Sequence[str
 
     `overrides` are those of each run.
     """
-    varying = varying_keys(overrides)
-    unread = _unread(configs, _spaces(configs)) if varying else []
-    for key in varying:
+    # Environments may take long to make, so they are made only where their spaces can matter.
+    unread = _unread(configs, [_Spaces(ALL_FACTS)] * len(configs))
+    suspects = [key for key in varying_keys(overrides) if _reasons(key, unread)]
+    unread = _unread(configs, _spaces(configs)) if suspects else []
+    for key in suspects:
         reasons = _reasons(key, unread)
         if reasons:
             values = dict.fromkeys(dict(map(setting_of, run)).get(key, "") for run in overrides)
