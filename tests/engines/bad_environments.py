@@ -213,6 +213,9 @@ TRAINED = {
         "    self.np_random = np.random.RandomState(seed)\n    return result",
         (),
     ),
+    "lists for tuples": Case(
+        "observation_space = spaces.Tuple((BOX, spaces.Discrete(2)))\nobserve = lambda self: [[0.0, 1.0], 1]", ()
+    ),
     "noise of its own": Case("observe = lambda self: np.random.rand(2)", (f"{REPEATED}the observation of reset()",)),
     "noise of Python": Case("reward = lambda self: random.random()", (f"{REPEATED}the reward of step() number 1",)),
     "largest float32 as bounds": Case(ACTION.format("LARGEST", "np.float32"), ()),
