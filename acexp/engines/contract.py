@@ -45,7 +45,12 @@ class FaultyEnvironmentError(UserError):
     slot: int = 0
 
     def during_training(self, environment_id: str, seed: int, step: int) -> str:
-        """Return the error in words, with the seed of its run and the env step at which its rollout began."""
+        """Return the error in words: with the seed of the member's run and its env step, where the member is known.
+
+        `step` is the env step at which the rollout began.
+        """
+        if self.member is None:
+            return str(self)
         problem = self.problem.removeprefix(f"{environment_id}: ")
         when = f"env step {step + self.slot:,}" if self.slot else f"evaluation at env step {step:,}"
         place = f"\n  place: {self.place}" if self.place else ""

@@ -158,10 +158,10 @@ class _Session:
             except StopRequestedError:
                 break
             except FaultyEnvironmentError as fault:
-                if fault.member is None or self._process_group.world_size > 1:
-                    raise  # it concerns all runs, or the other processes cannot go on
-                m = members[fault.member]
-                ended[m] = self._record_failure(m, fault, resumption)
+                if self._process_group.world_size > 1 or (fault.member is None and not ended):
+                    raise  # the other processes cannot go on, or no run has begun
+                for m in members if fault.member is None else [members[fault.member]]:
+                    ended[m] = self._record_failure(m, fault, resumption)
             left = [m for m in members if m not in ended]
             if left:
                 display.note(f"{len(left)} runs of this population go on without the one that failed")
@@ -300,14 +300,12 @@ def _train(
     try:
         return _train_until_stopped(training, until, request, should_stop)
     except FaultyEnvironmentError as fault:
-        if fault.member is None:
-            write_traceback(runs)
-            return Ending(Status.FAILED, str(fault))
-        is_alone = training.population.process_group.world_size == 1
-        failed = runs[fault.member]
-        write_traceback([failed] if is_alone else runs)
-        error = fault.during_training(failed.config.env.id, failed.config.seed, training.recorder.step)
-        return Ending(Status.FAILED, error, member=fault.member if is_alone else None)
+        # The other members can go on, but other processes cannot.
+        member = fault.member if training.population.process_group.world_size == 1 else None
+        write_traceback(runs if member is None else [runs[member]])
+        config = runs[fault.member or 0].config
+        error = fault.during_training(config.env.id, config.seed, training.recorder.step)
+        return Ending(Status.FAILED, error, member=member)
     except distributed.ProcessLostError as failure:
         request.close()  # torchrun ends the remaining processes, and this one still has to report why it ends
         return Ending(Status.FAILED, f"another process of this run was lost: {failure}")

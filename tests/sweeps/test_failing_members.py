@@ -19,6 +19,9 @@ import gymnasium as gym
 import numpy as np
 
 
+failed = []
+
+
 class Odd(gym.Env):
     observation_space = gym.spaces.Box(-1.0, 1.0, (3,), np.float32)
     action_space = gym.spaces.Discrete(2)
@@ -26,6 +29,7 @@ class Odd(gym.Env):
 
     def __init__(self, where, seed):
         self.where, self.seed = where, seed
+        assert not failed
 
     def observe(self):
         return self.np_random.random(3, dtype=np.float32)
@@ -41,7 +45,9 @@ class Odd(gym.Env):
 
     def step(self, action):
         self.t, self.n_steps = self.t + 1, self.n_steps + 1
-        if self.is_odd and self.where == "step" and self.n_steps == 150:
+        if self.is_odd and self.where in ("step", "once") and self.n_steps == 150:
+            if self.where == "once":
+                failed.append(self)
             raise ValueError("I do not like this seed")
         return self.observe(), float(action), self.t == 20, False, {}
 
@@ -86,6 +92,19 @@ def test_the_other_runs_of_a_population_train_without_it(acexp: Acexp, tmp_path:
     assert metrics(folder / "seed=13") == metrics(tmp_path / "alone")
     expected = parameters(tmp_path / "alone")
     assert all(bool((tensor == expected[name]).all()) for name, tensor in parameters(folder / "seed=13").items())
+
+
+def test_others_that_cannot_go_on_fail_with_their_own_reason(acexp: Acexp, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    seed = environment_seeds(streams(15).environments, 2)[1]
+    odd = ("+env.kwargs.where=once", f"+env.kwargs.seed={seed}", "eval.every=null")
+    result = acexp("-m", *SETTINGS, *odd, "seed=14,15,16", "hydra.launcher.processes=1", "name=odd")
+    assert result.returncode == 1, result.stdout + result.stderr
+    folder = tmp_path / "outputs" / "sweeps" / "odd"
+    errors = {path.parent.name: json.loads(path.read_text())["error"] for path in folder.glob("*/status.json")}
+    assert "step() failed: ValueError" in errors.pop("seed=15")
+    assert sorted(errors) == ["seed=14", "seed=16"]
+    assert all("Odd-v0 cannot be made: AssertionError" in error for error in errors.values())
 
 
 def test_a_run_on_its_own_fails_with_the_same_words(acexp: Acexp, tmp_path: Path) -> None:
