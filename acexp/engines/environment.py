@@ -196,9 +196,9 @@ def is_known(environment: EnvironmentConfig) -> bool:
 
 def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     """Return one environment with its standard preprocessing; raises UserError if it cannot be made."""
-    atari = is_atari(environment)
+    skip = frame_skip(environment) if is_atari(environment) else None
     try:
-        return _make_atari(environment) if atari else _make_plain(environment)
+        return _make_plain(environment) if skip is None else _make_atari(environment, skip)
     except gym.error.DependencyNotInstalled as error:
         raise UserError(
             f"{environment.id} needs a package that is not installed: {error}",
@@ -227,14 +227,13 @@ def _make_plain(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     )
 
 
-def _make_atari(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
+def _make_atari(environment: EnvironmentConfig, skip: int) -> gym.Env[Any, Any]:
     """Return an Atari environment with the preprocessing of Mnih et al. (2015) and Machado et al. (2018).
 
     Up to 30 no-ops, fire to start, the maximum of the last two of four frames, 84 x 84 gray, 4 frames stacked (black
     before the first), whole games rather than lives, and the id's own sticky actions. Rewards stay raw here; learning
     clips them.
     """
-    skip = frame_skip(environment)
     kwargs = environment.kwargs | {"frameskip": 1}
     env: gym.Env[Any, Any] = gym.make(environment.id, disable_env_checker=True, **kwargs)
     env = gym.wrappers.AtariPreprocessing(env, noop_max=ATARI_NOOP_MAX, frame_skip=skip, screen_size=ATARI_SIDE)
