@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from acexp.config import RunConfig, identity
+from acexp.report.numbers import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,13 @@ class Reached:
     @property
     def numbers(self) -> str:
         """The result as text."""
-        interval = "" if self.low is None or self.high is None else f" [{self.low:,.5g}, {self.high:,.5g}]"
-        return f"{self.mean:,.5g}{interval}"
+        interval = "" if self.low is None or self.high is None else f" [{number(self.low)}, {number(self.high)}]"
+        return f"{number(self.mean)}{interval}"
 
     @property
     def seeds(self) -> str:
         """The number of seeds and their range as text."""
-        return f"{self.n} seeds, {self.worst:,.5g} to {self.best:,.5g}"
+        return f"{self.n} seeds, {number(self.worst)} to {number(self.best)}"
 
 
 def known_results() -> list[Reached]:
