@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from acexp.core.errors import UserError
@@ -23,13 +24,25 @@ def refuse_trials(runs: Sequence[Path]) -> None:
         )
 
 
-def delete(run: Path) -> None:
-    """Delete the directory of a run with everything in it.
+def delete(runs: Sequence[Path]) -> None:
+    """Delete the directories of runs with everything in them.
 
-    Raises UserError if a process is training the run, or if the operating system does not allow it.
+    Raises UserError, before anything is deleted, if a process is training one of them; and if the operating system does
+    not allow to delete one, after those before it.
     """
+    for run in runs:
+        with _deletable(run):
+            pass
+    for run in runs:
+        with _deletable(run):
+            shutil.rmtree(run)
+
+
+@contextmanager
+def _deletable(run: Path) -> Iterator[None]:
+    """Hold the lock of a run, and turn an error of the operating system into a UserError."""
     try:
         with locked(run):
-            shutil.rmtree(run)
+            yield
     except OSError as error:
         raise unwritable("The run", error, run, "change the permissions, or delete it by hand") from error
