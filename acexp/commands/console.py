@@ -15,6 +15,7 @@ from rich.console import Console
 
 from acexp.commands.conclusion import next_commands, print_cells
 from acexp.commands.sweep_view import FAILURES
+from acexp.commands.tables import WIDEST
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
 from acexp.runs.outcome import Outcome
@@ -29,10 +30,13 @@ EXIT_INTERRUPTED = 128 + signal.SIGINT
 class _Output(io.TextIOBase):
     """Standard output for as long as it can be written to: a reader that goes away, as `head` does, ends no run."""
 
-    encoding = "utf-8"
-
     def __init__(self) -> None:
         self._stream = sys.stdout  # which a live display replaces while it is shown
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream, which decides whether lines and bars are drawn with letters only."""
+        return self._stream.encoding
 
     def write(self, text: str) -> int:
         try:
@@ -72,7 +76,7 @@ def console_for_tables() -> Console:
 
 def _console(*, quiet: bool = False, file: IO[str] | None = None) -> Console:
     """Return a console that does not wrap tables to 80 columns where its output is a file or a pipe."""
-    width = None if sys.stdout.isatty() else 10_000
+    width = None if sys.stdout.isatty() else WIDEST
     return Console(highlight=False, soft_wrap=True, quiet=quiet, width=width, file=file)
 
 

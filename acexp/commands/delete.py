@@ -49,8 +49,7 @@ def delete(arguments: list[str]) -> int:
     if not (options.yes or _agrees(console, question)):
         console.print("Nothing was deleted.", markup=False)
         return 0
-    for run in runs:
-        deletion.delete(run)
+    deletion.delete(runs)
     console.print(f"deleted: {len(runs):,}", markup=False)
     sweep = sweep_directory.read_sweep(directory)
     if sweep_directory.unstarted(sweep, overview.runs_below(directory)):

@@ -14,9 +14,6 @@ CLOSING = (
     "`acexp help COMMAND` shows the arguments of one; `acexp --help` adds what can be chosen and set for training."
 )
 
-UNLIMITED = 10_000
-"""A width in characters that no line reaches."""
-
 
 def show_help(arguments: list[str]) -> int:
     """Print the list of commands; with the name of a command, its arguments; with --help, also Hydra's own help."""
@@ -45,7 +42,7 @@ def list_of_commands() -> str:
 
 def _columns() -> int:
     """Return the width that lines may have: that of the terminal; without one, as in a pipe, any."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 def _print(text: str) -> None:

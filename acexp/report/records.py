@@ -18,7 +18,7 @@ from acexp.core.errors import UserError
 from acexp.metrics import Series, read_series
 from acexp.runs import evaluation, run_directory
 from acexp.runs.run_directory import Status
-from acexp.sweeps import sweep_directory
+from acexp.sweeps import overview, sweep_directory
 from acexp.sweeps.sweep_directory import Sweep
 
 Floats = NDArray[np.float64]
@@ -143,7 +143,7 @@ def _reason(error: Exception) -> str:
 
 
 def _runs_in(directory: Path) -> list[Path]:
-    found = [path.parent for path in directory.rglob(run_directory.STATUS)]
+    found = overview.runs_below(directory)
     if not found:
         sweep_directory.runs_in(directory)  # raises UserError, unless this is a sweep that has not begun
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from acexp.core.errors import UserError
@@ -23,17 +24,29 @@ def refuse_trials(runs: Sequence[Path]) -> None:
         )
 
 
-def delete(run: Path) -> None:
-    """Delete the directory of a run with everything in it.
+def delete(runs: Sequence[Path]) -> None:
+    """Delete the directories of runs with everything in them.
 
-    Raises UserError if a process is training the run, or if the operating system does not allow it.
+    Raises UserError, before anything is deleted, if a process is training one of them; and if the operating system does
+    not allow to delete one, after those before it.
     """
-    try:
-        with locked(run):
+    for run in runs:
+        with _deletable(run):
+            pass
+    for run in runs:
+        with _deletable(run):
             for path in run.iterdir():
                 if path.name != LOCK:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        (run / LOCK).unlink()  # Windows deletes no file that is open
-        run.rmdir()
+        with _deletable(run, lock=False):  # Windows deletes no file that is open
+            shutil.rmtree(run)
+
+
+@contextmanager
+def _deletable(run: Path, *, lock: bool = True) -> Iterator[None]:
+    """Hold the lock of a run, and turn an error of the operating system into a UserError."""
+    try:
+        with locked(run) if lock else nullcontext():
+            yield
     except OSError as error:
         raise unwritable("The run", error, run, "change the permissions, or delete it by hand") from error

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from acexp.core.errors import UserError
+from acexp.sweeps.deletion import delete
 from acexp.sweeps.sweep_directory import note_sweep
 from acexp.system.lock import locked
 from tests.helpers import in_terminal
@@ -73,11 +75,12 @@ def test_on_a_terminal_it_asks(tmp_path: Path, sweep: Path, answer: str, left: i
 
 def test_a_run_that_is_being_trained_is_kept(acexp: Acexp, sweep: Path) -> None:
     """The status says `failed` for a moment, until the process that trains the run again writes it."""
-    with locked(sweep / "seed=0"):
-        result = acexp("delete", "outputs/sweeps/try", "--only", "failed", "--yes")
-    assert result.returncode == 2
-    assert "Another process writes this run" in result.stderr
-    assert "seed=0" in seeds(sweep)
+    for run in ("seed=0", "seed=3"):
+        with locked(sweep / run):
+            result = acexp("delete", "outputs/sweeps/try", "--only", "failed", "--yes")
+        assert result.returncode == 2
+        assert "Another process writes this run" in result.stderr
+        assert {"seed=0", "seed=3"} <= seeds(sweep), "one of them is refused, so nothing is deleted"
 
 
 def test_trials_of_a_search_are_kept(acexp: Acexp, sweep: Path) -> None:
@@ -96,6 +99,17 @@ def test_a_folder_that_cannot_be_written(acexp: Acexp, sweep: Path) -> None:
     (sweep / "seed=0").chmod(0o700)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
+
+
+def test_what_the_system_does_not_allow_is_said(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the test above, for root too."""
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(UserError, match="Permission denied"):
+        delete([sweep / "seed=0"])
 
 
 @pytest.mark.parametrize("state", ["running", "nonsense"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from acexp.commands.console import console_for_runs
 from tests.helpers import in_terminal, screens
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -74,7 +76,9 @@ def test_a_sweep_shows_one_live_table(trained: tuple[str, list[list[str]]], size
     assert any(re.search(r"steps/s, [\d,]+\s+s\s+left", text) for text in live), "the headline is wrapped, not cut"
     assert "population " not in texts[-1], "the table goes when the sweep has ended"
     labels = [
-        f"arch={arch},2xmax_norm,algorithm={name},2xseed" for arch in ("separate", "shared") for name in ("adam",)
+        f"arch={arch},2xmax_norm,algorithm={name},2xseed"
+        for arch in ("separate", "shared")
+        for name in ("adam", "rmsprop")
     ]
     assert all(f"4done:{label}" in unwrapped(texts[-1]) for label in labels)
 
@@ -118,3 +122,9 @@ def test_help_breaks_lines_between_words(folder: Path, size: tuple[int, int]) ->
     lines = in_terminal(folder, "help", columns=size[0]).splitlines()
     assert max(map(len, lines)) <= size[0]
     assert " ".join("\n".join(lines).split()) == " ".join(in_terminal(folder, "help", columns=200).split())
+
+
+def test_output_keeps_to_the_encoding_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar of characters that a terminal's encoding does not have would end the run with an error."""
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert console_for_runs().encoding == "ascii"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 from acexp.config import RunConfig
@@ -48,3 +50,14 @@ def test_the_pages_say_what_the_data_say(studies: Callable[[str], ModuleType]) -
 def test_what_is_told_at_a_runs_end_is_what_the_data_say(studies: Callable[[str], ModuleType]) -> None:
     page = studies("page")
     assert page.REACHED.read_text(encoding="utf-8") == page.reached()
+
+
+def test_runs_of_a_study_are_identified_by_their_directories(
+    studies: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """A report names these relative to the sweep's directory."""
+    for seed in (0, 1):
+        (tmp_path / f"seed={seed}").mkdir()
+        (tmp_path / f"seed={seed}" / "status.json").write_text(f'{{"identity": "{seed}{seed}"}}')
+    table = pd.DataFrame({"directory": ["seed=1", "seed=0"]})
+    assert list(studies("run").with_identities(table, tmp_path)["identity"]) == ["11", "00"]
