@@ -13,7 +13,7 @@ from torch import Tensor
 from acexp.architectures import Architecture
 from acexp.core.distributions import Distribution
 from acexp.core.observations import Leaves, pick
-from acexp.core.stopping import ShouldStop, StopRequestedError, never
+from acexp.core.stopping import StopRequestedError
 from acexp.core.types import Episode
 from acexp.engines import Engine
 from acexp.normalizers import ObservationNormalizer
@@ -68,11 +68,7 @@ class Policy:
 
 
 def play(
-    policy: Policy,
-    engine: Engine,
-    n_episodes: int,
-    generators: Sequence[torch.Generator] | None = None,
-    should_stop: ShouldStop = never,
+    policy: Policy, engine: Engine, n_episodes: int, generators: Sequence[torch.Generator] | None = None
 ) -> list[list[Episode]]:
     """Play `n_episodes` whole episodes of every member, from the seeds of the engine's environments.
 
@@ -80,10 +76,10 @@ def play(
 
     Args:
         policy: The policies of M members.
-        engine: Engine with M * N environments, ordered by member.
+        engine: Engine with M * N environments, ordered by member. StopRequestedError is raised once its `should_stop`
+            returns True.
         n_episodes: Number of episodes of each member.
         generators: Generators of action noise, one per member; with None, the most likely actions are taken.
-        should_stop: Asked before each step; StopRequestedError is raised once it returns True.
     """
     observation = engine.reset()
     n_members = policy.architecture.parameters.n_members
@@ -95,7 +91,7 @@ def play(
     was_done = np.zeros(len(remaining), np.bool_)
     ended: list[list[Episode]] = [[] for _ in remaining]
     while remaining.any():
-        if should_stop():
+        if engine.should_stop():
             raise StopRequestedError
         step = engine.step(policy.act(observation, generators))
         observation = step.observation

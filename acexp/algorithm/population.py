@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from acexp.architectures import Architecture
 from acexp.core.errors import UserError
 from acexp.core.losses import Objective
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
-from acexp.core.stopping import ShouldStop, never
+from acexp.engines.base import EnvironmentState
 from acexp.normalizers import ObservationNormalizer, RewardNormalizer
 from acexp.optimizers import OptimizerGroup
 from acexp.optimizers.clipping import Clip
@@ -67,20 +66,44 @@ MemberState = dict[str, Any]
 """The state that one member's training depends on: `tensors` by name, its `generator`, its `environments` or None."""
 
 
-def save(population: Population) -> list[MemberState]:
-    """Return a copy of each member's state, as tensors and plain values, with the environments of all processes."""
-    tensors = population.tensors()
-    generators = population.collector.generators
-    sharded = [name for name in tensors if name.startswith(SHARDED_PREFIX)]
-    tensors |= zip(sharded, population.process_group.gather([tensors[name] for name in sharded], 1), strict=True)
-    environments = _by_member(
-        population.process_group.gather_objects(population.collector.engine.save()), len(generators)
+class CollectorState(NamedTuple):
+    """A copy of all that the collection of a rollout changes.
+
+    Attributes:
+        tensors: Those of Population.tensors whose names begin with SHARDED_PREFIX.
+        generators: The state of each member's generator.
+        environments: What the engine has saved.
+    """
+
+    tensors: dict[str, Tensor]
+    generators: list[Tensor]
+    environments: list[EnvironmentState] | None
+
+
+def collector_state(population: Population) -> CollectorState:
+    """Return a copy of all that the collection of a rollout changes in this process."""
+    collector = population.collector
+    return CollectorState(
+        {f"{SHARDED_PREFIX}{name}": tensor.clone() for name, tensor in collector.state().items()},
+        [generator.get_state() for generator in collector.generators],
+        collector.engine.save(),
     )
+
+
+def save(population: Population, before: CollectorState | None = None) -> list[MemberState]:
+    """Return a copy of each member's state, as tensors and plain values, with the environments of all processes.
+
+    With the state of the collector `before` a rollout that was left half done, it is the members' state at that time.
+    """
+    sharded, generators, mine = before or collector_state(population)
+    tensors = population.tensors()
+    tensors |= zip(sharded, population.process_group.gather(list(sharded.values()), 1), strict=True)
+    environments = _by_member(population.process_group.gather_objects(mine), len(generators))
     n_envs = 0 if environments is None else len(environments) // len(generators)
     return [
         {
             "tensors": {name: tensor[m].cpu().clone() for name, tensor in tensors.items()},
-            "generator": generator.get_state(),
+            "generator": generator,
             "environments": None if environments is None else environments[m * n_envs : (m + 1) * n_envs],
         }
         for m, generator in enumerate(generators)
@@ -101,13 +124,13 @@ def _split(environments: list[Any], n_members: int) -> list[list[Any]]:
 
 
 @torch.no_grad()
-def load(population: Population, states: Sequence[MemberState], should_stop: ShouldStop = never) -> str | None:
+def load(population: Population, states: Sequence[MemberState]) -> str | None:
     """Restore the states of the members, in their order; they may come from other populations.
 
     If the states contain no environments, the environments of the newly built population begin new episodes, and the
     collector's part of the states is ignored. Returns None, or why the environments cannot be brought back to where
     they were; the population is then of no use any more. Raises UserError if the states do not fit the population, and
-    StopRequestedError where `should_stop` asks to leave environments that are played again.
+    StopRequestedError where the engine's `should_stop` asks to leave environments that are played again.
     """
     missing = population.tensors().keys() ^ states[0]["tensors"].keys()
     if missing:
@@ -130,9 +153,7 @@ def load(population: Population, states: Sequence[MemberState], should_stop: Sho
         return None
     mine = [environment for member in environments for environment in member[shard]]
     engine = population.collector.engine
-    # Engines that plugins wrote for version 0.1 take the states alone.
-    stopping = (should_stop,) if len(signature(engine.load).parameters) > 1 else ()
-    found = population.process_group.gather_objects(engine.load(mine, *stopping))
+    found = population.process_group.gather_objects(engine.load(mine))
     return next((obstacle for obstacle in found if obstacle is not None), None)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from acexp.algorithm.faults import Steps, first_faults, is_sound
 from acexp.algorithm.policy import Policy
 from acexp.core.observations import pick
+from acexp.core.stopping import StopRequestedError
 from acexp.core.tape import Tape
 from acexp.core.types import EnvironmentFault, Episode, Rollout
 from acexp.engines import Engine
@@ -63,7 +64,7 @@ class Collector:
         self._distribution = distribution = policy.distribution
         self._device = device = policy.device
         self._generators = tuple(generators)
-        self._n_steps, self._n_drawn, self._shard = shape
+        self.n_steps, self._n_drawn, self._shard = shape
         n_steps = shape.n_steps
         self._n_envs = n_envs = shape.shard.stop - shape.shard.start
         self._clip_rewards = clip_rewards
@@ -100,7 +101,10 @@ class Collector:
             raise
 
     def collect(self) -> Rollout:
-        """Collect the next T steps of every environment."""
+        """Collect the next T steps of every environment.
+
+        Raises StopRequestedError, in the middle of the rollout, once the engine's `should_stop` returns True.
+        """
         try:
             self._step_environments()
         except FaultyEnvironmentError as error:
@@ -113,7 +117,7 @@ class Collector:
                 raise
             member, slot, problem = faults[0]
             raise FaultyEnvironmentError(problem, member=member, slot=slot) from error
-        faults = self._faults(self._n_steps)
+        faults = self._faults(self.n_steps)
         episodes = self._process_endings()
         rewards, terminated, truncated, valid = (tensor.to(self._device) for tensor in self._gathered)
         return Rollout(
@@ -146,6 +150,8 @@ class Collector:
             first.copy_(last)
         rows = zip(self._observed, self._draw_noise().unbind(), self._acted, strict=False)
         for t, (observed, noise, acted) in enumerate(rows):
+            if self.engine.should_stop():
+                raise StopRequestedError
             self._tape.step = t
             policy = self._architecture.policy(self._observe(observed), self._tape)
             acted.copy_(self._distribution.sample(policy, noise))
@@ -161,7 +167,7 @@ class Collector:
 
     def _draw_noise(self) -> Tensor:
         """Draw noise from each member's generator for all processes; return the shard's `[T, M, N, *noise_shape]`."""
-        slots = (self._n_steps, self._n_drawn)
+        slots = (self.n_steps, self._n_drawn)
         drawn = [self._distribution.draw(slots, generator)[:, self._shard] for generator in self._generators]
         return (drawn[0].unsqueeze(1) if len(drawn) == 1 else torch.stack(drawn, 1)).to(self._device)
 
@@ -223,7 +229,7 @@ class Collector:
             ]
             self._episode_return[done[t]] = 0.0
             self._episode_length[done[t]] = 0
-        self._add_to_episodes(begin, self._n_steps)
+        self._add_to_episodes(begin, self.n_steps)
         return tuple(episodes)
 
     def _add_to_episodes(self, begin: int, end: int) -> None:

@@ -39,14 +39,20 @@ def update(
     gradients = [
         population.process_group.sum(backward(*output_gradients[group.loss], group.modules)) for group in groups
     ]
-    # In a rollout of one step, all slots of a member can be resets: there is nothing to learn from.
-    idle = population.process_group.sum(batch.valid.sum(1)) == 0.0
+    idle = _idle(population, batch)
     with unchanged(_stepped(population), idle):
         norms = tuple(
             clip_and_step(group, gradient, population.clip, progress, population.learning)
             for group, gradient in zip(groups, gradients, strict=True)
         )
     return UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine)
+
+
+def _idle(population: Population, batch: Batch) -> Tensor:
+    """Return which members have nothing to learn from, bool `[M]`: all slots of a rollout of one step can be resets."""
+    if population.collector.n_steps > 1:
+        return torch.zeros_like(population.learning)
+    return population.process_group.sum(batch.valid.sum(1)) == 0.0
 
 
 def _stepped(population: Population) -> list[Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 ShouldStop = Callable[[], bool]
-"""Returns True once the work should be left. It is called after every step of the environments, and has to be fast."""
+"""Returns True once the work should be left. It is called before every step of an environment, and has to be fast."""
 
 
 class StopRequestedError(Exception):

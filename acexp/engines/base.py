@@ -67,12 +67,15 @@ class Engine(Protocol):
         packages: The packages that the engine needs; their versions are recorded with each run.
         preference: `auto` takes the engine of the highest preference that steps the environment as Gymnasium does.
         observation_space, action_space: The spaces of a single environment.
+        should_stop: Set by whoever uses the engine. An engine whose steps, or whose `load`, take long asks it in
+            between, and raises StopRequestedError once it returns True; the engine is then of no use any more.
     """
 
     packages: ClassVar[tuple[Package, ...]]
     preference: ClassVar[int]
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
+    should_stop: ShouldStop
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
@@ -95,11 +98,10 @@ class Engine(Protocol):
     def save(self) -> list[EnvironmentState] | None:
         """Return the state of each environment; None if it cannot be saved, so that resuming begins new episodes."""
 
-    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+    def load(self, states: Sequence[EnvironmentState]) -> str | None:
         """Continue from states that `save` returned, instead of `reset`. The caller keeps the last observations.
 
-        Returns None, or why the environments are not where they were; the engine is then of no use any more. Raises
-        StopRequestedError if that takes long and `should_stop` asks to leave it.
+        Returns None, or why the environments are not where they were; the engine is then of no use any more.
         """
 
     def close(self) -> None:
@@ -111,6 +113,7 @@ class EngineBase:
 
     packages: ClassVar[tuple[Package, ...]] = ()
     preference: ClassVar[int] = 0
+    should_stop: ShouldStop = staticmethod(never)
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
@@ -127,7 +130,7 @@ class EngineBase:
     def save(self) -> list[EnvironmentState] | None:
         return None
 
-    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+    def load(self, states: Sequence[EnvironmentState]) -> str | None:
         raise NotImplementedError("this engine cannot load the state of environments")
 
     def close(self) -> None:

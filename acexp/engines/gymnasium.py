@@ -12,7 +12,7 @@ import torch
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
-from acexp.core.stopping import ShouldStop, StopRequestedError, never
+from acexp.core.stopping import ShouldStop
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.contract import FaultyEnvironmentError, faulty
 from acexp.engines.environment import EnvironmentConfig, make, random_state, restore_random_state
@@ -78,6 +78,15 @@ class Gymnasium(EngineBase):
         return cls(vector, seeds)
 
     @property
+    def should_stop(self) -> ShouldStop:
+        """Asked before each step of a single environment."""
+        return self._environments.should_stop
+
+    @should_stop.setter
+    def should_stop(self, should_stop: ShouldStop) -> None:
+        self._environments.should_stop = should_stop
+
+    @property
     def environments(self) -> list[gym.Env[Any, Any]]:
         """The single environments, for drawing them."""
         return list(self._environments.envs)
@@ -119,10 +128,10 @@ class Gymnasium(EngineBase):
             for episode, done, digest in zip(self._episodes, self._done, self._environments.digests, strict=True)
         ]
 
-    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+    def load(self, states: Sequence[EnvironmentState]) -> str | None:
         try:
             for i, state in enumerate(states):
-                self._replay(i, state, should_stop)
+                self._replay(i, state)
                 digest = self._environments.digests[i]
                 # Earlier versions saved no checksum.
                 if digest != state.get("digest", digest):
@@ -134,15 +143,13 @@ class Gymnasium(EngineBase):
         self._environments._autoreset_envs = self._done.copy()
         return None
 
-    def _replay(self, i: int, state: EnvironmentState, should_stop: ShouldStop) -> None:
+    def _replay(self, i: int, state: EnvironmentState) -> None:
         """Play the episode of an environment again, up to where it was saved."""
         self._environments.reset_one(i, seed=state["seed"])
         if state["random"] is not None:
             restore_random_state(self._environments.envs[i], state["random"])
             self._environments.reset_one(i)
         for action in self._actions(state):
-            if should_stop():
-                raise StopRequestedError
             self._environments.step_one(i, action)
 
     def _actions(self, state: EnvironmentState, *, as_given: bool = False) -> Iterable[Any]:

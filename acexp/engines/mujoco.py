@@ -11,7 +11,6 @@ import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from acexp.core.stopping import ShouldStop, never
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
@@ -114,7 +113,7 @@ class Mujoco(EngineBase):
         mujoco.mj_getState(self._env.model, self._data[i], values, mujoco.mjtState.mjSTATE_INTEGRATION)
         return torch.from_numpy(values)
 
-    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+    def load(self, states: Sequence[EnvironmentState]) -> str | None:
         import mujoco
 
         for i, state in enumerate(states):

@@ -11,7 +11,6 @@ import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from acexp.core.stopping import ShouldStop, never
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
@@ -133,7 +132,7 @@ class Tabular(EngineBase):
             for i, (state, generator) in enumerate(zip(self._state, self._random, strict=True))
         ]
 
-    def load(self, states: Sequence[EnvironmentState], should_stop: ShouldStop = never) -> str | None:
+    def load(self, states: Sequence[EnvironmentState]) -> str | None:
         # Earlier versions saved no tables.
         first, *others = [_loaded(state["table"]) if "table" in state else self._table for state in states]
         if not all(_are_equal(first, other) for other in others):

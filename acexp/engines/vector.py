@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import concatenate, iterate
 from numpy.typing import NDArray
 
+from acexp.core.stopping import ShouldStop, StopRequestedError, never
 from acexp.engines.contract import (
     RESET,
     STEP,
@@ -35,12 +36,14 @@ class VectorEnvironment(SyncVectorEnv):
     an environment that raises an exception, or returns what cannot be stored. Each step overwrites the observations.
 
     Attributes:
+        should_stop: Asked before each step of an environment, which raises StopRequestedError once it returns True.
         digests: A checksum for each environment of what its episode has shown: observations, rewards and its end.
     """
 
     def __init__(self, environment_id: str, factories: Sequence[Callable[[], gym.Env[Any, Any]]]) -> None:
         super().__init__(factories, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
         self._id = environment_id
+        self.should_stop: ShouldStop = never
         self.digests = [0] * self.num_envs
 
     def reset(
@@ -78,6 +81,8 @@ class VectorEnvironment(SyncVectorEnv):
 
     def step_one(self, i: int, action: Any) -> None:
         """Step a single environment, whose episode has not ended."""
+        if self.should_stop():
+            raise StopRequestedError
         result = _NOTHING
         try:
             result = self.envs[i].step(action)

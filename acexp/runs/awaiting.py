@@ -43,7 +43,7 @@ class Patience:
         return self._should_stop()
 
 
-def stopping_line(frame: FrameType | None, saved_step: int) -> str:
+def stopping_line(frame: FrameType | None, saved_step: int, *, can_leave_rollout: bool = False) -> str:
     """Return the line for a run that was asked to stop in this frame; `saved_step` is 0 if it was never saved."""
     modules, code = _at_work(frame)
     name = next((name for name in _ACTIVITIES if _is_within(name, modules)), None)
@@ -52,7 +52,7 @@ def stopping_line(frame: FrameType | None, saved_step: int) -> str:
     if name == _EVALUATION:
         when, lost = "has been saved and ends after this step", "only this evaluation is lost, until the run is resumed"
     else:
-        when = "will be saved and end after this update"
+        when = "will be saved and end after this " + ("step of its environments" if can_leave_rollout else "update")
         trained = f"what was trained after env step {saved_step:,}" if saved_step else "all of its training"
         lost = f"{trained} is lost"
     return f"acexp: stopping: the run {when}. Now it is {activity}{place}. A second Ctrl-C ends it at once, and {lost}."

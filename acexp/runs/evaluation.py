@@ -130,8 +130,9 @@ class PeriodicEvaluation:
         deterministic = self._settings.deterministic
         n_envs = min(self._settings.episodes, MOST_ENVIRONMENTS)
         engine = evaluation_engine(self._configs, n_envs)
+        engine.should_stop = should_stop
         try:
-            played = play(self._policy, engine, self._settings.episodes, None if deterministic else noise, should_stop)
+            played = play(self._policy, engine, self._settings.episodes, None if deterministic else noise)
         except FaultyEnvironmentError as error:
             error.member = None if error.index is None else error.index // n_envs
             raise

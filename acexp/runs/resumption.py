@@ -12,7 +12,6 @@ from acexp.algorithm.loop import Budget
 from acexp.algorithm.population import MemberState, Population, load
 from acexp.config import RunConfig, differences, essence, parse_settings, settings, to_yaml
 from acexp.core.errors import UserError
-from acexp.core.stopping import ShouldStop, never
 from acexp.metrics import Recorder
 from acexp.runs import checkpoint, run_directory
 from acexp.runs.run import Run
@@ -69,12 +68,12 @@ class Resumption:
             f"before it, of env step {self.step:,}."
         )
 
-    def restore(self, population: Population, should_stop: ShouldStop = never) -> str | None:
+    def restore(self, population: Population) -> str | None:
         """Load the members' states into a population that was just built.
 
         Returns None, or why its environments cannot be brought back to where they were, see algorithm.population.load.
         """
-        return load(population, self.members, should_stop) if self.members else None
+        return load(population, self.members) if self.members else None
 
     def without_environments(self, obstacle: str) -> Resumption:
         """Return the same resumption with new episodes, for this reason."""

@@ -50,10 +50,10 @@ def train(
 ) -> list[Outcome]:
     """Train M runs of equal structure as one population, each into its own directory, and return how each ended.
 
-    A signal (see `stoppable`), or `should_stop` returning True after an update, ends training cleanly, with status
-    `interrupted`. An error of acexp or of a component is written to every run's error.log and returned as `failed`.
-    Raises UserError, before a directory is touched, for what cannot be built, and for resumed runs that have not come
-    equally far.
+    A signal (see `stoppable`), or `should_stop` returning True, ends training cleanly with status `interrupted`: after
+    the update, or in the middle of its rollout where updates are slow. An error of acexp or of a component is written
+    to every run's error.log and returned as `failed`. Raises UserError, before a directory is touched, for what cannot
+    be built, and for resumed runs that have not come equally far.
     """
     with _Session(runs, options) as session:
         if len(session.groups) > 1:
@@ -182,6 +182,7 @@ class _Session:
             line = f"resume: the episodes that had begun before env step {resumption.step:,} are being played again"
             patience = Patience(self._or_signalled(should_stop), display.note, line)
             population, resumption = self._restore(configs, resumption, patience, stack)
+            population.collector.engine.should_stop = self._should_leave_rollout(should_stop)
             resume_at = [resumption.step if run_directory.has_begun(run.directory) else None for run in runs]
             for run in runs:
                 require_readable(run.directory / run_directory.METRICS, resumption.step)
@@ -238,7 +239,8 @@ class _Session:
         """
         with ExitStack() as built:
             population = built.enter_context(assemble(configs, resumption.new_episodes_at, self._process_group))
-            obstacle = resumption.restore(population, should_stop)
+            population.collector.engine.should_stop = should_stop
+            obstacle = resumption.restore(population)
             if obstacle is None:
                 stack.enter_context(built.pop_all())
                 return population, resumption
@@ -248,9 +250,17 @@ class _Session:
         """Return a function that returns True once a signal has arrived, if they are handled yet, or `should_stop`."""
         return lambda: (self._request is not None and self._request.number is not None) or should_stop()
 
+    def _should_leave_rollout(self, should_stop: ShouldStop) -> ShouldStop:
+        """Return a function that returns True once training should stop, and nothing else is lost with the rollout."""
+        is_asked = self._or_signalled(should_stop)
+        return lambda: is_asked() and self._checkpointer is not None and self._checkpointer.can_leave_rollout
+
     def _describe_stopping(self, frame: FrameType | None) -> str:
         """Return the line that is printed when a signal asks to stop in this frame."""
-        return stopping_line(frame, 0 if self._checkpointer is None else self._checkpointer.saved_step)
+        if self._checkpointer is None:
+            return stopping_line(frame, 0)
+        can_leave = self._checkpointer.can_leave_rollout
+        return stopping_line(frame, self._checkpointer.saved_step, can_leave_rollout=can_leave)
 
     def _open_directories(self, members: Sequence[int], resumption: Resumption) -> None:
         """Begin and lock the runs that are new, and record that the others continue."""
@@ -299,6 +309,9 @@ def _train(
     """Train and save until the budget is spent or something ends it."""
     try:
         return _train_until_stopped(training, until, request, should_stop)
+    except StopRequestedError:
+        training.checkpointer.save_before_rollout()
+        return Ending(Status.INTERRUPTED, signal=request.number)
     except FaultyEnvironmentError as fault:
         # The other members can go on, but other processes cannot.
         member = fault.member if training.population.process_group.world_size == 1 else None
@@ -336,6 +349,7 @@ def _train_until_stopped(
             checkpointer.save()
         if number or stop or is_left or recorder.all_diverged or (until is not None and recorder.step >= until):
             break
+        checkpointer.begin_update()
     checkpointer.save()
     if recorder.all_diverged:
         return Ending(Status.DIVERGED)
