@@ -123,19 +123,21 @@ class Gymnasium(EngineBase):
                 "random": episode.random,
                 "actions": torch.from_numpy(np.stack(episode.actions)) if episode.actions else None,
                 "done": bool(done),
-                "digest": digest,
+                "checksum": checksum,
             }
-            for episode, done, digest in zip(self._episodes, self._done, self._environments.digests, strict=True)
+            for episode, done, checksum in zip(
+                self._episodes, self._done, self._environments.checksums.values(), strict=True
+            )
         ]
 
     def load(self, states: Sequence[EnvironmentState]) -> str | None:
         try:
             for i, state in enumerate(states):
-                self._replay(i, state)
-                digest = self._environments.digests[i]
+                checksum = self._replay(i, state)
                 # Earlier versions saved no checksum.
-                if digest != state.get("digest", digest):
+                if checksum != state.get("checksum", checksum):
                     return NOT_REPEATED
+                self._environments.checksums.replace(i, checksum)
         except (FaultyEnvironmentError, AttributeError, TypeError, ValueError):  # also a generator of another kind
             return NOT_REPEATED
         self._episodes = [_Episode(s["seed"], s["random"], list(self._actions(s, as_given=True))) for s in states]
@@ -143,14 +145,11 @@ class Gymnasium(EngineBase):
         self._environments._autoreset_envs = self._done.copy()
         return None
 
-    def _replay(self, i: int, state: EnvironmentState) -> None:
-        """Play the episode of an environment again, up to where it was saved."""
-        self._environments.reset_one(i, seed=state["seed"])
-        if state["random"] is not None:
-            restore_random_state(self._environments.envs[i], state["random"])
-            self._environments.reset_one(i)
-        for action in self._actions(state):
-            self._environments.step_one(i, action)
+    def _replay(self, i: int, state: EnvironmentState) -> int:
+        """Play the episode of an environment again, up to where it was saved, and return its checksum."""
+        random, env = state["random"], self._environments.envs[i]
+        restore = None if random is None else functools.partial(restore_random_state, env, random)
+        return self._environments.replay(i, state["seed"], restore, self._actions(state))
 
     def _actions(self, state: EnvironmentState, *, as_given: bool = False) -> Iterable[Any]:
         """Return an episode's actions, one by one in the form that an environment takes, or else as they were given."""

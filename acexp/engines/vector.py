@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from gymnasium.vector.utils import concatenate, iterate
+from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
 from acexp.core.stopping import ShouldStop, StopRequestedError, never
+from acexp.engines.checksum import Checksums
 from acexp.engines.contract import (
     RESET,
     STEP,
@@ -37,57 +37,86 @@ class VectorEnvironment(SyncVectorEnv):
 
     Attributes:
         should_stop: Asked before each step of an environment, which raises StopRequestedError once it returns True.
-        digests: A checksum for each environment of what its episode has shown: observations, rewards and its end.
+        checksums: Those of what each environment's episode has shown: observations, rewards, and its end.
     """
 
     def __init__(self, environment_id: str, factories: Sequence[Callable[[], gym.Env[Any, Any]]]) -> None:
         super().__init__(factories, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
         self._id = environment_id
         self.should_stop: ShouldStop = never
-        self.digests = [0] * self.num_envs
+        self.checksums = Checksums(self.num_envs)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Reset every environment with its own seed, of a list; the infos are empty."""
         seeds = seed if isinstance(seed, list) else [seed] * self.num_envs
-        self._autoreset_envs[:] = False
+        self._autoreset_envs = np.zeros(self.num_envs, np.bool_)
         for i in range(self.num_envs):
-            self.reset_one(i, seed=seeds[i], options=options)
-        return self._batched(np.ones(self.num_envs, np.bool_)), {}
+            self._reset_one(i, seed=seeds[i], options=options)
+        is_reset = np.ones(self.num_envs, np.bool_)
+        observations = self._batched(is_reset)
+        self.checksums.add(observations, self._rewards.copy(), self._autoreset_envs, is_reset)
+        return observations, {}
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step every environment, or reset it where its episode has ended; the infos are empty."""
         was_done = self._autoreset_envs
         for i, action in enumerate(iterate(self.action_space, actions)):
             if was_done[i]:
-                self.reset_one(i)
+                self._reset_one(i)
             else:
-                self.step_one(i, action)
+                self._step_one(i, action)
         observations = self._batched(was_done)
         self._autoreset_envs = self._terminations | self._truncations
-        return observations, self._rewards.copy(), self._terminations.copy(), self._truncations.copy(), {}
+        rewards = self._rewards.copy()
+        self.checksums.add(observations, rewards, self._autoreset_envs, was_done)
+        return observations, rewards, self._terminations.copy(), self._truncations.copy(), {}
 
-    def reset_one(self, i: int, *, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
-        """Reset a single environment."""
+    def replay(self, i: int, seed: int, restore: Callable[[], None] | None, actions: Iterable[Any]) -> int:
+        """Play the episode of a single environment again, and return its checksum.
+
+        Args:
+            i: Number of the environment.
+            seed: The seed of its first episode.
+            restore: Sets its random number generator to where a later episode began; None for the first one.
+            actions: The actions of the episode, in the form that an environment takes.
+        """
+        checksums = Checksums(1)
+        array: Any = create_empty_array(self.single_observation_space, 1)
+
+        def add(*, is_reset: bool) -> None:
+            observations = concatenate(self.single_observation_space, [self._env_obs[i]], array)
+            one = slice(i, i + 1)
+            ends = self._terminations[one] | self._truncations[one]
+            checksums.add(observations, self._rewards[one].copy(), ends, np.array([is_reset]))
+
+        self._reset_one(i, seed=seed)
+        if restore is not None:
+            restore()
+            self._reset_one(i)
+        add(is_reset=True)
+        for action in actions:
+            self._step_one(i, action)
+            add(is_reset=False)
+        return checksums.values()[0]
+
+    def _reset_one(self, i: int, *, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         result = _NOTHING
         try:
             result = self.envs[i].reset(seed=seed, options=options)
             self._env_obs[i], _ = result
-            self.digests[i] = _digest(self._env_obs[i], 0)
         except (Exception, SystemExit) as error:
             raise self._fault(i, RESET, result, error) from error
         self._rewards[i], self._terminations[i], self._truncations[i] = 0.0, False, False
 
-    def step_one(self, i: int, action: Any) -> None:
-        """Step a single environment, whose episode has not ended."""
+    def _step_one(self, i: int, action: Any) -> None:
         if self.should_stop():
             raise StopRequestedError
         result = _NOTHING
         try:
             result = self.envs[i].step(action)
             self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], _ = result
-            self.digests[i] = _digest(tuple(result[:4]), self.digests[i])
         except (Exception, SystemExit) as error:
             raise self._fault(i, STEP, result, error) from error
 
@@ -119,16 +148,3 @@ class VectorEnvironment(SyncVectorEnv):
         for env in self.envs:
             with suppress(Exception, SystemExit):
                 env.close()
-
-
-def _digest(value: Any, before: int) -> int:
-    """Return the checksum of a value, which may be nested, after that of what came before it."""
-    if isinstance(value, Mapping):
-        value = tuple(value.values())
-    if isinstance(value, tuple | list):
-        for part in value:
-            before = _digest(part, before)
-        return before
-    array = np.asarray(value)
-    # The bytes of an array of objects are their addresses.
-    return zlib.crc32(repr(value).encode() if array.dtype == object else array.tobytes(), before)

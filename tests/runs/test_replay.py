@@ -166,16 +166,6 @@ def test_an_environment_that_cannot_be_played_again_begins_new_episodes(
     assert (outcome.status, outcome.resume) == (Status.DONE, "approximate")
 
 
-def test_an_engine_of_an_earlier_plugin_loads_its_states(
-    config: Config, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Engines that were written for version 0.1 are not told when to stop."""
-    real = Gymnasium.load
-    monkeypatch.setattr(Gymnasium, "load", lambda self, states: real(self, states))
-    outcome = resumed(config(*SETTINGS, "+env.kwargs.how=np_random"), train, tmp_path / "run")
-    assert (outcome.resume, outcome.obstacle) == ("exact", None)
-
-
 def test_a_state_that_cannot_be_read_back_is_not_written(
     config: Config, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,8 +192,8 @@ def test_a_checkpoint_of_an_earlier_version_has_nothing_to_compare(
         engine.step(np.zeros(2, np.int64))
     states = engine.save() or []
     assert engine.load(states) is None
-    assert engine.load([{key: value for key, value in state.items() if key != "digest"} for state in states]) is None
-    states[1]["digest"] += 1
+    assert engine.load([{key: value for key, value in state.items() if key != "checksum"} for state in states]) is None
+    states[1]["checksum"] += 1
     assert engine.load(states) == NOT_REPEATED
     engine.close()
     assert all(isinstance(state["actions"], torch.Tensor) for state in states)
