@@ -101,8 +101,12 @@ def refuse_another_sweep(directory: Path, identities: Sequence[str], arguments: 
 
 
 def refuse_sweep(directory: Path, key: str) -> None:
-    """Raise UserError if the directory, which is meant for a search, holds a sweep."""
-    if read_sweep(directory) is not None and not is_search(directory):
+    """Raise UserError if the directory, which is meant for a search, holds a sweep.
+
+    One without runs is a search that another process has just begun.
+    """
+    before = read_sweep(directory)
+    if before is not None and before.identities and not is_search(directory):
         raise UserError(
             "This directory already holds a sweep that is no search.",
             key=key,

@@ -55,11 +55,11 @@ class Still(gym.Env[Any, Any]):
 
 
 for name in SPACES:
-    gym.register(f"{name}-v0", Still, kwargs={"space": name})
+    gym.register(f"Still{name}-v0", Still, kwargs={"space": name})
 
 
 def env(name: str) -> list[str]:
-    return ["env=gym", f"env.id={name}-v0", "arch.cnn.kernel_sizes=[3,3,3]", "arch.hidden_sizes=[8]"]
+    return ["env=gym", f"env.id=Still{name}-v0", "arch.cnn.kernel_sizes=[3,3,3]", "arch.hidden_sizes=[8]"]
 
 
 @pytest.mark.parametrize(
