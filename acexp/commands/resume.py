@@ -27,6 +27,7 @@ from acexp.sweeps.runs import StartedRuns, planned_step
 from acexp.sweeps.sweep_directory import (
     SWEEP,
     Sweep,
+    SweepCommand,
     command_to_continue,
     is_search,
     read_sweep,
@@ -101,7 +102,10 @@ def resume(arguments: list[str]) -> int:
         code = _resume_sweep(console, runs, launcher, allow_changes=options.allow_changes)
     if sweep is None or not n_unstarted or code >= SIGNALLED:
         return code
-    return max(code, _begin_the_rest(directory, sweep, allow_plugins=options.allow_plugins))
+    for command in sweep.commands:
+        if code < SIGNALLED:
+            code = max(code, _begin_the_rest(directory, command, allow_plugins=options.allow_plugins))
+    return code
 
 
 def _is_left(run: Run, status: object) -> bool:
@@ -140,8 +144,9 @@ def _changed(statuses: Mapping[Path, object], *, allow_plugins: bool) -> list[st
 
 
 def _launcher(sweep: Sweep | None, *, allow_plugins: bool) -> LauncherConfig:
-    """Return the launcher of the command that started the sweep."""
-    settings = [] if sweep is None else [argument for argument in sweep.arguments if argument.startswith(f"{KEY}.")]
+    """Return the launcher of the newest command of the sweep."""
+    arguments = [] if sweep is None else sweep.commands[-1].arguments
+    settings = [argument for argument in arguments if argument.startswith(f"{KEY}.")]
     _refuse_code(settings, allow_plugins=allow_plugins)
     return launcher_of(settings)
 
@@ -181,16 +186,16 @@ def _resume_sweep(console: Console, runs: Sequence[Run], launcher: LauncherConfi
     return conclude(console, [outcome for outcome in results if outcome is not None], results.count(None), number)
 
 
-def _begin_the_rest(directory: Path, sweep: Sweep, *, allow_plugins: bool) -> int:
-    """Run the command that started the sweep again; it leaves alone the runs that are done."""
-    _refuse_code(sweep.arguments, allow_plugins=allow_plugins)
-    kept = [argument for argument in sweep.arguments if not argument.startswith(f"{SWEEP_DIR}=")]
+def _begin_the_rest(directory: Path, command: SweepCommand, *, allow_plugins: bool) -> int:
+    """Run a command of the sweep again; it leaves alone the runs that are done."""
+    _refuse_code(command.arguments, allow_plugins=allow_plugins)
+    kept = [argument for argument in command.arguments if not argument.startswith(f"{SWEEP_DIR}=")]
     arguments = [*kept, f"{SWEEP_DIR}={_quoted(directory)}"]
-    if not (allow_plugins and sweep.folder.is_dir()):
+    if not (allow_plugins and command.folder.is_dir()):
         return train(arguments, only_new=True)
     # The plugins and folders of YAML that the command names lie in the folder where it was started.
-    sys.path.insert(0, str(sweep.folder))
-    with contextlib.chdir(sweep.folder):
+    sys.path.insert(0, str(command.folder))
+    with contextlib.chdir(command.folder):
         return train(arguments, only_new=True)
 
 

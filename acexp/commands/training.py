@@ -35,8 +35,9 @@ from acexp.sweeps.runs import SweepRuns, decide
 from acexp.sweeps.search import SearchLoop, rungs_of
 from acexp.sweeps.sweep_directory import (
     identities,
+    n_others,
     note_sweep,
-    refuse_another_sweep,
+    refuse_search,
     refuse_sweep,
     refuse_trained,
 )
@@ -107,9 +108,15 @@ class Training:
         return identities(folder)
 
     def claim_sweep(self, folder: Path, configs: Sequence[RunConfig]) -> None:
-        """Raise UserError if a folder holds another sweep than the one of these runs; nothing has been written yet."""
+        """Say if a folder holds another sweep too; raise UserError if it holds a search.
+
+        Nothing has been written yet.
+        """
         with placed(self.arguments):
-            refuse_another_sweep(folder, [identity(config) for config in configs], self.arguments, self._key_of_folder)
+            refuse_search(folder, self._key_of_folder)
+        n = n_others(folder, [identity(config) for config in configs])
+        if n:
+            self._print(f"{folder.name} holds {n} runs of another sweep too, which are kept; name=... names a new one")
 
     @property
     def _key_of_folder(self) -> str:

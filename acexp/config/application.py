@@ -78,7 +78,10 @@ class Application(Protocol):
         """Return the identities of the runs that have begun in a sweep's folder, by the names of their directories."""
 
     def claim_sweep(self, folder: Path, configs: Sequence[RunConfig]) -> None:
-        """Raise UserError if a folder holds another sweep than the one of these runs; nothing has been written yet."""
+        """Say if a folder holds another sweep too; raise UserError if it holds a search.
+
+        Nothing has been written yet.
+        """
 
     def note_repeats(self, n: int) -> None:
         """Say that `n` runs of a sweep equal others of it, and are not trained again."""

@@ -128,7 +128,7 @@ def study(directory: Path, question: Question, others: Sequence[Path] = ()) -> S
 
 
 def _places(directories: Sequence[Path], runs: Collection) -> tuple[str, ...]:
-    folders = {sweep.folder for sweep in runs.sweeps.values()}
+    folders = {command.folder for sweep in runs.sweeps.values() for command in sweep.commands}
     above = common_folder([each.parent for each in directories])
     beginning = folders.pop() if len(folders) == 1 else above
     is_below = all(each.is_relative_to(beginning) for each in directories)

@@ -298,7 +298,9 @@ def run_counts(study: Study) -> str:
 
 def commands(study: Study) -> list[str]:
     """Return the commands that made the runs and this report, as run from the folder that the paths start in."""
-    swept = [f"acexp {shlex.join(sweep.arguments)}" for sweep in study.runs.sweeps.values()]
+    swept = [
+        f"acexp {shlex.join(command.arguments)}" for sweep in study.runs.sweeps.values() for command in sweep.commands
+    ]
     alone = [record.command for record in study.runs.records if record.directory.parent not in study.runs.sweeps]
     question = study.question
     options = [("--baseline", question.baseline), ("--metric", question.metric), ("--threshold", question.threshold)]

@@ -91,7 +91,8 @@ def _run(directory: Path) -> Entry:
 
 def _sweep(directory: Path) -> Entry:
     runs, sweep = run_directory.runs_below(directory), sweep_directory.read_sweep(directory)
-    varying = () if sweep is None else tuple(filter(_has_several_values, _own(sweep.arguments)))
+    settings = [] if sweep is None else [own for command in sweep.commands for own in _own(command.arguments)]
+    varying = tuple(dict.fromkeys(filter(_has_several_values, settings)))
     return _entry(directory, runs, Counter({UNSTARTED: sweep_directory.unstarted(sweep, runs)}), varying)
 
 

@@ -22,34 +22,46 @@ HYDRAS_SWEEP = "multirun.yaml"
 """Hydra's file in the directory of a sweep, also of one whose runs Hydra's basic launcher trains."""
 
 
-class Sweep(NamedTuple):
-    """A sweep as a whole.
+class SweepCommand(NamedTuple):
+    """A command that trains a sweep.
 
     Attributes:
-        identities: The identities of its runs.
-        arguments: The command-line arguments that started it.
-        folder: The working directory in which it was started.
+        arguments: Its command-line arguments.
+        folder: The working directory in which it was given.
     """
 
-    identities: list[str]
     arguments: list[str]
     folder: Path
 
 
-def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str]) -> None:
-    """Write which runs a sweep has, and the command that started it; raises OSError where that fails.
+class Sweep(NamedTuple):
+    """The sweeps in one directory: usually one, which one command trains.
 
-    The runs that were written before stay, and so does their command where the new one trains only some of them.
+    Attributes:
+        identities: The identities of their runs.
+        commands: The commands that train them.
     """
-    before = read_sweep(directory)
-    folder = Path.cwd()
-    runs = list(identities)
-    if before is not None:
-        if set(runs) < set(before.identities):
-            arguments, folder = before.arguments, before.folder
-        runs = [*before.identities, *runs]
+
+    identities: list[str]
+    commands: list[SweepCommand]
+
+
+def note_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str]) -> None:
+    """Write which runs a command trains in a sweep's directory; raises OSError where that fails.
+
+    Runs and commands that were written before stay, but for those of a command whose runs the new one trains too.
+    """
+    before = read_sweep(directory) or Sweep([], [])
+    known, mine = set(before.identities), set(identities)
+    commands = [SweepCommand(list(arguments), Path.cwd())]
+    if not (known <= mine or is_search(directory)):
+        others = [command for command in before.commands if command.arguments != list(arguments)]
+        commands = before.commands if mine <= known else [*others, *commands]
     directory.mkdir(parents=True, exist_ok=True)
-    content = {"runs": list(dict.fromkeys(runs)), "arguments": list(arguments), "folder": str(folder)}
+    content = {
+        "runs": list(dict.fromkeys([*before.identities, *identities])),
+        "commands": [{"arguments": command.arguments, "folder": str(command.folder)} for command in commands],
+    }
     write_json(directory / SWEEP, content)
 
 
@@ -79,24 +91,24 @@ def claim_sweep(directory: Path, key: str) -> None:
         )
 
 
-def refuse_another_sweep(directory: Path, identities: Sequence[str], arguments: Sequence[str], key: str) -> None:
-    """Raise UserError if the directory holds another sweep than the one with these runs and arguments.
+def n_others(directory: Path, identities: Sequence[str]) -> int:
+    """Return how many runs of other sweeps the directory holds, if these are no part of one of them."""
+    before = read_sweep(directory) or Sweep([], [])
+    known, mine = set(before.identities), set(identities)
+    return 0 if mine <= known else len(known - mine)
 
-    A sweep may grow, or be given again for some of its runs. `key` is the setting that names the directory.
+
+def refuse_search(directory: Path, key: str) -> None:
+    """Raise UserError if the directory, which is meant for a sweep, holds a search.
+
+    `key` is the setting that names the directory.
     """
-    before = read_sweep(directory)
-    if before is None or (before.arguments == list(arguments) and not is_search(directory)):
-        return
-    known, wanted = set(before.identities), set(identities)
-    if is_search(directory) or not (known <= wanted or wanted <= known):
-        what = (
-            "a search" if is_search(directory) else f"another sweep: {len(known - wanted)} of its runs are not in this"
-        )
+    if read_sweep(directory) is not None and is_search(directory):
         raise UserError(
-            f"This directory already holds {what}.",
+            "This directory already holds a search.",
             key=key,
             value=str(directory),
-            remedy="give another name (name=...); a sweep may also grow, by values that are added to those it has",
+            remedy="give another name (name=...)",
         )
 
 
@@ -119,9 +131,13 @@ def read_sweep(directory: Path) -> Sweep | None:
     """Return what `note_sweep` wrote; None if there is nothing, or nothing readable."""
     try:
         content = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
-        runs, arguments = ([str(part) for part in content[key]] for key in ("runs", "arguments"))
-        return Sweep(runs, arguments, Path(content["folder"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        # Up to version 0.1, a directory had a single command.
+        commands = [
+            SweepCommand([str(argument) for argument in each["arguments"]], Path(each["folder"]))
+            for each in content.get("commands", [content])
+        ]
+        return Sweep([str(run) for run in content["runs"]], commands)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -175,7 +191,7 @@ def command_to_continue(directory: Path, shown: str) -> str:
     """Return the command that continues a run or a sweep; for a search, which chooses its runs, its own command."""
     sweep = read_sweep(directory)
     if sweep is not None and is_search(directory):
-        return shlex.join(["acexp", *sweep.arguments])
+        return shlex.join(["acexp", *sweep.commands[-1].arguments])
     return f"acexp resume {shown}"
 
 

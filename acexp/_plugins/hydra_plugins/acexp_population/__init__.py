@@ -55,7 +55,7 @@ def _distinct(composed: Sequence[SweepRun], task: HydraTask) -> list[SweepRun]:
 
 
 def _name(composer: SweepComposer, runs: Sequence[SweepRun], task: HydraTask, folder: Path) -> None:
-    """Name the directories of a sweep's runs; raises UserError if its folder holds another sweep."""
+    """Name the directories of a sweep's runs; raises UserError if its folder holds a search."""
     task.application.claim_sweep(folder, [run.config for run in runs])
     composer.name_runs(runs, task.application.begun(folder))
 
