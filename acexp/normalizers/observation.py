@@ -125,9 +125,18 @@ class Running:
         return {**self._moments._asdict(), "used_mean": self._mean, "used_scale": self._scale}
 
 
+@NORMALIZERS.register("by_kind")
+def by_kind(leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> LeafNormalizer:
+    """Use `bounds` for images and `running` for vectors: the choice `normalizer=auto`, made by measurement."""
+    return NORMALIZERS["bounds" if leaf.kind is LeafKind.IMAGE else "running"].build(leaf, n_members, config, device)
+
+
 @NORMALIZERS.register("auto")
-def auto(leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> LeafNormalizer:
-    """Use `bounds` for images and finite Boxes, `running` for unbounded Boxes; leave discrete leaves unchanged."""
+def by_bounds(leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> LeafNormalizer:
+    """Use `bounds` for images and finite Boxes, `running` for unbounded ones: `normalizer=auto` of version 0.1.
+
+    The configs of its runs have this name.
+    """
     return NORMALIZERS["running" if leaf.unbounded else "bounds"].build(leaf, n_members, config, device)
 
 
@@ -159,7 +168,7 @@ class ObservationNormalizer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name in NORMALIZERS of the normalizer of each leaf: the one that `auto` chose, `none` for no numbers."""
+        """The name in NORMALIZERS of the normalizer that each leaf has, also where it was chosen; `none` for no numbers."""
         return tuple("none" if each is None else _name(each) for each in self._normalizers)
 
     def update(self, values: Leaves, valid: Tensor) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from acexp.config.application import compose
 from acexp.core.errors import UserError
 from acexp.core.observations import leaves_of
 from acexp.normalizers import (
@@ -111,18 +112,23 @@ def test_running_does_not_change_what_it_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "kind"),
+    ("space", "by_kind", "in_version_1"),
     [
-        (spaces.Box(0, 255, (84, 84), np.uint8), "bounds"),
-        (spaces.Box(-1.0, 1.0, (3,)), "bounds"),
-        (spaces.Box(-np.inf, np.inf, (3,)), "running"),
-        (spaces.Box(np.array([-1, -np.inf], np.float32), np.array([1, np.inf], np.float32)), "running"),
+        (spaces.Box(0, 255, (84, 84), np.uint8), "bounds", "bounds"),
+        (spaces.Box(-1.0, 1.0, (3,)), "running", "bounds"),
+        (spaces.Box(0, 255, (128,), np.uint8), "running", "bounds"),
+        (spaces.Box(-np.inf, np.inf, (3,)), "running", "running"),
+        (spaces.Box(np.array([-1, -np.inf], np.float32), np.array([1, np.inf], np.float32)), "running", "running"),
     ],
 )
-def test_auto_takes_what_suits_the_bounds(space: gym.Space[object], kind: str) -> None:
+def test_auto_takes_what_suits_the_kind_of_observation(
+    space: gym.Space[object], by_kind: str, in_version_1: str
+) -> None:
     (leaf,) = leaves_of(space)
-    built = NORMALIZERS["auto"].build(leaf, 1, NormalizerConfig(name="auto"), CPU)
-    assert type(built) is NORMALIZERS[kind].build
+    assert compose(["normalizer=auto"]).normalizer.name == "by_kind"
+    for name, expected in (("by_kind", by_kind), ("auto", in_version_1)):
+        built = NORMALIZERS[name].build(leaf, 1, NormalizerConfig(name=name), CPU)
+        assert type(built) is NORMALIZERS[expected].build
 
 
 def test_every_part_of_a_dict_is_normalized_on_its_own() -> None:

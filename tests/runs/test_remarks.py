@@ -123,6 +123,6 @@ def test_inspect_names_the_normalizer_of_each_part(config: Config) -> None:
         parts = examine(config(*env("Mixed"), f"normalizer={normalizer}", "a2c.n_envs=1", "a2c.n_steps=2")).observations
         return {part.path.split("'")[1]: part.normalizer for part in parts}
 
-    chosen = {"image": "bounds", "bounded": "bounds", "unbounded": "running", "index": "none"}
+    chosen = {"image": "bounds", "bounded": "running", "unbounded": "running", "index": "none"}
     assert found("auto") == chosen
     assert found("running") == dict.fromkeys(chosen, "running") | {"index": "none"}
