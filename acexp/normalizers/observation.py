@@ -168,7 +168,7 @@ class ObservationNormalizer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name in NORMALIZERS of the normalizer that each leaf has, also where it was chosen; `none` for no numbers."""
+        """The name in NORMALIZERS of the normalizer that each leaf has; `none` for no numbers."""
         return tuple("none" if each is None else _name(each) for each in self._normalizers)
 
     def update(self, values: Leaves, valid: Tensor) -> None:
