@@ -169,7 +169,12 @@ def read_as_vector(leaf: Leaf) -> str | None:
 
 
 def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str | int, ...] = ()) -> tuple[Leaf, ...]:
-    """Return the leaves of an observation space in the order of its keys. Raises UserError if one is unsupported."""
+    """Return the leaves of an observation space in the order of its keys, without those that hold no value.
+
+    Raises UserError if one is unsupported.
+    """
+    if isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary) and not math.prod(space.shape):
+        return ()
     given_as = str(space.dtype)
     match space:
         case spaces.Dict():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import gymnasium as gym
@@ -23,6 +22,7 @@ from acexp.engines.contract import (
     flaw_of_step,
     raised,
 )
+from acexp.engines.environment import close_quietly
 from acexp.system.user_code import reason
 
 _NOTHING = object()
@@ -72,7 +72,9 @@ class VectorEnvironment(SyncVectorEnv):
             result = self.envs[i].reset(seed=seed, options=options)
             self._env_obs[i], _ = result
             self.digests[i] = _digest(self._env_obs[i], 0)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._fault(i, RESET, result, error) from error
         self._rewards[i], self._terminations[i], self._truncations[i] = 0.0, False, False
 
@@ -83,7 +85,9 @@ class VectorEnvironment(SyncVectorEnv):
             result = self.envs[i].step(action)
             self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], _ = result
             self.digests[i] = _digest(tuple(result[:4]), self.digests[i])
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._fault(i, STEP, result, error) from error
 
     def _batched(self, is_reset: NDArray[np.bool_]) -> Any:
@@ -110,10 +114,9 @@ class VectorEnvironment(SyncVectorEnv):
         return faulty(self._id, flaw or f"{method} returned what {reason(error)}", method=method, index=i)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close every environment; what goes wrong there is of no consequence for what was trained."""
+        """Close every environment."""
         for env in self.envs:
-            with suppress(Exception, SystemExit):
-                env.close()
+            close_quietly(env)
 
 
 def _digest(value: Any, before: int) -> int:
