@@ -75,11 +75,11 @@ ODDITIES = {
 ANY_KEY = st.sampled_from(
     sorted({*settings(compose(["optim=dual"])), "env", "arch", "optim", "clip", "normalizer", "x.y"})
 )
-ANY_TEXT = st.sampled_from(
-    ["", "null", "true", "a", "'a b'", "[]", "[a]", "{}", "{a: 1}", "-1", "0", "0.5", "-0.0", "nan", "inf", "1e400"]
-    + ["[1]", "[0.5,0.5]", "[[1]]", "${seed}", "${nope}", "${oc.env:NOPE}", "???", "'???'", "ü", "[", "a=b", "1,2"]
-    + ["0x2", "range(3)", "none", "linear", "auto", "*", "\\", "'", "[1", "{a}", "@", "[red]"]
-)
+NUMBERS = ("-1", "0", "0.5", "-0.0", "nan", "inf", "1e400", "0x2", "range(3)")
+LISTS = ("[]", "[a]", "[1]", "[0.5,0.5]", "[[1]]", "{}", "{a: 1}", "1,2", "[", "[1", "{a}", "[red]")
+WORDS = ("", "null", "true", "a", "'a b'", "ü", "a=b", "none", "linear", "auto", "*", "\\", "'", "@", "???", "'???'")
+REFERENCES = ("${seed}", "${nope}", "${oc.env:NOPE}")
+ANY_TEXT = st.sampled_from([*NUMBERS, *LISTS, *WORDS, *REFERENCES])
 PREFIX = st.sampled_from(["", "", "", "", "+", "++", "~"])
 ODD = st.one_of(
     *[values.map(lambda value, key=key: f"{key}={value}") for key, values in ODDITIES.items()],
