@@ -30,6 +30,7 @@ from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.sweeps import worker
 from tests.end_to_end.any_environment import FAULTY_PLANS, ID, PLANS, Plan
+from tests.helpers import contents
 
 SETTINGS = (
     "env=gym", f"env.id={ID}", "engine=gymnasium", "env.max_episode_steps=20", "seed=3", "total_steps=120",
@@ -88,15 +89,21 @@ def sweep(config: RunConfig, directory: Path) -> None:
 
 
 def resume(config: RunConfig, directory: Path) -> None:
-    """Leave a run halfway, and continue it."""
+    """Leave a run halfway, and continue it; if that is refused, it is left as it was."""
     check(config)
     run = Run(config, directory)
     (first,) = runner.train([run], TrainOptions(until=56))
     assert_ended(first)
-    if first.status is Status.PAUSED:
-        (second,) = runner.train([run], TrainOptions(resume=True))
-        assert_ended(second)
-        outcomes[f"resumed: {second.resume}"] += 1
+    if first.status is not Status.PAUSED:
+        return
+    before = contents(directory)
+    second = runner.attempt([run], TrainOptions(resume=True))
+    if isinstance(second, UserError):
+        assert_named(second.problem)
+        assert contents(directory) == before
+        return
+    assert_ended(second[0])
+    outcomes[f"resumed: {second[0].resume}"] += 1
 
 
 def inspect(config: RunConfig, directory: Path) -> None:
