@@ -149,6 +149,7 @@ class Training:
         require_optuna()
         example = search.check()
         rungs = rungs_of(example, search.config)
+        self.check_runs(search.examples())
         self.check_environments([example])
         if search.launcher.dry_run:
             preview_search(self.console, search, self.arguments)

@@ -96,6 +96,10 @@ MISTAKES = {
         ["-m", *SMALL, "clip=none", "clip.max_norm=1,2", "hydra/launcher=basic"],
         ["nothing reads it with clip.name=none"],
     ),
+    "sweep of Hydra's own sweeper": (
+        ["-m", *SMALL, "clip=none", "clip.max_norm=1,2", "hydra/sweeper=basic"],
+        ["nothing reads it with clip.name=none"],
+    ),
     "frames of a step": (["env=pong", "+env.kwargs.frameskip=often"], ["takes a fixed number of frames"]),
 }
 
