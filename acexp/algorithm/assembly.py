@@ -18,10 +18,10 @@ from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
-from acexp.core.observations import are_long_one_hots, input_shapes, leaves_of
+from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
-from acexp.engines import AUTO, Engine, choose_engine, clips_rewards, is_atari, is_known, open_engine, probe
+from acexp.engines import AUTO, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
@@ -100,9 +100,9 @@ def evaluation_noise(configs: Sequence[RunConfig]) -> list[torch.Generator]:
 
 
 def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
-    """Return the config with every `auto` that depends on this machine resolved: device, engine, threads.
+    """Return the config with every `auto` that depends on this machine resolved: device, engine, the engine's threads.
 
-    `cores` is the number of cores that this run may use; None for all.
+    `cores` is the number of cores that this run may use; None for all. See useful_threads for those of torch.
     """
     cores = cores or available_cores()
     engine = choose_engine(config.env, config.engine)
@@ -110,13 +110,12 @@ def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
         config,
         device=str(_device(config.device)),
         engine=replace(engine, threads=engine.threads or cores),
-        torch_threads=config.torch_threads or useful_threads(config, cores),
     )
 
 
-def useful_threads(config: RunConfig, cores: int) -> int:
-    """Return how many of these cores torch can use well: all for convolutions, else one."""
-    return cores if is_atari(config.env) else 1
+def useful_threads(policy: Policy, cores: int) -> int:
+    """Return how many of these cores torch can use well: all for convolutions, which read images, else one."""
+    return cores if any(leaf.kind is LeafKind.IMAGE for leaf in policy.observe.leaves) else 1
 
 
 def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
-from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve, useful_threads
 from acexp.algorithm.loop import Budget
 from acexp.algorithm.loop import train as train_updates
 from acexp.algorithm.population import Population
@@ -103,8 +103,8 @@ class _Session:
     def __init__(self, runs: Sequence[Run], options: TrainOptions) -> None:
         require_equal_structure([run.config for run in runs])
         self._identities = [identity(run.config) for run in runs]
-        cores = (options.cores or available_cores()) // torchrun.local_world_size() or 1
-        self._runs = [replace(run, config=resolve(run.config, cores)) for run in runs]
+        self._cores = (options.cores or available_cores()) // torchrun.local_world_size() or 1
+        self._runs = [replace(run, config=resolve(run.config, self._cores)) for run in runs]
         self._options = options
         self._request: StopRequest | None = None
         self._checkpointer: Checkpointer | None = None
@@ -191,6 +191,8 @@ class _Session:
             line = f"resume: the episodes that had begun before env step {resumption.step:,} are being played again"
             patience = Patience(self._or_signalled(should_stop), display.note, line)
             population, resumption = self._restore(configs, resumption, patience, stack)
+            self._choose_threads(members, population, stack)
+            runs = [self._runs[m] for m in members]
             resume_at = [resumption.step if run_directory.has_begun(run.directory) else None for run in runs]
             # Nothing has been written up to here: whatever is refused leaves the runs as they were.
             self._open_directories(members, resumption)
@@ -250,6 +252,17 @@ class _Session:
                 stack.enter_context(built.pop_all())
                 return population, resumption
         return self._restore(configs, resumption.without_environments(obstacle), should_stop, stack)
+
+    def _choose_threads(self, members: Sequence[int], population: Population, stack: ExitStack) -> None:
+        """Let torch compute with the threads that these runs' configs set, or else with those that suit their networks.
+
+        The runs' configs, which are recorded, then have the number. `stack` gives the threads back.
+        """
+        threads = self._runs[members[0]].config.torch_threads or useful_threads(population.policy, self._cores)
+        stack.enter_context(torch_threads(threads))
+        for m in members:
+            run = self._runs[m]
+            self._runs[m] = replace(run, config=replace(run.config, torch_threads=threads))
 
     def _or_signalled(self, should_stop: ShouldStop) -> ShouldStop:
         """Return a function that returns True once a signal has arrived, if they are handled yet, or `should_stop`."""
