@@ -206,7 +206,7 @@ def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     try:
         return _make_plain(environment) if skip is None else _make_atari(environment, skip)
     except gym.error.DependencyNotInstalled as error:
-        raise UserError(
+        raise FaultyEnvironmentError(
             f"{environment.id} needs a package that is not installed: {error}",
             key="env.id",
             value=environment.id,

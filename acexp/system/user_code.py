@@ -50,17 +50,19 @@ def reason(error: BaseException) -> str:
     """Return the type of an exception and the first line of its message."""
     if isinstance(error, SystemExit):
         return f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
-    message = error.msg if isinstance(error, SyntaxError) else _text(error).strip().split("\n")[0]
+    message = error.msg if isinstance(error, SyntaxError) else message_of(error).strip().split("\n")[0]
     shown = message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 3]}..."
     return f"{type(error).__name__}: {shown}".removesuffix(": ")
 
 
-def _text(error: BaseException) -> str:
-    """Return an exception's message, empty where the exception fails to give one."""
+def message_of(error: BaseException) -> str:
+    """Return an exception's message as it can be printed and written; empty where the exception fails to give one."""
     try:
-        return str(error)
+        text = str(error)
     except Exception:
         return ""
+    # Control characters would reach the terminal, and parts of undecodable bytes cannot be encoded.
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
 
 
 def place_in_code(error: BaseException) -> str | None:
