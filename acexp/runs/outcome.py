@@ -14,6 +14,7 @@ from acexp.runs.claims import foreign_files
 from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
 from acexp.system.lock import is_locked
+from acexp.system.memory import lack_of_memory
 from acexp.system.user_code import message_of
 
 
@@ -79,5 +80,6 @@ def write_traceback(runs: Sequence[Run]) -> None:
 
 def in_words(failure: BaseException) -> str:
     """Return an exception's type and message; a UserError has a message that stands alone."""
+    failure = lack_of_memory(failure) or failure
     message = message_of(failure)
     return message if isinstance(failure, UserError) else f"{type(failure).__name__}: {message}"
