@@ -25,6 +25,7 @@ test: $(VENV)/installed-dev
 
 soak: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m soak
+	$(VENV)/bin/python -m pytest --hypothesis-profile=soak -n 2 tests/end_to_end/test_any_*.py
 
 learn: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m floor

@@ -66,7 +66,7 @@ class Training:
     """
 
     def __init__(self, environment: str, n_members: int, cores: int, changes: Sequence[str] = ()) -> None:
-        from acexp.algorithm.assembly import assemble, resolve
+        from acexp.algorithm.assembly import assemble, resolve, useful_threads
         from acexp.config.application import compose
         from acexp.metrics import Recorder, Silent
         from acexp.system.memory import keep_large_blocks
@@ -76,9 +76,9 @@ class Training:
 
         base = [*overrides(environment), *changes]
         self.configs = configs = [resolve(compose([*base, f"seed={seed}"]), cores) for seed in range(n_members)]
-        torch.set_num_threads(configs[0].torch_threads or 1)
         self._open = assemble(configs)
         self.population = self._open.__enter__()
+        torch.set_num_threads(configs[0].torch_threads or useful_threads(self.population.policy, cores))
         self.recorder = Recorder(self.population.objective, [[] for _ in configs], configs[0].log.every, Silent())
         self._slots = configs[0].a2c.n_envs * configs[0].a2c.n_steps
         self._n_members = n_members

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from acexp.config import RunConfig
 from acexp.config.application import compose
@@ -21,6 +23,15 @@ from acexp.runs.run import Run
 from acexp.system.packages import is_installed
 from tests.command_server import SERVER
 from tests.helpers import REPOSITORY
+
+# No example has a deadline, since other tests may take the cores. `make soak` chooses the second profile.
+hypothesis_settings.register_profile(
+    "default", max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+hypothesis_settings.register_profile(
+    "soak", hypothesis_settings.get_profile("default"), max_examples=2000, derandomize=False, print_blob=True
+)
+hypothesis_settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

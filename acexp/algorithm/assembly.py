@@ -18,14 +18,15 @@ from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
-from acexp.core.observations import are_long_one_hots, input_shapes, leaves_of
+from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
-from acexp.engines import AUTO, Engine, choose_engine, clips_rewards, is_atari, is_known, open_engine, probe
+from acexp.engines import AUTO, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
 from acexp.system.cores import available_cores
+from acexp.system.memory import memory_in_words
 
 
 @contextmanager
@@ -38,7 +39,6 @@ def assemble(
     each builds the population with its own shard of every member's environments.
     """
     first = configs[0]
-    device = torch.device(first.device)
     random = [streams(config.seed) for config in configs]
     shard = process_group.shard(first.a2c.n_envs)
     seeds = [
@@ -46,32 +46,43 @@ def assemble(
     ]
     engine = open_engine(first.env, seeds, first.engine)
     try:
-        policy = build_policy(configs, engine, device)
-        hyperparameters = Hyperparameters.of([config.a2c for config in configs], device)
-        yield Population(
-            collector=Collector(
-                engine,
-                policy,
-                [generator(member.actions) for member in random],
-                RolloutShape(first.a2c.n_steps, first.a2c.n_envs, shard),
-                clip_rewards=clips_rewards(first.env),
-            ),
-            observe=policy.observe,
-            reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
-                len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
-            ),
-            architecture=policy.architecture,
-            objective=Objective(policy.distribution, hyperparameters, first.a2c.entropy_anneal),
-            groups=OPTIMIZERS[first.optim.name].build(
-                [config.optim for config in configs], policy.architecture.parameters
-            ),
-            clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
-            normalize_advantage=first.a2c.normalize_advantage,
-            learning=torch.ones(len(configs), dtype=torch.bool, device=device),
-            process_group=process_group,
-        )
+        with memory_in_words():
+            population = _population(
+                configs, engine, RolloutShape(first.a2c.n_steps, first.a2c.n_envs, shard), process_group
+            )
+        yield population
     finally:
         engine.close()
+
+
+def _population(
+    configs: Sequence[RunConfig], engine: Engine, shape: RolloutShape, process_group: ProcessGroup
+) -> Population:
+    """Build everything that trains around an engine with the environments of all members."""
+    first = configs[0]
+    device = torch.device(first.device)
+    policy = build_policy(configs, engine, device)
+    hyperparameters = Hyperparameters.of([config.a2c for config in configs], device)
+    return Population(
+        collector=Collector(
+            engine,
+            policy,
+            [generator(streams(config.seed).actions) for config in configs],
+            shape,
+            clip_rewards=clips_rewards(first.env),
+        ),
+        observe=policy.observe,
+        reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
+            len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
+        ),
+        architecture=policy.architecture,
+        objective=Objective(policy.distribution, hyperparameters, first.a2c.entropy_anneal),
+        groups=OPTIMIZERS[first.optim.name].build([config.optim for config in configs], policy.architecture.parameters),
+        clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
+        normalize_advantage=first.a2c.normalize_advantage,
+        learning=torch.ones(len(configs), dtype=torch.bool, device=device),
+        process_group=process_group,
+    )
 
 
 def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.device) -> Policy:
@@ -100,9 +111,9 @@ def evaluation_noise(configs: Sequence[RunConfig]) -> list[torch.Generator]:
 
 
 def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
-    """Return the config with every `auto` that depends on this machine resolved: device, engine, threads.
+    """Return the config with every `auto` that depends on this machine resolved: device, engine, the engine's threads.
 
-    `cores` is the number of cores that this run may use; None for all.
+    `cores` is the number of cores that this run may use; None for all. See useful_threads for those of torch.
     """
     cores = cores or available_cores()
     engine = choose_engine(config.env, config.engine)
@@ -110,13 +121,12 @@ def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
         config,
         device=str(_device(config.device)),
         engine=replace(engine, threads=engine.threads or cores),
-        torch_threads=config.torch_threads or useful_threads(config, cores),
     )
 
 
-def useful_threads(config: RunConfig, cores: int) -> int:
-    """Return how many of these cores torch can use well: all for convolutions, else one."""
-    return cores if is_atari(config.env) else 1
+def useful_threads(policy: Policy, cores: int) -> int:
+    """Return how many of these cores torch can use well: all for convolutions, which read images, else one."""
+    return cores if any(leaf.kind is LeafKind.IMAGE for leaf in policy.observe.leaves) else 1
 
 
 def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def is_sound(leaves: tuple[Leaf, ...], observations: Leaves, rewards: Tensor) ->
 
     A sum is finite only if its terms are, and takes a single pass.
     """
-    sums = [rewards.sum()]
+    sums = [rewards.float().sum()]  # they are learned from in float32
     for leaf, values in zip(leaves, observations, strict=True):
         if leaf.kind is LeafKind.VECTOR:
             sums.append(values.sum())
@@ -56,7 +56,7 @@ def first_faults(leaves: tuple[Leaf, ...], steps: Steps) -> list[Fault]:
     pairs = list(zip(leaves, steps.observations, strict=True))
     bad = [(~leaf.contains(x)).reshape(*x.shape[:3], -1).any(-1).cpu() for leaf, x in pairs]
     rewards = torch.zeros_like(bad[0])
-    rewards[1:] = ~steps.rewards.isfinite()
+    rewards[1:] = ~steps.rewards.float().isfinite()
     faults = []
     for member in range(rewards.shape[1]):
         found = torch.stack([*bad, rewards])[:, :, member].any(0).nonzero().tolist()

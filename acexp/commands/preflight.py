@@ -17,6 +17,7 @@ from acexp.config.places import placed
 from acexp.config.sweep import SweepComposer
 from acexp.core.errors import UserError
 from acexp.runs.claims import claim
+from acexp.runs.remarks import refuse_unread
 from acexp.sweeps.sweep_directory import claim_sweep
 from acexp.system.user_code import failed, place_in_code
 
@@ -65,7 +66,9 @@ class Preflight(Callback):
         if str(config.hydra.sweeper._target_).startswith(OWN_SWEEPERS):
             return
         try:
-            with placed(list(config.hydra.overrides.hydra)):
-                check_environments(run.config for run in SweepComposer(config).runs())
+            with placed([*config.hydra.overrides.hydra, *config.hydra.overrides.task]):
+                runs = SweepComposer(config).runs()
+                refuse_unread([run.config for run in runs], [run.overrides for run in runs])
+                check_environments(run.config for run in runs)
         except UserError as error:
             raise Refused(error) from None

@@ -156,6 +156,7 @@ class Training:
         require_optuna()
         example = search.check()
         rungs = rungs_of(example, search.config)
+        self.check_runs(search.examples())
         self.check_environments([example])
         if search.launcher.dry_run:
             preview_search(self.console, search, self.arguments)

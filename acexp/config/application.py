@@ -42,6 +42,9 @@ CONFIG_NAME = "config"
 ENVIRONMENT_KEYS = frozenset({"env", "env.id", "experiment"})
 """The keys that choose the environment: a sweep over one of them is not called by an environment."""
 
+_NO_CHOICE = "Config group override must be"
+"""The beginning of what Hydra says about `arch=null`; it raises a bare ValueError."""
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -257,6 +260,17 @@ def _explained(arguments: Sequence[str]) -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, arguments) from None
+    except ValueError as error:
+        if not str(error).startswith(_NO_CHOICE):
+            raise
+        chosen = [argument for argument in arguments if argument.endswith("=null")]
+        key = next((name for name in GROUPS if f"{name}=null" in chosen), None)
+        raise UserError(
+            "A config group takes one of its choices.",
+            key=key,
+            place=place_of(key, arguments),
+            remedy="`acexp list` shows the choices of every group",
+        ) from None
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if before is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,13 +20,15 @@ from acexp.config.launcher import LauncherConfig, launcher_in
 from acexp.config.load import settings_of, typed
 from acexp.config.messages import explain
 from acexp.config.schema import RunConfig
-from acexp.config.sweep import SweepComposer, SweepJobs
+from acexp.config.sweep import SweepComposer, SweepJobs, SweepRun
 from acexp.core.errors import UserError
 
 KEY = "hydra.sweeper"
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("none", "median", "hyperband")
 SEED = "seed"
+MOST_EXAMPLES = 256
+"""The number of combinations up to which a search is checked for settings that nothing reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +113,17 @@ class Space:
             {key: _end(dimension, first=first) for key, dimension in self.dimensions.items()} for first in (True, False)
         ]
 
+    @property
+    def examples(self) -> list[dict[str, object]]:
+        """Trials with every combination of the choices, at the ends of the intervals; none if they are too many."""
+        values = [
+            each.values if isinstance(each, Choice) else [_end(each, first=first) for first in (True, False)]
+            for each in self.dimensions.values()
+        ]
+        if math.prod(map(len, values)) > MOST_EXAMPLES:
+            return []
+        return [dict(zip(self.dimensions, chosen, strict=True)) for chosen in itertools.product(*values)]
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -137,6 +152,10 @@ class Search:
         runs = [self.composer.run(overrides) for chosen in choices for overrides in self.space.runs(chosen)]
         self.composer.name_runs(runs, self.begun(), [*self.space.dimensions])
         return SweepJobs(self.composer, runs, first_number, self.callbacks, self.task)
+
+    def examples(self) -> list[SweepRun]:
+        """Return a run of every combination of the space's choices, to see what they read; see Space.examples."""
+        return [self.composer.run(self.space.runs(chosen)[0]) for chosen in self.space.examples]
 
     def check(self) -> RunConfig:
         """Return one config of the search; raises UserError unless runs at both ends of the space can be composed."""

@@ -31,6 +31,9 @@ LONG_ONE_HOT = 4096
 """The length from which networks can read one-hot vectors as the indices of their ones: a million states of a batch of
 128 slots are 1.5 GB as vectors, and 1 KB as indices."""
 
+EXACT_IN_FLOAT32 = 2**24
+"""The whole number up to which float32 has them all."""
+
 PRACTICALLY_INFINITE = 1e10
 """The magnitude beyond which a bound counts as infinite: some environments use the largest float32 for infinity."""
 
@@ -168,8 +171,23 @@ def read_as_vector(leaf: Leaf) -> str | None:
     return f"{leaf.path} {leaf.shape} is read as a vector of {math.prod(leaf.shape):,} numbers: {why}."
 
 
+def loses_digits(leaf: Leaf) -> str | None:
+    """Return a sentence about whole numbers that are too large to be stored exactly; None for other leaves."""
+    if leaf.kind is not LeafKind.VECTOR or leaf.low is None or not np.issubdtype(leaf.low.dtype, np.integer):
+        return None
+    bounds = np.abs(np.array([leaf.low, leaf.high], np.float64))
+    if bounds.max() <= EXACT_IN_FLOAT32:
+        return None
+    return f"{leaf.path} of {leaf.given_as} is read as float32, which is exact for whole numbers up to 16,777,216 only."
+
+
 def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str | int, ...] = ()) -> tuple[Leaf, ...]:
-    """Return the leaves of an observation space in the order of its keys. Raises UserError if one is unsupported."""
+    """Return the leaves of an observation space in the order of its keys, without those that hold no value.
+
+    Raises UserError if one is unsupported.
+    """
+    if isinstance(space, spaces.Box | spaces.MultiDiscrete | spaces.MultiBinary) and not math.prod(space.shape):
+        return ()
     given_as = str(space.dtype)
     match space:
         case spaces.Dict():

@@ -13,7 +13,7 @@ from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.core.settings import setting
 from acexp.core.stopping import ShouldStop, never
-from acexp.engines.environment import EnvironmentConfig, make
+from acexp.engines.environment import EnvironmentConfig, close_quietly, make
 from acexp.system.packages import Package, is_installed
 
 AUTO = "auto"
@@ -184,7 +184,7 @@ def spaces_of(environment: EnvironmentConfig, config: EngineConfig) -> tuple[gym
     """
     if config.name == AUTO or ENGINES[config.name].build.__module__.startswith("acexp."):
         env = make(environment)
-        env.close()
+        close_quietly(env)
         return env.observation_space, env.action_space
     engine = open_engine(environment, [0], config)
     engine.close()

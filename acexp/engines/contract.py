@@ -20,7 +20,8 @@ from acexp.core.errors import UserError
 from acexp.system.user_code import place_in_code, reason
 
 RESET, STEP = "reset()", "step()"
-REWARD_RULE = "a reward is one finite number"
+LARGEST_REWARD = float(np.finfo(np.float32).max)
+REWARD_RULE = f"a reward is one finite number, of at most {LARGEST_REWARD:.1e}"
 FINITE_RULE = "observations are finite numbers"
 RANGE_RULE = "observations lie in their space"
 RESULTS = {
@@ -161,12 +162,12 @@ def _array(value: Any) -> NDArray[Any] | None:
 
 
 def _is_reward(value: Any) -> bool:
-    """Return True for what becomes a finite number when it is written into an array of them."""
+    """Return True for what becomes a finite number when it is written into an array of float32."""
     array = _array(value)
     if array is None or array.ndim or array.dtype.kind in "USM":
         return False
     try:
-        return math.isfinite(float(value))
+        return abs(float(value)) <= LARGEST_REWARD
     except (TypeError, ValueError, OverflowError):
         return False
 
@@ -180,5 +181,9 @@ def _is_flag(value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """Return a value in one short line."""
-    line = " ".join((str(value) if isinstance(value, gym.Space) else repr(value)).split())
+    try:
+        text = str(value) if isinstance(value, gym.Space) else repr(value)
+    except Exception as error:
+        text = f"of type {type(value).__name__}, which cannot be shown ({reason(error)})"
+    line = " ".join(text.split())
     return line if len(line) <= LONGEST_VALUE else f"{line[: LONGEST_VALUE - 3]}..."

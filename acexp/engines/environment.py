@@ -93,12 +93,18 @@ def restore_random_state(env: gym.Env[Any, Any], state: Any) -> None:
 
 
 def _bits(env: gym.Env[Any, Any]) -> Any:
-    """Return the bit generator of an environment, None if it has none.
+    """Return the bit generator of an environment, None if it has none of NumPy's, or does not show it.
 
     A RandomState of NumPy's older interface hides its own.
     """
-    generator = getattr(env.unwrapped, "np_random", None)
-    return getattr(generator, "bit_generator", None) or getattr(generator, "_bit_generator", None)
+    try:
+        generator = env.unwrapped.np_random
+        found = getattr(generator, "bit_generator", None) or getattr(generator, "_bit_generator", None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # attributes may be properties, which are anybody's code
+        return None
+    return found if isinstance(found, np.random.BitGenerator) else None
 
 
 def _plain(value: Any) -> Any:
@@ -200,13 +206,15 @@ def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     try:
         return _make_plain(environment) if skip is None else _make_atari(environment, skip)
     except gym.error.DependencyNotInstalled as error:
-        raise UserError(
+        raise FaultyEnvironmentError(
             f"{environment.id} needs a package that is not installed: {error}",
             key="env.id",
             value=environment.id,
             remedy="install it as described in the message",
         ) from error
-    except (Exception, SystemExit) as error:  # the constructor may be anybody's
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the constructor may be anybody's
         raise FaultyEnvironmentError(
             f"{environment.id} cannot be made: {reason(error)}",
             key="env.kwargs" if environment.kwargs else "env.id",
@@ -216,6 +224,16 @@ def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
             if environment.kwargs
             else "choose another environment, or install what it requires",
         ) from error
+
+
+def close_quietly(env: gym.Env[Any, Any]) -> None:
+    """Close an environment; what goes wrong there is of no consequence for what has been done with it."""
+    try:
+        env.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        pass
 
 
 def _make_plain(environment: EnvironmentConfig) -> gym.Env[Any, Any]:

@@ -25,6 +25,7 @@ from acexp.engines.environment import (
 )
 from acexp.engines.threads import useful_threads
 from acexp.system.packages import Package
+from acexp.system.user_code import reason
 
 EQUAL = ("CartPole-v1", "CliffWalking-v1", "LunarLander-v3", "PongNoFrameskip-v4")
 """The environments that tests compare with Gymnasium's; `auto` takes envpool for no others."""
@@ -57,10 +58,14 @@ class Envpool(EngineBase):
         missing = super().cannot_step(environment)
         if missing is not None:
             return missing
-        import envpool
+        try:
+            import envpool
 
+            known = envpool.list_all_envs()
+        except Exception as error:  # an installation that was interrupted, or is of another Python
+            return f"its package cannot be used: {reason(error)} (pip install --force-reinstall envpool)"
         task, settings = _task(environment)
-        if task not in envpool.list_all_envs():
+        if task not in known:
             return "envpool does not have it"
         unknown = set(settings) - (set(envpool.make_spec(task).config._fields) - _OWN_SETTINGS)
         return f"it does not take env.kwargs {sorted(unknown)}" if unknown else None

@@ -12,13 +12,14 @@ import torch
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
+from acexp.core.errors import UserError
 from acexp.core.stopping import ShouldStop
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.contract import FaultyEnvironmentError, faulty
 from acexp.engines.environment import EnvironmentConfig, make, random_state, restore_random_state
 from acexp.engines.vector import VectorEnvironment
 from acexp.system.packages import Package
-from acexp.system.user_code import reason
+from acexp.system.user_code import place_in_code, reason
 
 LONGEST_REPLAY = 100_000
 """Largest number of steps of an episode whose actions are kept, to restore its state; a few bytes per step."""
@@ -65,16 +66,13 @@ class Gymnasium(EngineBase):
         factories = [functools.partial(make, environment)] * len(seeds)
         try:
             vector = VectorEnvironment(environment.id, factories)
-        except RuntimeError as error:
-            raise faulty(
-                environment.id, "its instances have different spaces, but all environments of a run have the same"
-            ) from error
-        except (AttributeError, ValueError, TypeError, NotImplementedError, gym.error.Error) as error:
-            raise faulty(
-                environment.id,
-                f"its instances cannot be stepped together ({reason(error)}); spaces are made of Box, Discrete, "
-                "MultiDiscrete, MultiBinary, Dict and Tuple",
-            ) from error
+        except (UserError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            problem = f"its instances cannot be stepped together: {reason(error)}"
+            if isinstance(error, RuntimeError) and "sub-environment" in str(error).lower():
+                problem = "its instances have different spaces, but all environments of a run have the same"
+            raise faulty(environment.id, problem, place=place_in_code(error)) from error
         return cls(vector, seeds)
 
     @property

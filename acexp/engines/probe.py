@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from acexp.core.distributions import distribution_for
 from acexp.core.observations import leaves_of, pick
 from acexp.engines.contract import RESET, STEP, faulty, flaw_of_reset, flaw_of_step, raised, shown
-from acexp.engines.environment import EnvironmentConfig, make
+from acexp.engines.environment import EnvironmentConfig, close_quietly, make
 
 STEPS = 32
 SEED = 0
@@ -74,8 +72,7 @@ def _play(environment: EnvironmentConfig) -> _Play:
         spaces = _spaces(environment, env)
         return _Play(*spaces, list(_moments(environment, env, *spaces)))
     finally:
-        with suppress(Exception, SystemExit):
-            env.close()
+        close_quietly(env)
 
 
 def _spaces(environment: EnvironmentConfig, env: gym.Env[Any, Any]) -> tuple[gym.Space[Any], gym.Space[Any]]:
@@ -84,12 +81,14 @@ def _spaces(environment: EnvironmentConfig, env: gym.Env[Any, Any]) -> tuple[gym
     for name in ("observation_space", "action_space"):
         try:
             found[name] = getattr(env, name)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise raised(environment.id, name, error) from error
         if not isinstance(found[name], gym.Space):
             raise faulty(environment.id, f"{name} is {shown(found[name])}, which is no space of Gymnasium's")
     observation_space, action_space = found["observation_space"], found["action_space"]
-    if not sum(math.prod(leaf.shape) for leaf in leaves_of(observation_space)):
+    if not leaves_of(observation_space):
         raise faulty(environment.id, f"observation_space has no values: {shown(observation_space)}")
     if not distribution_for(action_space).n_parameters:
         raise faulty(environment.id, f"action_space has no dimensions: {shown(action_space)}")
@@ -107,7 +106,9 @@ def _moments(
     def checked(method: str, call: Callable[[], Any]) -> Any:
         try:
             result = call()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise raised(environment.id, method, error) from error
         flaw = (flaw_of_reset if method == RESET else flaw_of_step)(result, observation_space)
         if flaw is not None:

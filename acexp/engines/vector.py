@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import gymnasium as gym
@@ -24,6 +23,7 @@ from acexp.engines.contract import (
     flaw_of_step,
     raised,
 )
+from acexp.engines.environment import close_quietly
 from acexp.system.user_code import reason
 
 _NOTHING = object()
@@ -106,7 +106,9 @@ class VectorEnvironment(SyncVectorEnv):
         try:
             result = self.envs[i].reset(seed=seed, options=options)
             self._env_obs[i], _ = result
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._fault(i, RESET, result, error) from error
         self._rewards[i], self._terminations[i], self._truncations[i] = 0.0, False, False
 
@@ -117,7 +119,9 @@ class VectorEnvironment(SyncVectorEnv):
         try:
             result = self.envs[i].step(action)
             self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], _ = result
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._fault(i, STEP, result, error) from error
 
     def _batched(self, is_reset: NDArray[np.bool_]) -> Any:
@@ -144,7 +148,6 @@ class VectorEnvironment(SyncVectorEnv):
         return faulty(self._id, flaw or f"{method} returned what {reason(error)}", method=method, index=i)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close every environment; what goes wrong there is of no consequence for what was trained."""
+        """Close every environment."""
         for env in self.envs:
-            with suppress(Exception, SystemExit):
-                env.close()
+            close_quietly(env)

@@ -64,7 +64,7 @@ def evaluate_together(runs: Sequence[Run], n_episodes: int, deterministic: bool)
     wide = [replace(config, engine=replace(config.engine, threads=available_cores())) for config in configs]
     with (
         open_policy(runs, evaluation_engine(wide, min(n_episodes, MOST_ENVIRONMENTS))) as saved,
-        torch_threads(useful_threads(configs[0], available_cores())),
+        torch_threads(useful_threads(saved.policy, available_cores())),
     ):
         noise = None if deterministic else evaluation_noise(configs)
         played = play(saved.policy, saved.engine, n_episodes, noise)

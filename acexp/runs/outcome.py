@@ -14,6 +14,8 @@ from acexp.runs.claims import foreign_files
 from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
 from acexp.system.lock import is_locked
+from acexp.system.memory import lack_of_memory
+from acexp.system.user_code import message_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,13 @@ def record_failure(run: Run, reason: str) -> Outcome:
 def write_traceback(runs: Sequence[Run]) -> None:
     """Write the traceback of the exception that is being handled into every run's error.log."""
     for run in runs:
-        (run.directory / run_directory.ERROR_LOG).write_text(traceback.format_exc(), encoding="utf-8")
+        run.directory.mkdir(parents=True, exist_ok=True)
+        log = run.directory / run_directory.ERROR_LOG
+        log.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
 
 
 def in_words(failure: BaseException) -> str:
-    """Return an exception's type and message, in one line."""
-    return f"{type(failure).__name__}: {failure}"
+    """Return an exception's type and message; a UserError has a message that stands alone."""
+    failure = lack_of_memory(failure) or failure
+    message = message_of(failure)
+    return message if isinstance(failure, UserError) else f"{type(failure).__name__}: {message}"

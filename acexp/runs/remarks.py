@@ -14,7 +14,7 @@ from acexp.config.effects import ALL_FACTS, NO_DEVIATION, NO_IMAGES, NO_NUMBERS,
 from acexp.config.names import setting_of, varying_keys
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
-from acexp.core.observations import LeafKind, leaves_of, read_as_vector
+from acexp.core.observations import LeafKind, leaves_of, loses_digits, read_as_vector
 from acexp.engines import spaces_of
 from acexp.normalizers.observation import NUMERIC
 
@@ -102,7 +102,7 @@ def _examine(config: RunConfig) -> _Spaces:
         NO_NUMBERS: kinds.isdisjoint(NUMERIC),
         NO_DEVIATION: distribution.n_parameters == distribution.n_outputs,
     }
-    lines = tuple(line for leaf in leaves if (line := read_as_vector(leaf)))
+    lines = tuple(line for leaf in leaves for line in (read_as_vector(leaf), loses_digits(leaf)) if line)
     return _Spaces(tuple(fact for fact, holds in facts.items() if holds), lines)
 
 

@@ -12,7 +12,7 @@ from acexp.algorithm.loop import Budget
 from acexp.algorithm.population import MemberState, Population, load
 from acexp.config import RunConfig, differences, essence, parse_settings, settings, to_yaml
 from acexp.core.errors import UserError
-from acexp.metrics import Recorder
+from acexp.metrics import Recorder, require_readable
 from acexp.runs import checkpoint, run_directory
 from acexp.runs.run import Run
 from acexp.runs.run_directory import APPROXIMATE, EXACT
@@ -96,21 +96,32 @@ class Resumption:
             run_directory.note_changes(directory, self.step, self.changes[member])
 
 
-def load_resumptions(runs: Sequence[Run]) -> list[tuple[list[int], Resumption]]:
-    """Read the checkpoints of runs with resolved configs, grouped by their env steps, with the numbers of the runs.
+Groups = list[tuple[list[int], Resumption]]
+"""Runs, by their numbers, that continue from the same env step."""
 
-    Raises UserError where a checkpoint cannot be read.
+
+def load_resumptions(runs: Sequence[Run]) -> tuple[Groups, dict[int, UserError]]:
+    """Read the checkpoints of runs with resolved configs; return the runs by env step, and those that cannot go on.
+
+    A run cannot go on if its checkpoint or its log cannot be read.
     """
-    contents = [checkpoint.read(run.directory) for run in runs]
+    contents: dict[int, dict[str, Any] | None] = {}
+    refused: dict[int, UserError] = {}
     by_step: dict[int | None, list[int]] = {}
-    for m, content in enumerate(contents):
-        by_step.setdefault(None if content is None else content["step"], []).append(m)
+    for m, run in enumerate(runs):
+        try:
+            contents[m] = content = checkpoint.read(run.directory)
+            step = None if content is None else content["step"]
+            require_readable(run.directory / run_directory.METRICS, step or 0)
+            by_step.setdefault(step, []).append(m)
+        except UserError as error:
+            refused[m] = error
     groups = []
     for step, members in by_step.items():
         saved = [content for content in (contents[m] for m in members) if content is not None]
         resumption = _resumption(step or 0, saved, [runs[m] for m in members]) if saved else Resumption()
         groups.append((members, resumption))
-    return groups
+    return groups, refused
 
 
 def _resumption(step: int, saved: Sequence[dict[str, Any]], runs: Sequence[Run]) -> Resumption:

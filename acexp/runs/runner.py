@@ -6,14 +6,14 @@ import itertools
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
-from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.assembly import assemble, resolve, useful_threads
 from acexp.algorithm.loop import Budget
 from acexp.algorithm.loop import train as train_updates
 from acexp.algorithm.population import Population
@@ -21,7 +21,7 @@ from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
 from acexp.core.stopping import ShouldStop, StopRequestedError, never
 from acexp.engines import FaultyEnvironmentError
-from acexp.metrics import Display, Recorder, Silent, Writer, require_readable
+from acexp.metrics import Display, Recorder, Silent, Writer
 from acexp.runs import run_directory
 from acexp.runs.awaiting import Patience, stopping_line
 from acexp.runs.checkpointer import Checkpointer
@@ -29,7 +29,7 @@ from acexp.runs.claims import claim
 from acexp.runs.ending import Ending, finish, unwritable_files
 from acexp.runs.evaluation import PeriodicEvaluation
 from acexp.runs.outcome import Outcome, in_words, record_failure, write_traceback
-from acexp.runs.resumption import Resumption, load_resumptions
+from acexp.runs.resumption import Groups, Resumption, load_resumptions
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.runs.writers import open_writers, silent_write_errors
@@ -103,13 +103,14 @@ class _Session:
     def __init__(self, runs: Sequence[Run], options: TrainOptions) -> None:
         require_equal_structure([run.config for run in runs])
         self._identities = [identity(run.config) for run in runs]
-        cores = (options.cores or available_cores()) // torchrun.local_world_size() or 1
-        self._runs = [replace(run, config=resolve(run.config, cores)) for run in runs]
+        self._cores = (options.cores or available_cores()) // torchrun.local_world_size() or 1
+        self._runs = [replace(run, config=resolve(run.config, self._cores)) for run in runs]
         self._options = options
         self._request: StopRequest | None = None
         self._checkpointer: Checkpointer | None = None
         self._stack = ExitStack()
-        self.groups: list[tuple[list[int], Resumption]] = []
+        self.groups: Groups = []
+        self._refused: dict[int, UserError] = {}
 
     def __enter__(self) -> _Session:
         with ExitStack() as stack:
@@ -124,7 +125,7 @@ class _Session:
             self._process_group = stack.enter_context(distributed.process_group())
             stack.enter_context(torch_threads(first.torch_threads or 1))
             stack.enter_context(silent_write_errors())
-            self.groups = self._process_group.from_rank_zero(lambda: self._resumptions(stack))
+            self.groups, self._refused = self._process_group.from_rank_zero(lambda: self._resumptions(stack))
             if self._process_group.rank:
                 # Rank 0 writes the runs; what the others have to write as well goes into temporary folders.
                 own = Path(stack.enter_context(TemporaryDirectory(prefix="acexp-")))
@@ -135,21 +136,24 @@ class _Session:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def _resumptions(self, stack: ExitStack) -> list[tuple[list[int], Resumption]]:
-        """Lock the runs that continue, and read what they continue from."""
+    def _resumptions(self, stack: ExitStack) -> tuple[Groups, dict[int, UserError]]:
+        """Lock the runs that continue, and read what they continue from; see load_resumptions."""
         if not self._options.resume:
-            return [(list(range(len(self._runs))), Resumption())]
+            return [(list(range(len(self._runs))), Resumption())], {}
         for run in self._runs:
             run.directory.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(run.directory))
-        return load_resumptions(self._runs)
+        groups, refused = load_resumptions(self._runs)
+        if not groups:
+            raise next(iter(refused.values()))
+        return groups, refused
 
     def train(self, display: Display, should_stop: ShouldStop) -> list[Outcome]:
         """Train one group after the other, and return the outcome of every run."""
         if not self._options.allow_changes:
             for members, resumption in self.groups:
                 resumption.refuse_changes([self._runs[m].directory for m in members])
-        ended: dict[int, Outcome] = {}
+        ended = {m: self._refuse(m, error) for m, error in self._refused.items()}
         waiting = deque(self.groups)
         while waiting and not any(outcome.status is Status.INTERRUPTED for outcome in ended.values()):
             members, resumption = waiting.popleft()
@@ -162,10 +166,15 @@ class _Session:
                     raise  # the other processes cannot go on, or no run has begun
                 for m in members if fault.member is None else [members[fault.member]]:
                     ended[m] = self._record_failure(m, fault, resumption)
+            except UserError as refusal:
+                if self._process_group.world_size > 1 or not (ended or waiting):
+                    raise
+                ended |= {m: self._refuse(m, refusal) for m in members}
             left = [m for m in members if m not in ended]
             if left:
                 display.note(f"{len(left)} runs of this population go on without the one that failed")
-                groups = load_resumptions([self._runs[m] for m in left])
+                groups, refused = load_resumptions([self._runs[m] for m in left])
+                ended |= {left[i]: self._refuse(left[i], error) for i, error in refused.items()}
                 waiting.extendleft(([left[i] for i in group], found) for group, found in reversed(groups))
         return [ended.get(m, Outcome(run.directory, Status.INTERRUPTED)) for m, run in enumerate(self._runs)]
 
@@ -182,10 +191,10 @@ class _Session:
             line = f"resume: the episodes that had begun before env step {resumption.step:,} are being played again"
             patience = Patience(self._or_signalled(should_stop), display.note, line)
             population, resumption = self._restore(configs, resumption, patience, stack)
+            self._choose_threads(members, population, stack)
+            runs = [self._runs[m] for m in members]
             population.collector.engine.should_stop = self._should_leave_rollout(should_stop)
             resume_at = [resumption.step if run_directory.has_begun(run.directory) else None for run in runs]
-            for run in runs:
-                require_readable(run.directory / run_directory.METRICS, resumption.step)
             # Nothing has been written up to here: whatever is refused leaves the runs as they were.
             self._open_directories(members, resumption)
             writers: list[list[Writer]] = [
@@ -246,6 +255,17 @@ class _Session:
                 return population, resumption
         return self._restore(configs, resumption.without_environments(obstacle), should_stop, stack)
 
+    def _choose_threads(self, members: Sequence[int], population: Population, stack: ExitStack) -> None:
+        """Let torch compute with the threads that these runs' configs set, or else with those that suit their networks.
+
+        The runs' configs, which are recorded, then have the number. `stack` gives the threads back.
+        """
+        threads = self._runs[members[0]].config.torch_threads or useful_threads(population.policy, self._cores)
+        stack.enter_context(torch_threads(threads))
+        for m in members:
+            run = self._runs[m]
+            self._runs[m] = replace(run, config=replace(run.config, torch_threads=threads))
+
     def _or_signalled(self, should_stop: ShouldStop) -> ShouldStop:
         """Return a function that returns True once a signal has arrived, if they are handled yet, or `should_stop`."""
         return lambda: (self._request is not None and self._request.number is not None) or should_stop()
@@ -276,6 +296,15 @@ class _Session:
         run_directory.begin(directory, to_yaml(config), self._identities[m], config.torch_threads or 1)
         if not self._options.resume or self._process_group.rank:
             self._stack.enter_context(locked(directory))
+
+    def _refuse(self, m: int, error: UserError) -> Outcome:
+        """Return the outcome of a run that cannot begin, or go on: if it has begun before, it is left as it was."""
+        run = self._runs[m]
+        if not run_directory.has_begun(run.directory):
+            with suppress(UserError):  # its directory may be the reason
+                self._begin(m)
+                run_directory.end(run.directory, Status.FAILED, {"error": str(error)})
+        return Outcome(run.directory, Status.FAILED, error=str(error))
 
     def _record_failure(self, m: int, fault: FaultyEnvironmentError, resumption: Resumption) -> Outcome:
         """Write into a run's directory that its environment failed before training began, and return the outcome."""

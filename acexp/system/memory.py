@@ -1,12 +1,21 @@
-"""Settings of the C library's memory allocator."""
+"""The machine's memory: settings of the C library's allocator, and its errors in words."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import re
+from collections.abc import Iterator
+
+from acexp.core.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_BLOCK = 1 << 30
+_OUT_OF_MEMORY = re.compile(
+    r"allocate memory|out of memory|Unable to allocate|Storage size calculation overflowed|Overflow when unpacking"
+)
+_ERRORS = (MemoryError, RuntimeError, TypeError)
+_SIZE = re.compile(r"allocate (\d+) bytes")
 
 
 def keep_large_blocks() -> None:
@@ -19,3 +28,27 @@ def keep_large_blocks() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
         library.mallopt(_M_TRIM_THRESHOLD, _LARGEST_BLOCK)
+
+
+def lack_of_memory(error: BaseException) -> UserError | None:
+    """Return the UserError for an error of torch or NumPy that says that memory does not suffice; None for others."""
+    if not isinstance(error, _ERRORS) or not _OUT_OF_MEMORY.search(str(error)):
+        return None
+    size = _SIZE.search(str(error))
+    return UserError(
+        "The run needs more memory than there is" + (f": {int(size[1]) / 1e9:,.0f} GB for one array." if size else "."),
+        remedy="choose smaller networks (arch.hidden_sizes), rollouts (a2c.n_envs, a2c.n_steps) or observations, or "
+        "fewer runs in a population (hydra.launcher.max_members)",
+    )
+
+
+@contextlib.contextmanager
+def memory_in_words() -> Iterator[None]:
+    """Raise a UserError where memory does not suffice for what is done inside the block."""
+    try:
+        yield
+    except _ERRORS as error:
+        lack = lack_of_memory(error)
+        if lack is None:
+            raise
+        raise lack from error

@@ -32,7 +32,9 @@ def import_users(module: str, what: str, key: str) -> None:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise
         raise failed(f"{what} cannot be imported", error, key, module) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise failed(f"{what} cannot be imported", error, key, module) from error
 
 
@@ -48,9 +50,19 @@ def reason(error: BaseException) -> str:
     """Return the type of an exception and the first line of its message."""
     if isinstance(error, SystemExit):
         return f"it calls sys.exit({'' if error.code is None else repr(error.code)})"
-    message = error.msg if isinstance(error, SyntaxError) else str(error).strip().split("\n")[0]
+    message = error.msg if isinstance(error, SyntaxError) else message_of(error).strip().split("\n")[0]
     shown = message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 3]}..."
     return f"{type(error).__name__}: {shown}".removesuffix(": ")
+
+
+def message_of(error: BaseException) -> str:
+    """Return an exception's message as it can be printed and written; empty where the exception fails to give one."""
+    try:
+        text = str(error)
+    except Exception:
+        return ""
+    # Control characters would reach the terminal, and parts of undecodable bytes cannot be encoded.
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
 
 
 def place_in_code(error: BaseException) -> str | None:

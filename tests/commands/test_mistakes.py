@@ -96,6 +96,20 @@ MISTAKES = {
         ["-m", *SMALL, "clip=none", "clip.max_norm=1,2", "hydra/launcher=basic"],
         ["nothing reads it with clip.name=none"],
     ),
+    "sweep of Hydra's own sweeper": (
+        ["-m", *SMALL, "clip=none", "clip.max_norm=1,2", "hydra/sweeper=basic"],
+        ["nothing reads it with clip.name=none"],
+    ),
+    "networks beyond all memory": (
+        [*SMALL, "arch.hidden_sizes=[1000000000000]"],
+        ["needs more memory than there is: ", "GB for one array", "arch.hidden_sizes"],
+    ),
+    "networks beyond all numbers": ([*SMALL, "arch.hidden_sizes=[1000000000000,1000000000000]"], ["needs more memory"]),
+    "no choice": (
+        ["env.id=CliffWalking-v1", "arch=null"],
+        ["takes one of its choices", "command line: arch=null", "acexp list"],
+    ),
+    "no choice in a sweep": (["-m", "seed=0,1", "optim=null"], ["takes one of its choices", "optim=null"]),
     "frames of a step": (["env=pong", "+env.kwargs.frameskip=often"], ["takes a fixed number of frames"]),
 }
 

@@ -15,12 +15,27 @@ from gymnasium import spaces
 from acexp.core.errors import UserError
 
 BOX = spaces.Box(-1.0, 1.0, (2,), np.float32)
+PIXELS = spaces.Box(0, 255, (40, 40), np.uint8)
 LARGEST = np.finfo(np.float32).max
 made = []
 
 
 def fail(error):
     raise error
+
+
+class Sulk(BaseException):  # as libraries for concurrency, for tests and of other languages raise them
+    pass
+
+
+class Mute(Exception):
+    def __str__(self):
+        fail(TypeError("no words"))
+
+
+class Shy:
+    def __repr__(self):
+        fail(TypeError("do not look"))
 
 
 class Good(gym.Env):
@@ -106,6 +121,10 @@ BEFORE = {
     "reward of shape (1,)": reward("np.ones(1)", "reward array([1.])"),
     "reward of shape (2,)": reward("np.ones(2)", "reward array([1., 1.])"),
     "reward in a list": reward("[1.0]", "reward [1.0]"),
+    "reward that cannot be shown": reward("Shy()", "of type Shy, which cannot be shown"),
+    "reward beyond float32": reward("1e39", "reward 1e+39", "of at most 3.4e+38"),
+    "reset BaseException": reset("fail(Sulk('no'))", "Sulk: no", "bad.py, line"),
+    "step BaseException": step("fail(Sulk('no'))", "Sulk: no", "bad.py, line"),
     "reward in the last steps of the probe": Case(
         "reward = lambda self: None if self.n_steps == 32 else 1.0", ("step() returned the reward None",)
     ),
@@ -138,8 +157,14 @@ BEFORE = {
     "constructor AssertionError": constructor("assert False", "AssertionError", "bad.py, line"),
     "constructor exits": constructor("sys.exit()", "it calls sys.exit()", "bad.py, line"),
     "constructor as acexp": constructor("fail(UserError('No such map.'))", "No such map.", "bad.py, line"),
+    "constructor BaseException": constructor("fail(Sulk('no'))", "Sulk: no", "bad.py, line"),
+    "constructor Mute": constructor("fail(Mute())", "cannot be made: Mute", "bad.py, line"),
+    "constructor without its package": Case(
+        "def __init__(self): fail(gym.error.DependencyNotInstalled('pip it'))", ("needs a package", "pip it")
+    ),
     "constructor with an argument": Case("def __init__(self, size): pass", ("cannot be made", "'size'")),
     "the second instance": constructor("made.append(1); assert len(made) < 2", "AssertionError", "bad.py, line"),
+    "space BaseException": Case("action_space = property(lambda self: fail(Sulk('no')))", ("action_space", "Sulk: no")),
     "no observation space": Case("observation_space = property(lambda self: fail(KeyError(1)))", ("KeyError: 1",)),
     "spaces None": spaces("action_space = None", "action_space is None", "no space of Gymnasium's"),
     "no dimensions": spaces("action_space = spaces.Box(-1, 1, (0,))", "action_space has no dimensions"),
@@ -176,6 +201,12 @@ DURING = {
     ),
     "raises": later("observe", "fail(KeyError('x'))", "env step 115: step() failed: KeyError: 'x'", "place: bad.py, l"),
     "raises as acexp does": later("observe", "fail(UserError('No.'))", "env step 115: step() failed: UserError: No."),
+    "raises BaseException": later("observe", "fail(Sulk('no'))", "env step 115: step() failed: Sulk: no", "bad.py, l"),
+    "raises in signs": later(
+        "observe", "fail(ValueError('\\x1b[31m\\udc80 ü'))", "env step 115: step() failed: ValueError: \\x1b[31m\\udc80"
+    ),
+    "raises Mute": later("observe", "fail(Mute())", "env step 115: step() failed: Mute", "place: bad.py, l"),
+    "reward beyond float32": later("reward", "1e39", "env step 115: step() returned the reward 1e+39; a reward"),
     "exits": later("reward", "sys.exit(0)", "env step 115: step() failed: it calls sys.exit(0)"),
     "step of four": Case(
         "def step(self, action): return Good.step(self, action)[: 4 if self.n_steps == 50 else 5]",
@@ -212,6 +243,13 @@ TRAINED = {
         "def reset(self, *, seed=None, options=None):\n    result = Good.reset(self, seed=seed)\n"
         "    self.np_random = np.random.RandomState(seed)\n    return result",
         (),
+    ),
+    "close BaseException": Case("def close(self): fail(Sulk('no'))", ()),
+    "np_random that is none": Case("np_random = property(lambda self: fail(Sulk('no')))\n"
+        "def reset(self, *, seed=None, options=None):\n    self.t = 0\n    return self.observe(), {}", ()),
+    "parts without values": Case(
+        "observation_space = spaces.Dict(a=BOX, b=spaces.Box(-1.0, 1.0, (0,)), c=PIXELS)\n"
+        "observe = lambda self: {'a': np.zeros(2), 'b': np.zeros(0), 'c': np.zeros((40, 40), np.uint8)}", ()
     ),
     "lists for tuples": Case(
         "observation_space = spaces.Tuple((BOX, spaces.Discrete(2)))\nobserve = lambda self: [[0.0, 1.0], 1]", ()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -160,6 +161,20 @@ def test_a_missing_engine_package_is_named_with_what_to_install(monkeypatch: pyt
     with pytest.raises(UserError, match="pip install ale-py") as refusal:
         choose_engine(CARTPOLE, EngineConfig(name="ale"))
     assert refusal.value.choices == ("auto", "gymnasium")
+
+
+@pytest.mark.parametrize("content", ["", "raise ImportError('libenvpool.so')", "raise OSError('bad magic number')"])
+def test_a_package_that_is_only_partly_installed_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "envpool").mkdir()
+    (tmp_path / "envpool" / "__init__.py").write_text(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in [name for name in sys.modules if name.partition(".")[0] == "envpool"]:
+        monkeypatch.delitem(sys.modules, module)
+    assert choose_engine(CARTPOLE, EngineConfig()).name == "gymnasium"
+    with pytest.raises(UserError, match=r"its package cannot be used: .*force-reinstall envpool"):
+        choose_engine(CARTPOLE, EngineConfig(name="envpool"))
 
 
 def test_a_missing_simulator_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

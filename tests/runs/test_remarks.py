@@ -21,6 +21,8 @@ SPACES: dict[str, gym.Space[Any]] = {
     "Pixels20": Box(0, 255, (20, 20), np.uint8),
     "Pixels40": Box(0, 255, (40, 40), np.uint8),
     "Floats84": Box(0.0, 1.0, (84, 84, 3), np.float32),
+    "Large": Box(0, 2**40, (2,), np.int64),
+    "Small": Box(-(2**24), 2**24, (2,), np.int64),
     "Vector": Box(-1.0, 1.0, (3,), np.float32),
     "Matrix": Box(-1.0, 1.0, (3, 3), np.float32),
     "Index": gym.spaces.Discrete(4),
@@ -111,6 +113,13 @@ def test_arrays_that_look_like_images_are_named_once(config: Config) -> None:
         "20 x 20."
     ]
     assert lines("Pixels40") == lines("Matrix") == lines("Vector") == lines("Mixed") == []
+
+
+def test_whole_numbers_that_lose_digits_are_named(config: Config) -> None:
+    assert remarks([config(*env("Large"))], []) == [
+        "observation of int64 is read as float32, which is exact for whole numbers up to 16,777,216 only."
+    ]
+    assert remarks([config(*env("Small"))], []) == []
 
 
 def test_an_environment_that_cannot_be_made_leads_to_no_remark(config: Config) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from acexp.config import RunConfig
 from acexp.core.seeding import environment_seeds, streams
-from tests.helpers import metrics, parameters
+from acexp.runs import runner
+from acexp.runs.run import Run, TrainOptions
+from tests.helpers import contents, metrics, parameters
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -105,6 +109,28 @@ def test_others_that_cannot_go_on_fail_with_their_own_reason(acexp: Acexp, tmp_p
     assert "step() failed: ValueError" in errors.pop("seed=15")
     assert sorted(errors) == ["seed=14", "seed=16"]
     assert all("Odd-v0 cannot be made: AssertionError" in error for error in errors.values())
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "checkpoint.pt"])
+def test_a_run_that_cannot_go_on_is_left_as_it_is_and_costs_no_other(
+    acexp: Acexp, config: Callable[..., RunConfig], tmp_path: Path, file: str
+) -> None:
+    given = [config("total_steps=640", "checkpoint.every=64", "log.every=64", f"seed={seed}") for seed in range(3)]
+    runs = [Run(each, tmp_path / "sweep" / f"seed={each.seed}") for each in given]
+    assert [outcome.status for outcome in runner.train(runs, TrainOptions(until=320))] == ["paused"] * 3
+    damaged = runs[1].directory
+    for path in damaged.glob(f"{file.partition('.')[0]}*.{file.partition('.')[2]}"):
+        path.write_bytes(b"not this\n" + path.read_bytes())
+    before = contents(damaged)
+    resumed = acexp("resume", "sweep")
+    assert resumed.returncode == 1, resumed.stdout + resumed.stderr
+    assert "Traceback" not in resumed.stdout + resumed.stderr
+    assert f"{file}" in resumed.stdout
+    assert contents(damaged) == before
+    for run in (runs[0], runs[2]):
+        assert json.loads((run.directory / "status.json").read_text())["status"] == "done"
+        alone = runner.train([replace(run, directory=tmp_path / "alone" / run.directory.name)])[0].directory
+        assert metrics(run.directory) == metrics(alone)
 
 
 def test_a_run_on_its_own_fails_with_the_same_words(acexp: Acexp, tmp_path: Path) -> None:

@@ -232,6 +232,8 @@ def test_a_trials_runs() -> None:
         (("a2c.gamma=interval(0,1)", "hydra.sweeper.pruner=median"), "eval.every=20000"),
         (("a2c.gamma=interval(0,1)", "hydra.sweeper.storage=sqlite:////nowhere/at/all.db"), "cannot be used"),
         (("a2c.gamma=interval(0,1)", "hydra/launcher=basic"), "hydra/launcher=population"),
+        (("a2c.value_coef=interval(0.1,1)", "optim=dual"), "nothing reads it with optim.name=dual"),
+        (("clip.max_norm=1,2", "clip=none,value"), "nothing reads it with clip.name=none and clip.name=value"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(said: tuple[str, ...], told: str, acexp: Acexp) -> None:
@@ -239,6 +241,17 @@ def test_what_cannot_be_searched_is_refused(said: tuple[str, ...], told: str, ac
     assert result.returncode == 2, result.stdout + result.stderr
     assert told in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_setting_that_some_trials_read_is_searched(acexp: Acexp) -> None:
+    said = (
+        "clip.max_norm=1,2",
+        "clip=none,norm,value",
+        "optim.alpha=interval(0.9,0.99)",
+        "optim.algorithm=adam,rmsprop",
+    )
+    result = acexp("-m", "hydra/sweeper=optuna", "name=s", *said, "hydra.launcher.dry_run=true")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 class FailingTrials:

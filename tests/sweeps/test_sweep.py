@@ -151,7 +151,9 @@ def test_a_sweep_is_looked_at_before_it_trains(acexp: Acexp, tmp_path: Path) -> 
     assert len(statuses(tmp_path / directory)) == 6
     before = sorted(tmp_path.rglob("*"))
     again = acexp(*sweep, "total_steps=96000", "hydra.launcher.dry_run=true")
-    assert re.search(r"duration: about \d+ s, by 6 earlier runs of CliffWalking-v1 \([\d,]+ steps/s\)", again.stdout)
+    assert re.search(
+        r"duration: about \d+ (?:s|min), by 6 earlier runs of CliffWalking-v1 \([\d,]+ steps/s\)", again.stdout
+    )
     done = acexp(*sweep, "hydra.launcher.dry_run=true")
     assert "6 runs: 0 to train, 6 left as they are" in done.stdout
     assert "nothing is left to train" in done.stdout
