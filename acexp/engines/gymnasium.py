@@ -12,7 +12,6 @@ import torch
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
-from acexp.core.errors import UserError
 from acexp.core.stopping import ShouldStop
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.contract import FaultyEnvironmentError, faulty
@@ -42,6 +41,10 @@ class _Episode(NamedTuple):
     actions: list[NDArray[Any]]
 
 
+def _the_same(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    return env
+
+
 @ENGINES.register("gymnasium")
 class Gymnasium(EngineBase):
     """Steps any environment as Gymnasium's SyncVectorEnv does, in one process, without copying observations."""
@@ -63,10 +66,11 @@ class Gymnasium(EngineBase):
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
-        factories = [functools.partial(make, environment)] * len(seeds)
+        made = [make(environment) for _ in seeds]
         try:
-            vector = VectorEnvironment(environment.id, factories)
-        except (UserError, KeyboardInterrupt):
+            # What goes wrong from here on does so in attributes of the environments, which may be properties.
+            vector = VectorEnvironment(environment.id, [functools.partial(_the_same, env) for env in made])
+        except KeyboardInterrupt:
             raise
         except BaseException as error:
             problem = f"its instances cannot be stepped together: {reason(error)}"

@@ -165,6 +165,9 @@ BEFORE = {
     "constructor with an argument": Case("def __init__(self, size): pass", ("cannot be made", "'size'")),
     "the second instance": constructor("made.append(1); assert len(made) < 2", "AssertionError", "bad.py, line"),
     "space BaseException": Case("action_space = property(lambda self: fail(Sulk('no')))", ("action_space", "Sulk: no")),
+    "attribute as acexp": Case(
+        "metadata = property(lambda self: fail(UserError('No such map.')))", ("Bad-v0: its instances", "No such map.")
+    ),
     "no observation space": Case("observation_space = property(lambda self: fail(KeyError(1)))", ("KeyError: 1",)),
     "spaces None": spaces("action_space = None", "action_space is None", "no space of Gymnasium's"),
     "no dimensions": spaces("action_space = spaces.Box(-1, 1, (0,))", "action_space has no dimensions"),
