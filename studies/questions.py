@@ -104,6 +104,13 @@ STUDIES = {
     study.name: study
     for study in (
         *(Study(name, "preset", (f"{_LAYOUTS} {SEEDS}",), ("arch=separate", "optim=single")) for name in BUDGETS),
+        # The preset's layouts at the settings of the ablations below.
+        Study(
+            "halfcheetah",
+            "earlier",
+            (f"{_LAYOUTS} {EARLIER['halfcheetah']}{SEEDS}",),
+            ("arch=separate", "optim=single"),
+        ),
         Study(
             "lunarlander",
             "rollouts",
