@@ -34,6 +34,13 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     return load
 
 
+@pytest.mark.parametrize("table", ["coverage", "errors", pytest.param("powers", marks=pytest.mark.soak)])
+def test_the_report_page_has_the_simulated_tables(benchmarks: Callable[[str], ModuleType], table: str) -> None:
+    """All draws have fixed seeds, so the numbers are equal to the last digit."""
+    page = (REPOSITORY / "docs" / "report.md").read_text(encoding="utf-8")
+    assert getattr(benchmarks("coverage"), table)() in page
+
+
 def test_the_pages_say_what_was_measured(benchmarks: Callable[[str], ModuleType]) -> None:
     tables, page = benchmarks("tables"), benchmarks("page")
     facts, results = tables.load_throughput()
