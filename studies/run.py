@@ -10,13 +10,14 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from questions import STUDIES, Study
 from scored import DATA, read
 
-from acexp.report import Question, study
+from acexp.report import Question, common_folder, study
 
 ROOT = Path(__file__).resolve().parent.parent
 SAVED = ("runs", "gradients", "settings", "versions")
@@ -46,18 +47,18 @@ def save_tables(chosen: Study) -> None:
     """Save the numbers of each run of a study, from which the page is made, small enough for the repository."""
     target = DATA / chosen.name
     target.mkdir(parents=True, exist_ok=True)
-    sweep = ROOT / "outputs" / "sweeps" / chosen.name
+    sweeps = [ROOT / place for place in chosen.directories]
     report = ROOT / next(iter(chosen.reports.values())) / "report"
     tables = {name: read(report / f"{name}.csv") for name in SAVED}
-    tables["runs"] = with_identities(tables["runs"], sweep).drop(columns=OMITTED, errors="ignore")
-    tables["curves"] = curves(sweep)
+    tables["runs"] = with_identities(tables["runs"], common_folder(sweeps)).drop(columns=OMITTED, errors="ignore")
+    tables["curves"] = curves(sweeps)
     for name, table in tables.items():
         table.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
-def curves(sweep: Path) -> pd.DataFrame:
-    """Return the learning curve of each run of a sweep, in a column for each seed."""
-    found = study(sweep, Question())
+def curves(sweeps: Sequence[Path]) -> pd.DataFrame:
+    """Return the learning curve of each run of sweeps, in a column for each seed."""
+    found = study(sweeps[0], Question(), sweeps[1:])
     return pd.concat(
         pd.DataFrame(
             {
@@ -71,12 +72,12 @@ def curves(sweep: Path) -> pd.DataFrame:
     )
 
 
-def with_identities(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
-    """Add what identifies each run of a sweep to a table of its runs, so that their settings can be recognized later.
+def with_identities(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Add what identifies each run to a table of runs, so that their settings can be recognized later.
 
-    The directories in the table are relative to the sweep's.
+    The directories in the table are relative to `folder`.
     """
-    statuses = [json.loads((sweep / place / "status.json").read_text()) for place in table["directory"]]
+    statuses = [json.loads((folder / place / "status.json").read_text()) for place in table["directory"]]
     return table.assign(identity=[status["identity"] for status in statuses])
 
 
