@@ -111,7 +111,8 @@ def engines() -> str:
     for study in STUDIES.values():
         if has(study, "runs"):
             groups.setdefault((study.environment, *_made_with(study)), []).append(study.question)
-    rows = [[TITLES[name], ", ".join(questions), *made] for (name, *made), questions in groups.items()]
+    ordered = sorted(groups.items(), key=lambda group: list(TITLES).index(group[0][0]))
+    rows = [[TITLES[name], ", ".join(questions), *made] for (name, *made), questions in ordered]
     return to_markdown(("", "studies", "engine", "versions"), rows)
 
 
