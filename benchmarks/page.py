@@ -11,12 +11,11 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from scale import Costs
 from scale import report as scale_tables
-from tables import Measurement, checkpoint_table, load, startup_table, table, throughput_tables
+from tables import WORK, Measurement, checkpoint_table, load, load_throughput, startup_table, table, throughput_tables
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PICTURES = DOCS / "performance"
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
-TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfcheetah": "HalfCheetah", "pong": "Pong"}
 PARTS = ("engine", "acting", "estimate", "update", "record")
 
 
@@ -30,7 +29,7 @@ def bars(results: Mapping[str, Mapping[str, Measurement]], cores: int) -> None:
             rates = [rate / 1e3 for rate in found[kind].rates]
             axis.bar(i, statistics.median(rates), color=color, label=kind)
             axis.vlines(i, min(rates), max(rates), color="black", linewidth=1)
-        axis.set_title(TITLES[environment])
+        axis.set_title(WORK[environment], fontsize=8)
         axis.set_xticks([])
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("thousand env steps per second")
@@ -93,12 +92,8 @@ def _growth(rates: Mapping[str, Mapping[str, float]]) -> str:
 
 def performance_section() -> str:
     """Return the tables and charts of docs/performance.md, in Markdown."""
-    throughput, scaling, startup = load("throughput"), load("scaling"), load("startup")
-    cores = throughput["machine"]["cores"]
-    results = {
-        environment: {kind: Measurement(**figures) for kind, figures in found.items()}
-        for environment, found in throughput["figures"].items()
-    }
+    (facts, results), scaling, startup = load_throughput(), load("scaling"), load("startup")
+    cores = facts["cores"]
     rates, shares = scaling["figures"]["rates"], scaling["figures"]["shares"]
     bars(results, cores)
     lines(rates)
@@ -106,7 +101,7 @@ def performance_section() -> str:
     parts = {work: [f"{by[part]:.0%}" for part in PARTS] for work, by in shares.items()}
     return "\n\n".join(
         (
-            _machine(throughput["machine"]),
+            _machine(facts),
             "## Throughput",
             "![throughput](performance/throughput.svg)",
             throughput_tables(results, cores),
@@ -136,12 +131,11 @@ def scale_section() -> str:
 
 def readme_section() -> str:
     """Return the table of README.md, the throughput of one run and of many, in Markdown."""
-    throughput = load("throughput")
-    cores = throughput["machine"]["cores"]
+    facts, results = load_throughput()
+    cores = facts["cores"]
     kinds = ("SB3, one run", "acexp, one run", f"SB3, {cores} processes", "acexp, 16 runs")
-    found = throughput["figures"].values()
-    rows = {kind: [f"{statistics.median(by[kind]['rates']):,.0f}" for by in found] for kind in kinds}
-    return table(f"env steps per second, {cores} cores", [TITLES[name] for name in throughput["figures"]], rows)
+    rows = {kind: [f"{by[kind].median:,.0f}" for by in results.values()] for kind in kinds}
+    return table(f"env steps per second, {cores} cores", [WORK[work] for work in results], rows)
 
 
 def fill(path: Path, content: str) -> None:

@@ -12,11 +12,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ENVIRONMENTS = ("cliffwalking", "lunarlander", "halfcheetah", "pong")
+WORK = {
+    "cliffwalking": "CliffWalking, tabular",
+    "lunarlander": "LunarLander, envpool",
+    "lunarlander-gymnasium": "LunarLander, gymnasium",
+    "halfcheetah": "HalfCheetah, mujoco",
+    "pong": "Pong, ale",
+}
+"""The titles of what is measured against Stable-Baselines3: an environment, and the engine that steps it for acexp.
+
+A name without an engine is of the engine that `auto` selects where all extras are installed.
+"""
+
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "envpool", "ale-py", "stable-baselines3")
 
 Throughput = Mapping[str, Mapping[str, "Measurement"]]
-"""Measurements by environment and kind of work."""
+"""Measurements by name in WORK and kind of program."""
 
 
 class Measurement(NamedTuple):
@@ -61,6 +73,14 @@ def load(name: str) -> dict[str, Any]:
     return content
 
 
+def load_throughput() -> tuple[dict[str, Any], Throughput]:
+    """Return the machine, and the throughput of all work that has been measured, in the order of WORK."""
+    content = load("throughput")
+    measured = {work: content["figures"][work] for work in WORK if work in content["figures"]}
+    results = {work: {kind: Measurement(**by) for kind, by in found.items()} for work, found in measured.items()}
+    return content["machine"], results
+
+
 def table(first: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     """Return a Markdown table; the first column names the rows."""
     lines = [f"| {first} | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
@@ -71,6 +91,7 @@ def table(first: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]])
 def throughput_tables(results: Throughput, cores: int) -> str:
     """Return a table of env steps per second and one of their ratios."""
     names = list(dict.fromkeys(name for found in results.values() for name in found))
+    titles = [WORK[work] for work in results]
     rates = {name: [str(found[name]) for found in results.values()] for name in names}
     pairs = {
         "one run over SB3's": ("acexp, one run", "SB3, one run"),
@@ -83,9 +104,7 @@ def throughput_tables(results: Throughput, cores: int) -> str:
         for title, (above, below) in pairs.items()
     }
     ratios["MB of one process of the 16 runs"] = [f"{by['acexp, 16 runs'].memory:,.0f}" for by in results.values()]
-    return "\n\n".join(
-        (table("env steps per second", list(results), rates), table("ratio of medians", list(results), ratios))
-    )
+    return "\n\n".join((table("env steps per second", titles, rates), table("ratio of medians", titles, ratios)))
 
 
 def startup_table(found: Mapping[str, Sequence[float]]) -> str:

@@ -1,12 +1,13 @@
 """Compare training throughput with that of Stable-Baselines3's A2C, for the same work, in alternation.
 
-    python benchmarks/throughput.py                       all of it, about half an hour; writes results/throughput.json
+    python benchmarks/throughput.py                       all of it, about 40 minutes; writes results/throughput.json
     python benchmarks/throughput.py --only halfcheetah                leaves the other environments' figures as they are
 
 Same work: 8 environments x 5 steps (Pong: 16 x 5), two tanh layers of 64 units for actor and critic apart (Pong: the
 Nature CNN with one trunk), RMSprop, one gradient step per rollout, constant rates. Each figure is measured in new
 processes, which train for some seconds after a start that is not counted. The kinds of work alternate, and medians with
-the smallest and the largest figure are printed.
+the smallest and the largest figure are printed. Stable-Baselines3 steps all environments through Gymnasium. acexp steps
+LunarLander with envpool and, as `lunarlander-gymnasium`, with Gymnasium, as an installation without envpool does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tables import ENVIRONMENTS, Measurement, save, throughput_tables
+from tables import WORK, Measurement, save, throughput_tables
 
 WORKER = Path(__file__).with_name("workload.py")
 
@@ -35,7 +36,7 @@ class Kind:
 
 
 def kinds(environment: str, cores: int) -> Iterator[Kind]:
-    """Yield the kinds of work that are compared on one environment."""
+    """Yield the kinds of work that are compared on one environment, whose name may end in an engine."""
     n_envs = 16 if environment == "pong" else 8
     yield Kind("raw engine", ("engine", environment, str(n_envs), str(cores)))
     yield Kind("acexp, one run", ("acexp", environment, "1", str(cores)))
@@ -81,14 +82,14 @@ def benchmark(environment: str, seconds: float, repeats: int, cores: int) -> dic
 def main() -> None:
     """Measure, print the tables and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=ENVIRONMENTS, help="may be given again")
+    parser.add_argument("--only", action="append", choices=WORK, help="may be given again")
     parser.add_argument("--seconds", type=float, default=8.0, help="seconds of each measurement")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     results = {
         environment: benchmark(environment, options.seconds, options.repeats, cores)
-        for environment in options.only or ENVIRONMENTS
+        for environment in options.only or WORK
     }
     print(throughput_tables(results, cores))  # noqa: T201
     save("throughput", {name: {k: m._asdict() for k, m in found.items()} for name, found in results.items()})

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tables import WORK
 
 SAME_WORK = (
     "a2c.n_envs=8", "a2c.n_steps=5", "a2c.normalize_advantage=false", "reward_normalizer=none", "optim.anneal=none",
@@ -30,22 +31,24 @@ IDS = {
 }
 
 
-def overrides(environment: str) -> list[str]:
-    """Return overrides for the same work as that of Stable-Baselines3's defaults."""
+def overrides(work: str) -> list[str]:
+    """Return overrides for the same work as that of Stable-Baselines3's defaults; `work`: `pong`, or `pong-ENGINE`."""
+    environment, _, engine = work.partition("-")
     return [
         f"env={environment}",
+        *([f"engine={engine}"] if engine else []),
         *SAME_WORK,
         *(NATURE if environment == "pong" else ("arch=separate", "normalizer=none")),
     ]
 
 
-def engine_work(environment: str, n_envs: int, cores: int) -> Callable[[], int]:
-    """Return a function that steps the engine that `auto` selects, with random actions."""
+def engine_work(work: str, n_envs: int, cores: int) -> Callable[[], int]:
+    """Return a function that steps the engine that acexp trains with, with random actions."""
     from acexp.algorithm.assembly import resolve
     from acexp.config.application import compose
     from acexp.engines import open_engine
 
-    config = resolve(compose(overrides(environment)), cores)
+    config = resolve(compose(overrides(work)), cores)
     engine = open_engine(config.env, list(range(n_envs)), config.engine)
     engine.reset()
     actions = np.stack([engine.action_space.sample() for _ in range(n_envs)])
@@ -65,7 +68,7 @@ class Training:
         seconds: the time spent in the engine, in acting around it, in estimating, in updating and in recording.
     """
 
-    def __init__(self, environment: str, n_members: int, cores: int, changes: Sequence[str] = ()) -> None:
+    def __init__(self, work: str, n_members: int, cores: int, changes: Sequence[str] = ()) -> None:
         from acexp.algorithm.assembly import assemble, resolve, useful_threads
         from acexp.config.application import compose
         from acexp.metrics import Recorder, Silent
@@ -74,7 +77,7 @@ class Training:
         if n_members > 1:
             keep_large_blocks()
 
-        base = [*overrides(environment), *changes]
+        base = [*overrides(work), *changes]
         self.configs = configs = [resolve(compose([*base, f"seed={seed}"]), cores) for seed in range(n_members)]
         self._open = assemble(configs)
         self.population = self._open.__enter__()
@@ -118,7 +121,7 @@ class Training:
         self._open.__exit__(None, None, None)
 
 
-def sb3_work(environment: str, n_members: int, cores: int) -> Callable[[], int]:
+def sb3_work(work: str, n_members: int, cores: int) -> Callable[[], int]:
     """Return a function that trains Stable-Baselines3's A2C, with a call of `learn` for 20 rollouts."""
     import ale_py
     import gymnasium as gym
@@ -131,6 +134,7 @@ def sb3_work(environment: str, n_members: int, cores: int) -> Callable[[], int]:
 
     prepare_libraries()
     gym.register_envs(ale_py)
+    environment = work.partition("-")[0]
     torch.set_num_threads(cores if environment == "pong" else 1)
     if environment == "pong":
         vector = VecFrameStack(make_atari_env(IDS[environment], n_envs=16), n_stack=4)
@@ -149,7 +153,7 @@ def sb3_work(environment: str, n_members: int, cores: int) -> Callable[[], int]:
     return step
 
 
-WORK: dict[str, Callable[[str, int, int], Callable[[], int]]] = {
+PROGRAMS: dict[str, Callable[[str, int, int], Callable[[], int]]] = {
     "engine": engine_work,
     "acexp": Training,
     "sb3": sb3_work,
@@ -159,14 +163,14 @@ WORK: dict[str, Callable[[str, int, int], Callable[[], int]]] = {
 def main() -> None:
     """Build the work, wait for "go", measure and print the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=WORK)
-    parser.add_argument("environment", choices=IDS)
+    parser.add_argument("kind", choices=PROGRAMS)
+    parser.add_argument("work", choices=WORK)
     parser.add_argument("size", type=int, help="environments of an engine, members of a population")
     parser.add_argument("cores", type=int)
     parser.add_argument("--seconds", type=float, default=8.0)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    work = WORK[options.kind](options.environment, options.size, options.cores)
+    work = PROGRAMS[options.kind](options.work, options.size, options.cores)
     until = time.perf_counter() + 1.0
     while time.perf_counter() < until:
         work()

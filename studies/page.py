@@ -9,15 +9,15 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import pandas as pd
-from questions import STUDIES, TITLES, Study
-from run import DATA, read
+from questions import BESIDE_SCORES, STUDIES, TITLES, Study
+from scored import has, load, scored, with_data
 
 from acexp.config.application import compose
-from acexp.report.cells import name_of
-from acexp.report.inference import Interval
+from acexp.report.cells import Cell
+from acexp.report.comparisons import Comparison, about
+from acexp.report.inference import MOST_SEEDS, band
 from acexp.report.numbers import number
-from acexp.report.scores import Estimate
+from acexp.report.scores import AREA, EVALUATION, TRAINING
 from acexp.report.table import Value, to_markdown
 from acexp.report.traces import colour_of, dash_of
 
@@ -29,65 +29,63 @@ LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 LOWEST_SHOWN = {"cliffwalking": -200.0, "lunarlander": -400.0}
 """The lower end of the vertical axis, on environments where a random policy's returns would flatten all curves."""
 
-# From rl-baselines3-zoo's benchmark page (one run each), SLM-Lab v3 (4 runs), tianshou's MuJoCo benchmark (v3, 10 runs,
-# the best of each) and, for Pong, Schulman et al. (2017); docs/results.md lists the same sources.
+# The lowest and the highest; docs/results.md lists every figure with its source.
 PUBLISHED = {
     "cliffwalking": ("none found; -13 is the optimum", "none found"),
-    "lunarlander": ("156 (200k, 1 run), 27 (300k, 4 runs)", "242 (1M, 1 run)"),
-    "halfcheetah": ("3,041 (1M, 1 run), 1,830 (1M, 10 runs)", "5,784 (1M, 10 runs)"),
-    "pong": ("17.3 and 19.7 (10M)", "21.0 (10M)"),
+    "lunarlander": ("27 (v3, 300k) to 156 (v2, 200k)", "183 (v3, 300k) to 242 (v2, 1M)"),
+    "halfcheetah": ("1,830 to 3,041 (v3, 1M)", "1,443 (v4) to 5,819 (v3) (1M), 6,241 (v5, 10M)"),
+    "pong": ("17.3 to 19.7 (10M)", "20.7 to 21.0 (10M)"),
 }
-"""The published results of A2C and of PPO."""
+"""The published results of A2C and of PPO, with the environment's version and the env steps."""
 
 REACHED = DOCS.parent / "acexp" / "commands" / "reached.json"
-FEWEST_FOR_INTERVAL = 3
-"""An interval over two seeds would be these two values."""
 
+ENGINES = {"cliffwalking": "tabular", "lunarlander": "envpool", "halfcheetah": "mujoco", "pong": "ale"}
+"""The engines of studies that did not save theirs; docs/results.md says how they are known."""
 
-def load(study: Study, table: str) -> pd.DataFrame:
-    """Return a table of a study."""
-    return read(DATA / study.name / f"{table}.csv")
-
-
-def estimate(row: pd.Series, column: str) -> Value:
-    """Return a number with its interval if it has one, or None if there is no number."""
-    value, low, high = (row[name] for name in (column, f"{column} low", f"{column} high"))
-    if pd.isna(value):
-        return None
-    return Estimate(value, None if pd.isna(low) else Interval(low, high))
+SIMULATORS = {
+    "tabular": "gymnasium",
+    "gymnasium": "gymnasium",
+    "envpool": "envpool",
+    "mujoco": "mujoco",
+    "ale": "ale-py",
+}
+"""The package with the simulator of each engine."""
 
 
 def results(study: Study) -> str:
     """Return a table of the results of every cell."""
-    runs = load(study, "runs")
-    training = runs.groupby(experiments(runs))["training"].mean()
-    columns = ("mean", "median", "IQM", "area under the curve")
+    columns = ("experiment", "n", "mean", "median", "IQM", "area under the curve", "training")
     rows: list[list[Value]] = [
-        [row["experiment"], row["n"], *(estimate(row, column) for column in columns), training[row["experiment"]]]
-        for _, row in load(study, "results").iterrows()
+        [by.cell.name, f"n = {len(by.by_seed)}", by.mean, by.median, by.iqm, by.area, last.mean]
+        for by, last in zip(scored(study), scored(study, TRAINING), strict=True)
     ]
-    return to_markdown(("experiment", "n", *columns, "training"), rows)
+    return to_markdown(columns, rows)
 
 
-def experiments(runs: pd.DataFrame) -> list[str]:
-    """Return the name of the experiment that each run belongs to."""
-    factors = list(runs.columns[1 : runs.columns.get_loc("seed")])
-    return [name_of({factor: str(row[factor]) for factor in factors}) for _, row in runs.iterrows()]
+def compared(study: Study) -> list[tuple[str, Comparison]]:
+    """Return the comparisons of all reports of a study, each with the name of what it compares."""
+    named = {"score": EVALUATION, "training": TRAINING, "area": AREA}
+    beside = BESIDE_SCORES.get(study.environment)
+    return [
+        (of, comparison)
+        for of in ("score", *([beside] if beside else []))
+        for levels in study.baselines
+        for comparison in scored(study, named[of]).compare(levels)
+    ]
 
 
 def comparisons(study: Study) -> str:
     """Return a table of comparisons with the baselines; those that are equal seed by seed are only counted."""
     rows: list[list[Value]] = []
     n_equal = 0
-    for _, row in load(study, "comparisons").iterrows():
-        if row["difference of means low"] == row["difference of means high"] == 0.0:
+    for of, c in compared(study):
+        if c.difference.interval == (0.0, 0.0):
             n_equal += 1
             continue
-        numbers = [float(row["P(better)"]), float(row["p corrected"])]
-        needed = row["seeds needed"]  # "over 1,000" if there are too many
-        needed = None if pd.isna(needed) else needed if isinstance(needed, str) else int(needed)
-        compared = (row["experiment"], row["baseline"], row["of"])
-        rows.append([*compared, estimate(row, "difference of means"), *numbers, needed])
+        seeds = c.seeds_to_settle
+        needed = about(seeds) if seeds is not None and seeds > MOST_SEEDS else seeds
+        rows.append([c.cell.name, c.baseline.name, of, c.difference, c.probability, c.p_corrected, needed])
     columns = ("experiment", "against", "of", "difference", "P(better)", "p, corrected", "seeds needed")
     note = f"{n_equal} comparisons of scores are left out: the runs reach the same with each seed." if n_equal else ""
     return "\n\n".join(part for part in (to_markdown(columns, rows) if rows else "", note) if part)
@@ -98,58 +96,87 @@ def summary() -> str:
     rows: list[list[Value]] = []
     for study in with_data("preset"):
         preset = compose([f"experiment={study.environment}"])
-        runs = load(study, "runs")
-        levels = {f: level for f, level in (("arch", preset.arch.name), ("optim", preset.optim.name)) if f in runs}
-        for factor, level in levels.items():
-            runs = runs[runs[factor] == level]
-        found = load(study, "results").set_index("experiment")
-        lowest, highest = (number(x) for x in (runs["score"].min(), runs["score"].max()))
+        levels = {"arch": preset.arch.name, "optim": preset.optim.name}
+        found = scored(study)
+        (mine,) = (each for each in found if all(levels[f] == level for f, level in each.cell.levels.items()))
         a2c, ppo = PUBLISHED[study.environment]
-        mean = estimate(found.loc[name_of(levels)], "mean")
-        seeds = f"{len(runs)} seeds, {lowest} to {highest}"
-        rows.append([TITLES[study.environment], preset.total_steps, mean, seeds, a2c, ppo])
+        seeds = f"{len(mine.values)} seeds, {number(mine.values.min())} to {number(mine.values.max())}"
+        rows.append([TITLES[study.environment], preset.total_steps, mine.mean, seeds, a2c, ppo])
     return to_markdown(("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "PPO"), rows)
+
+
+def engines() -> str:
+    """Return a table of the engine and the versions that each study was made with."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for study in STUDIES.values():
+        if has(study, "runs"):
+            groups.setdefault((study.environment, *_made_with(study)), []).append(study.question)
+    ordered = sorted(groups.items(), key=lambda group: list(TITLES).index(group[0][0]))
+    rows = [[TITLES[name], ", ".join(questions), *made] for (name, *made), questions in ordered]
+    return to_markdown(("", "studies", "engine", "versions"), rows)
+
+
+def _made_with(study: Study) -> tuple[str, str]:
+    """Return the engine of a study, and the versions as they were recorded."""
+    if not has(study, "settings"):
+        return ENGINES[study.environment], "not recorded"
+    settings = load(study, "settings").set_index("setting")["value"]
+    versions = load(study, "versions").set_index("package")["version"]
+    engine = str(settings["engine.name"])
+    packages = ("acexp", "torch", "numpy", SIMULATORS[engine])
+    return engine, ", ".join(f"{package} {versions[package]}" for package in packages)
 
 
 def reached() -> str:
     """Return what each layout of each preset reached, as the JSON that acexp shows beside the result of a run."""
     entries = []
     for study in with_data("preset"):
-        runs, found = load(study, "runs"), load(study, "results").set_index("experiment")
-        factors = list(runs.columns[1 : runs.columns.get_loc("seed")])
-        for name, group in runs.groupby(experiments(runs), sort=False):
-            levels = [f"{factor}={group[factor].iloc[0]}" for factor in factors]
-            first = compose([f"experiment={study.environment}", *levels, f"seed={group['seed'].iloc[0]}"])
-            row, has_interval = found.loc[name], len(group) >= FEWEST_FOR_INTERVAL
+        for scores in scored(study):
+            levels = [f"{factor}={level}" for factor, level in scores.cell.levels.items()]
+            seed, identity = _first_run(study, scores.cell)
+            first = compose([f"experiment={study.environment}", *levels, f"seed={seed}"])
+            assert scores.mean is not None
+            interval = scores.mean.interval
             entries.append(
                 {
                     "settings": " ".join([f"experiment={study.environment}", *levels]),
                     "environment": first.env.id,
                     "total_steps": first.total_steps,
-                    "seed": first.seed,
-                    "identity": group["identity"].iloc[0],
-                    "n": len(group),
-                    "mean": row["mean"],
-                    "low": row["mean low"] if has_interval else None,
-                    "high": row["mean high"] if has_interval else None,
-                    "worst": group["score"].min(),
-                    "best": group["score"].max(),
+                    "seed": seed,
+                    "identity": identity,
+                    "n": len(scores.values),
+                    "mean": round(scores.mean.value, 3),
+                    "low": None if interval is None else round(interval.low, 3),
+                    "high": None if interval is None else round(interval.high, 3),
+                    "worst": scores.values.min(),
+                    "best": scores.values.max(),
                 }
             )
     return json.dumps(entries, indent=1, default=float) + "\n"
 
 
+def _first_run(study: Study, cell: Cell) -> tuple[int, str]:
+    """Return the seed of the first run of a cell, and what identifies that run."""
+    runs = load(study, "runs")
+    for factor, level in cell.levels.items():
+        runs = runs[runs[factor].astype(str) == level]
+    return int(runs["seed"].iloc[0]), str(runs["identity"].iloc[0])
+
+
 def curves(question: str, studies: Sequence[Study]) -> str:
-    """Draw learning curves with a panel for each environment, and return the path of the picture."""
+    """Draw learning curves with a panel for each environment, and return the path of the picture.
+
+    A band is the interval of the mean at each step. Studies of which only the means were kept have none.
+    """
     width = max(4.2 * len(studies), 5.0)
     figure, panels = plt.subplots(1, len(studies), figsize=(width, 3.6), layout="constrained", squeeze=False)
     for axis, study in zip(panels[0], studies, strict=True):
-        data = load(study, "curves")
-        tag = data.columns[3]
-        for i, (name, cell) in enumerate(data.groupby("experiment", sort=False)):
+        for i, (name, cell) in enumerate(load(study, "curves").groupby("experiment", sort=False)):
             steps, colour = cell["step"] / 1e3, colour_of(i)
-            axis.plot(steps, cell[tag], color=colour, linestyle=LINES[dash_of(i)], linewidth=1.3, label=name)
-            axis.fill_between(steps, cell[f"{tag} low"], cell[f"{tag} high"], color=colour, alpha=0.12, linewidth=0)
+            values = cell.drop(columns=["environment", "experiment", "step"]).dropna(axis=1, how="all").to_numpy().T
+            axis.plot(steps, values.mean(0), color=colour, linestyle=LINES[dash_of(i)], linewidth=1.3, label=name)
+            if (inside := band(values)) is not None:
+                axis.fill_between(steps, *inside, color=colour, alpha=0.12, linewidth=0)
         axis.set_title(TITLES[study.environment])
         axis.set_xlabel("thousand env steps")
         axis.spines[["top", "right"]].set_visible(False)
@@ -163,15 +190,14 @@ def curves(question: str, studies: Sequence[Study]) -> str:
     return path.relative_to(DOCS).as_posix()
 
 
-def with_data(question: str) -> list[Study]:
-    """Return the studies of a question that have been run."""
-    return [s for s in STUDIES.values() if s.question == question and (DATA / s.name / "results.csv").exists()]
+TABLES = {"summary": summary, "engines": engines}
+"""The tables of several studies, by the names of their sections."""
 
 
 def section(name: str) -> str:
-    """Return the content of a section; `name`: a study's, a question's for its picture, or `summary`."""
-    if name == "summary":
-        return summary()
+    """Return the content of a section; `name`: a study's, a question's for its picture, `summary` or `engines`."""
+    if name in TABLES:
+        return TABLES[name]()
     if name in STUDIES:
         study = STUDIES[name]
         commands = "\n".join(f"    {command}" for command in study.commands)

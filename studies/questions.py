@@ -26,7 +26,7 @@ TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfche
 
 @dataclass(frozen=True)
 class Study:
-    """Sweeps into one directory, and the baselines that their runs are compared with.
+    """Sweeps that are compared together, and the baselines that their runs are compared with.
 
     Attributes:
         environment: the name of a preset.
@@ -48,15 +48,26 @@ class Study:
         return f"{self.environment}-{self.question}"
 
     @property
+    def directories(self) -> list[str]:
+        """The directory of each sweep, since no two sweeps can have the same."""
+        here = f"outputs/sweeps/{self.name}"
+        return [here] if len(self.sweeps) == 1 else [f"{here}-{i + 1}" for i in range(len(self.sweeps))]
+
+    @property
     def commands(self) -> list[str]:
         """The commands that train, evaluate and compare the runs."""
-        here = f"outputs/sweeps/{self.name}"
-        trained = [f"acexp -m experiment={self.environment} {sweep} name={self.name}" for sweep in self.sweeps]
-        evaluated = f"acexp eval {here}" + ("" if self.deterministic else " --stochastic")
-        compared = [
-            f"acexp report {here} {options} --out {out}".replace("  ", " ") for options, out in self.reports.items()
+        named = zip(self.sweeps, self.directories, strict=True)
+        trained = [
+            f"acexp -m experiment={self.environment} {sweep} name={place.rpartition('/')[2]}" for sweep, place in named
         ]
-        return [*trained, evaluated, *compared]
+        evaluated = [
+            f"acexp eval {place}" + ("" if self.deterministic else " --stochastic") for place in self.directories
+        ]
+        compared = [
+            f"acexp report {' '.join(self.directories)} {options} --out {out}".replace("  ", " ")
+            for options, out in self.reports.items()
+        ]
+        return [*trained, *evaluated, *compared]
 
     @property
     def reports(self) -> dict[str, str]:
@@ -104,6 +115,13 @@ STUDIES = {
     study.name: study
     for study in (
         *(Study(name, "preset", (f"{_LAYOUTS} {SEEDS}",), ("arch=separate", "optim=single")) for name in BUDGETS),
+        # The preset's layouts at the settings of the ablations below.
+        Study(
+            "halfcheetah",
+            "earlier",
+            (f"{_LAYOUTS} {EARLIER['halfcheetah']}{SEEDS}",),
+            ("arch=separate", "optim=single"),
+        ),
         Study(
             "lunarlander",
             "rollouts",

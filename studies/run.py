@@ -10,23 +10,28 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from questions import STUDIES, Study
+from scored import DATA, read
+
+from acexp.report import Question, common_folder, study
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(__file__).with_name("data")
-SAVED = ("results", "comparisons", "runs", "curves", "gradients")
+SAVED = ("runs", "gradients", "settings", "versions")
+"""The tables of a report that are saved: what was run, and the numbers of each run, nothing derived from these."""
+
 SOME_FAILED = 1
 """The exit code of a sweep in which some runs failed and the others are done."""
 OMITTED = ["directory", "steps/s"]
 """Columns that say nothing about what was learned."""
 
 
-def run(study: Study) -> None:
+def run(chosen: Study) -> None:
     """Run all commands of a study in the repository's folder; exit if one of them is stopped or refused."""
-    for command in study.commands:
+    for command in chosen.commands:
         sys.stdout.write(f"$ {command}\n")
         sys.stdout.flush()
         process = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], cwd=ROOT)
@@ -38,40 +43,42 @@ def run(study: Study) -> None:
             sys.exit(code)
 
 
-def save_tables(study: Study) -> None:
-    """Save the tables of a study's reports, small enough for the repository.
-
-    Only `comparisons` has the rows of all reports, because the other tables are equal for the same runs.
-    """
-    target = DATA / study.name
+def save_tables(chosen: Study) -> None:
+    """Save the numbers of each run of a study, from which the page is made, small enough for the repository."""
+    target = DATA / chosen.name
     target.mkdir(parents=True, exist_ok=True)
-    for name in SAVED:
-        tables = [
-            with_identities(read(path), ROOT / "outputs" / "sweeps" / study.name)
-            .drop(columns=OMITTED, errors="ignore")
-            .assign(of=options.partition("--metric ")[2] or "score")
-            for options, place in study.reports.items()
-            if (path := ROOT / place / "report" / f"{name}.csv").exists()
-        ]
-        if tables:
-            saved = pd.concat(tables) if name == "comparisons" else tables[0].drop(columns="of")
-            saved.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    sweeps = [ROOT / place for place in chosen.directories]
+    report = ROOT / next(iter(chosen.reports.values())) / "report"
+    tables = {name: read(report / f"{name}.csv") for name in SAVED}
+    tables["runs"] = with_identities(tables["runs"], common_folder(sweeps)).drop(columns=OMITTED, errors="ignore")
+    tables["curves"] = curves(sweeps)
+    for name, table in tables.items():
+        table.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
-def with_identities(table: pd.DataFrame, sweep: Path) -> pd.DataFrame:
-    """Add what identifies each run of a sweep to a table of its runs, so that their settings can be recognized later.
+def curves(sweeps: Sequence[Path]) -> pd.DataFrame:
+    """Return the learning curve of each run of sweeps, in a column for each seed."""
+    found = study(sweeps[0], Question(), sweeps[1:])
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "environment": cell.environment,
+                "experiment": cell.name,
+                "step": curve.steps.round().astype(int),
+                **{f"seed {seed}": values for seed, values in zip(curve.seeds, curve.values, strict=True)},
+            }
+        )
+        for cell, curve in zip(found.grid, found.curves, strict=True)
+    )
 
-    The directories in the table are relative to the sweep's.
+
+def with_identities(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Add what identifies each run to a table of runs, so that their settings can be recognized later.
+
+    The directories in the table are relative to `folder`.
     """
-    if "directory" not in table:
-        return table
-    statuses = [json.loads((sweep / place / "status.json").read_text()) for place in table["directory"]]
+    statuses = [json.loads((folder / place / "status.json").read_text()) for place in table["directory"]]
     return table.assign(identity=[status["identity"] for status in statuses])
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Read a CSV file, in which words such as `none` stay words."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def main() -> None:
@@ -83,9 +90,9 @@ def main() -> None:
         chosen = [s for s in STUDIES.values() if name in (s.name, s.environment, s.question)]
         if not chosen:
             parser.error(f"there is no study {name!r}: {', '.join(STUDIES)}")
-        for study in chosen:
-            run(study)
-            save_tables(study)
+        for each in chosen:
+            run(each)
+            save_tables(each)
 
 
 if __name__ == "__main__":

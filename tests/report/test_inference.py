@@ -128,10 +128,11 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], Floats],
 @pytest.mark.parametrize(
     ("kind", "n", "least"),
     [
-        *(("normal", n, 0.94) for n in (3, 4, 5, 6, 8, 10, 30)),
-        *(("skewed", n, 0.86) for n in (5, 6, 8, 10)),
+        *(("normal", n, 0.94) for n in (3, 4, 5, 6, 8, 10, 20, 30)),
+        *(("skewed", n, 0.86) for n in (3, 5, 6, 8, 10, 20)),
         # With no collapse among n runs, nothing shows that there is one: 0.8^n of all studies.
-        *(("collapse", n, 1.0 - 0.8**n - 0.03) for n in (5, 6, 8, 10)),
+        *(("collapse", n, 1.0 - 0.8**n - 0.03) for n in (3, 5, 6, 8, 10)),
+        ("collapse", 20, 0.91),
     ],
 )
 def test_intervals_of_means_cover_as_often_as_the_page_says(kind: str, n: int, least: float) -> None:
@@ -141,16 +142,64 @@ def test_intervals_of_means_cover_as_often_as_the_page_says(kind: str, n: int, l
     assert least <= ((found[0] <= true) & (true <= found[1])).mean() <= 0.96
 
 
+# The IQM is the mean between the quartiles; of scores that collapse, the middles are those of a few more than the rest.
+MIDDLES: dict[str, dict[Statistic, float]] = {
+    "normal": {median: 0.0, iqm: 0.0},
+    "skewed": {median: math.log(2.0), iqm: 1.0 - 1.5 * math.log(3.0) + 2.0 * math.log(2.0)},
+    "collapse": {median: 98.407, iqm: 98.134},
+}
+
+
 @pytest.mark.parametrize("statistic", [median, iqm])
-@pytest.mark.parametrize("n", [5, 6, 8, 10, 30])
-def test_intervals_of_middles_cover_as_often_as_the_page_says(n: int, statistic: Statistic) -> None:
-    rng = np.random.default_rng(2)
+@pytest.mark.parametrize(
+    ("kind", "n"),
+    [*(("normal", n) for n in (5, 6, 8, 10, 30)), *((kind, n) for kind in ("skewed", "collapse") for n in (5, 10))],
+)
+def test_intervals_of_middles_cover_as_often_as_the_page_says(kind: str, n: int, statistic: Statistic) -> None:
+    rng, (draw, _), true = np.random.default_rng(2), DRAWS[kind], MIDDLES[kind][statistic]
     covered = 0
     for trial in range(400):
-        found = bootstrap([rng.normal(size=n)], statistic, seed=trial, resamples=600)
+        found = bootstrap([draw(rng, (1, n))[0]], statistic, seed=trial, resamples=600)
         assert found is not None
-        covered += found.low <= 0.0 <= found.high
-    assert 0.915 <= covered / 400 <= 0.985
+        covered += found.low <= true <= found.high
+    assert 0.915 <= covered / 400 <= 0.99
+
+
+@pytest.mark.parametrize("statistic", [median, iqm])
+def test_middles_do_not_show_a_collapse_of_a_fifth(statistic: Statistic) -> None:
+    """By a million runs: they lose less than half of the deviation, 5, where the mean loses 20."""
+    draw, true_mean = DRAWS["collapse"]
+    scores = draw(np.random.default_rng(3), (1, 1_000_000))[0]
+    assert scores.mean() == pytest.approx(true_mean, abs=0.2)
+    found = float(statistic(scores))
+    assert found == pytest.approx(MIDDLES["collapse"][statistic], abs=0.05)
+    assert found > 97.5
+
+
+def test_no_interval_of_five_holds_the_median_more_often_than_all_of_them() -> None:
+    """The median is outside if all five lie on one side of it."""
+    x = np.random.default_rng(4).normal(size=(20_000, 5))
+    inside = ((x.min(1) <= 0.0) & (x.max(1) >= 0.0)).mean()
+    assert inside == pytest.approx(1.0 - 2.0 * 0.5**5, abs=0.005)
+
+
+def test_a_band_holds_at_each_step_and_not_for_the_whole_curve() -> None:
+    """Eight runs that are random walks of 50 steps."""
+    rng, at_each, whole = np.random.default_rng(5), 0.0, 0
+    for _ in range(300):
+        found = band(rng.normal(size=(8, 50)).cumsum(axis=1))
+        assert found is not None
+        inside = (found[0] <= 0.0) & (found[1] >= 0.0)
+        at_each += inside.mean() / 300
+        whole += inside.all()
+    assert at_each == pytest.approx(0.95, abs=0.03)
+    assert whole / 300 < 0.85
+
+
+def test_failures_that_n_seeds_without_one_make_unlikely() -> None:
+    """The rule of three: at 3/n, n seeds without a failure have a probability of at most 5%."""
+    for n in (5, 10, 30, 1000):
+        assert 0.01 <= (1.0 - 3.0 / n) ** n <= 0.05
 
 
 @pytest.mark.parametrize("statistic", [mean, median, iqm])
@@ -233,6 +282,32 @@ def test_the_statistic_is_welchs_t() -> None:
 
     expected = sum(t(pair) >= t((0, 1)) - 1e-9 for pair in chosen) / 10
     assert permutation_test(pooled[:2], pooled[2:], seed=0, paired=False) == expected
+
+
+def test_every_arrangement_of_twelve_pairs_or_two_groups_of_seven_is_tried() -> None:
+    """Then the seed does not matter; it does for one more."""
+    x = np.random.default_rng(1).normal(0.5, 1.0, (2, 13))
+    x[1] -= 0.5
+
+    def p(n: int, seed: int, *, paired: bool) -> float:
+        return permutation_test(x[0, :n], x[1, :n], seed, paired=paired, resamples=RESAMPLES)
+
+    assert p(12, 0, paired=True) == p(12, 1, paired=True)
+    assert p(7, 0, paired=False) == p(7, 1, paired=False)
+    assert len({p(13, seed, paired=True) for seed in range(5)}) > 1
+    assert len({p(8, seed, paired=False) for seed in range(5)}) > 1
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_p_is_the_larger_one_of_two(*, paired: bool) -> None:
+    rng = np.random.default_rng(2)
+    larger = set()
+    for _ in range(40):
+        x, y = rng.normal(size=6) + 1.0, rng.normal(size=6)
+        both = Mean.of_difference(x, y, paired=paired).p, permutation_test(x, y, seed=0, paired=paired)
+        assert p_of_equal_means(x, y, seed=0, paired=paired) == max(both)
+        larger.add(both[0] > both[1])
+    assert larger == {True, False}
 
 
 def test_what_is_no_number_has_no_p_value() -> None:
