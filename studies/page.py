@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import elsewhere
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from questions import BESIDE_SCORES, STUDIES, TITLES, Study
@@ -190,12 +191,12 @@ def curves(question: str, studies: Sequence[Study]) -> str:
     return path.relative_to(DOCS).as_posix()
 
 
-TABLES = {"summary": summary, "engines": engines}
+TABLES = {"summary": summary, "engines": engines, elsewhere.NAME: elsewhere.section}
 """The tables of several studies, by the names of their sections."""
 
 
 def section(name: str) -> str:
-    """Return the content of a section; `name`: a study's, a question's for its picture, `summary` or `engines`."""
+    """Return the content of a section; `name`: a study's, a question's for its picture, or one of TABLES."""
     if name in TABLES:
         return TABLES[name]()
     if name in STUDIES:

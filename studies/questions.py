@@ -26,7 +26,7 @@ TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfche
 
 @dataclass(frozen=True)
 class Study:
-    """Sweeps that are compared together, and the baselines that their runs are compared with.
+    """Sweeps into one directory, and the baselines that their runs are compared with.
 
     Attributes:
         environment: the name of a preset.
@@ -48,26 +48,20 @@ class Study:
         return f"{self.environment}-{self.question}"
 
     @property
-    def directories(self) -> list[str]:
-        """The directory of each sweep, since no two sweeps can have the same."""
-        here = f"outputs/sweeps/{self.name}"
-        return [here] if len(self.sweeps) == 1 else [f"{here}-{i + 1}" for i in range(len(self.sweeps))]
+    def directory(self) -> str:
+        """The directory of all of its sweeps."""
+        return f"outputs/sweeps/{self.name}"
 
     @property
     def commands(self) -> list[str]:
         """The commands that train, evaluate and compare the runs."""
-        named = zip(self.sweeps, self.directories, strict=True)
-        trained = [
-            f"acexp -m experiment={self.environment} {sweep} name={place.rpartition('/')[2]}" for sweep, place in named
-        ]
-        evaluated = [
-            f"acexp eval {place}" + ("" if self.deterministic else " --stochastic") for place in self.directories
-        ]
+        trained = [f"acexp -m experiment={self.environment} {sweep} name={self.name}" for sweep in self.sweeps]
+        evaluated = f"acexp eval {self.directory}" + ("" if self.deterministic else " --stochastic")
         compared = [
-            f"acexp report {' '.join(self.directories)} {options} --out {out}".replace("  ", " ")
+            f"acexp report {self.directory} {options} --out {out}".replace("  ", " ")
             for options, out in self.reports.items()
         ]
-        return [*trained, *evaluated, *compared]
+        return [*trained, evaluated, *compared]
 
     @property
     def reports(self) -> dict[str, str]:

@@ -10,14 +10,13 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from questions import STUDIES, Study
 from scored import DATA, read
 
-from acexp.report import Question, common_folder, study
+from acexp.report import Question, study
 
 ROOT = Path(__file__).resolve().parent.parent
 SAVED = ("runs", "gradients", "settings", "versions")
@@ -47,18 +46,17 @@ def save_tables(chosen: Study) -> None:
     """Save the numbers of each run of a study, from which the page is made, small enough for the repository."""
     target = DATA / chosen.name
     target.mkdir(parents=True, exist_ok=True)
-    sweeps = [ROOT / place for place in chosen.directories]
     report = ROOT / next(iter(chosen.reports.values())) / "report"
     tables = {name: read(report / f"{name}.csv") for name in SAVED}
-    tables["runs"] = with_identities(tables["runs"], common_folder(sweeps)).drop(columns=OMITTED, errors="ignore")
-    tables["curves"] = curves(sweeps)
+    tables["runs"] = with_identities(tables["runs"], ROOT / chosen.directory).drop(columns=OMITTED, errors="ignore")
+    tables["curves"] = curves(ROOT / chosen.directory)
     for name, table in tables.items():
         table.to_csv(target / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
-def curves(sweeps: Sequence[Path]) -> pd.DataFrame:
-    """Return the learning curve of each run of sweeps, in a column for each seed."""
-    found = study(sweeps[0], Question(), sweeps[1:])
+def curves(directory: Path) -> pd.DataFrame:
+    """Return the learning curve of each run of a study, in a column for each seed."""
+    found = study(directory, Question())
     return pd.concat(
         pd.DataFrame(
             {
