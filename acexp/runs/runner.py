@@ -338,9 +338,6 @@ def _train(
     """Train and save until the budget is spent or something ends it."""
     try:
         return _train_until_stopped(training, until, request, should_stop)
-    except StopRequestedError:
-        training.checkpointer.save_before_rollout()
-        return Ending(Status.INTERRUPTED, signal=request.number)
     except FaultyEnvironmentError as fault:
         # The other members can go on, but other processes cannot.
         member = fault.member if training.population.process_group.world_size == 1 else None
@@ -365,20 +362,24 @@ def _train_until_stopped(
     recorder, budget, process_group = training.recorder, training.budget, training.population.process_group
     checkpointer, evaluation = training.checkpointer, training.evaluation
     number = is_left = 0
-    for _ in _updates(training):
-        if evaluation.is_due:
-            # An evaluation may take long, or never end: nothing is lost with it.
-            if checkpointer.saved_step < recorder.step:
+    try:
+        for _ in _updates(training):
+            if evaluation.is_due:
+                # An evaluation may take long, or never end: nothing is lost with it.
+                if checkpointer.saved_step < recorder.step:
+                    checkpointer.save()
+                evaluation.evaluate(lambda: request.number is not None or should_stop())
+            # All processes stop and save together, whichever of them was asked to.
+            mine = (request.number or 0, int(should_stop()), int(checkpointer.is_due), int(evaluation.is_due))
+            number, stop, is_due, is_left = process_group.maximum(mine)
+            if is_due:
                 checkpointer.save()
-            evaluation.evaluate(lambda: request.number is not None or should_stop())
-        # All processes stop and save together, whichever of them was asked to.
-        mine = (request.number or 0, int(should_stop()), int(checkpointer.is_due), int(evaluation.is_due))
-        number, stop, is_due, is_left = process_group.maximum(mine)
-        if is_due:
-            checkpointer.save()
-        if number or stop or is_left or recorder.all_diverged or (until is not None and recorder.step >= until):
-            break
-        checkpointer.begin_update()
+            if number or stop or is_left or recorder.all_diverged or (until is not None and recorder.step >= until):
+                break
+            checkpointer.begin_update()
+    except StopRequestedError:
+        checkpointer.save_before_rollout()
+        return Ending(Status.INTERRUPTED, signal=request.number)
     checkpointer.save()
     if recorder.all_diverged:
         return Ending(Status.DIVERGED)
