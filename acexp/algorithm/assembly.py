@@ -139,8 +139,10 @@ def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:
     small = replace(
         config, a2c=replace(config.a2c, n_envs=min(config.a2c.n_envs, 2), n_steps=1, normalize_advantage=False)
     )
-    with assemble([resolve(small)]):
-        pass
+    with assemble([resolve(small)]) as population, memory_in_words():
+        slots = (config.a2c.n_steps + 1, config.a2c.n_envs)
+        for leaf in population.observe.leaves:
+            torch.empty(*slots, *leaf.shape, dtype=leaf.dtype)  # reserved, and given back at once
     return remarks
 
 

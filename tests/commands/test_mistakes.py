@@ -104,6 +104,7 @@ MISTAKES = {
         [*SMALL, "arch.hidden_sizes=[1000000000000]"],
         ["needs more memory than there is: ", "GB for one array", "arch.hidden_sizes"],
     ),
+    "rollouts beyond the memory": ([*SMALL, "a2c.n_steps=100000000000"], ["needs more memory", "a2c.n_steps"]),
     "networks beyond all numbers": ([*SMALL, "arch.hidden_sizes=[1000000000000,1000000000000]"], ["needs more memory"]),
     "no choice": (
         ["env.id=CliffWalking-v1", "arch=null"],
