@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -39,8 +39,7 @@ def update(
     gradients = [
         population.process_group.sum(backward(*output_gradients[group.loss], group.modules)) for group in groups
     ]
-    idle = _idle(population, batch)
-    with unchanged(_stepped(population), idle):
+    with _idle_unchanged(population, batch):
         norms = tuple(
             clip_and_step(group, gradient, population.clip, progress, population.learning)
             for group, gradient in zip(groups, gradients, strict=True)
@@ -48,11 +47,11 @@ def update(
     return UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine)
 
 
-def _idle(population: Population, batch: Batch) -> Tensor:
-    """Return which members have nothing to learn from, bool `[M]`: all slots of a rollout of one step can be resets."""
+def _idle_unchanged(population: Population, batch: Batch) -> AbstractContextManager[None]:
+    """Leave members without anything to learn from unchanged: all slots of a rollout of one step can be resets."""
     if population.collector.n_steps > 1:
-        return torch.zeros_like(population.learning)
-    return population.process_group.sum(batch.valid.sum(1)) == 0.0
+        return nullcontext()
+    return unchanged(_stepped(population), population.process_group.sum(batch.valid.sum(1)) == 0.0)
 
 
 def _stepped(population: Population) -> list[Tensor]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from acexp.algorithm.assembly import check_environments
 from acexp.commands.console import EXIT_INTERRUPTED, console_for_tables, relative
 from acexp.commands.numbers import at_least_one
 from acexp.commands.tables import print_table
 from acexp.config import structure
 from acexp.core.errors import UserError
+from acexp.engines import AUTO
 from acexp.metrics import TensorBoardWriter, tags
 from acexp.runs import evaluation
 from acexp.runs.run import Run
@@ -38,7 +42,10 @@ def evaluate(arguments: list[str]) -> int:
     found: dict[Path, evaluation.Evaluation] = {}
     is_stopped = False
     try:
-        for group in _groups(directories, failures, allow_plugins=options.allow_plugins):
+        groups = _groups(directories, failures, allow_plugins=options.allow_plugins)
+        for remark in _remarks(groups):
+            console.print(f"{remark} So the episodes may be played in others than those of training.", markup=False)
+        for group in groups:
             found |= _evaluated(group, options.episodes, failures, deterministic=not options.stochastic)
     except KeyboardInterrupt:
         is_stopped = True
@@ -71,6 +78,15 @@ def _groups(directories: Sequence[Path], failures: dict[Path, UserError], *, all
         except UserError as error:
             failures[directory] = error
     return [group[i : i + AT_ONCE] for group in groups.values() for i in range(0, len(group), AT_ONCE)]
+
+
+def _remarks(groups: Sequence[Sequence[Run]]) -> tuple[str, ...]:
+    """Return what is remarkable about the runs' environments; one that is faulty is refused where it is played."""
+    configs = [run.config for group in groups for run in group]
+    with suppress(UserError):
+        # The engine is the one that `auto` took, but what is asked here is how the environment itself behaves.
+        return check_environments(replace(each, engine=replace(each.engine, name=AUTO)) for each in configs)
+    return ()
 
 
 def _evaluated(
