@@ -102,7 +102,9 @@ NAMES = [(group, name) for group in GROUPS for name in registered(group)]
 def test_every_registered_name_composes_builds_and_trains(config: Config, train: Train, group: str, name: str) -> None:
     environment = {"ale": ("env=pong",), "mujoco": ("env=halfcheetah",)}.get(name, ()) if group == "engine" else ()
     identity = ("env.id=CartPole-v1",) if (group, name) == ("env", "gym") else ()
-    trains(train, config(*environment, *SMALL, f"{group}={name}", *identity, "engine.threads=1"))
+    is_choice = name in {choice.name for choice in choices(group, [config_directory()])}
+    chosen = f"{group}={name}" if is_choice else f"{group}.name={name}"
+    trains(train, config(*environment, *SMALL, chosen, *identity, "engine.threads=1"))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.names)

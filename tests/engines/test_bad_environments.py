@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from acexp.engines.contract import REWARD_RULE
 from tests.engines.bad_environments import BEFORE, DURING, TRAINED, Case, code
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -108,9 +109,7 @@ def test_a_sweep_probes_each_environment_once_and_is_refused_if_all_are_bad(acex
     assert not (tmp_path / "outputs").exists()
     result = train(acexp, tmp_path, body, *mixed)
     assert result.returncode == 1, result.stdout + result.stderr
-    assert (
-        result.stdout.count("step() returned the reward None; a reward is one finite number; its runs will fail.") == 1
-    )
+    assert result.stdout.count(f"step() returned the reward None; {REWARD_RULE}; its runs will fail.") == 1
     found = [json.loads(path.read_text())["status"] for path in tmp_path.glob("outputs/sweeps/mixed/*/status.json")]
     assert sorted(found) == ["done"] * 3 + ["failed"] * 3
 
