@@ -36,7 +36,7 @@ class Preflight(Callback):
         """Refuse a single run that cannot be loaded or built, or whose directory holds another run."""
         overrides = overrides_of(config.hydra)
         try:
-            with placed(overrides):
+            with placed([*config.hydra.overrides.hydra, *overrides]):
                 self._checked = load_checked(config, overrides)
                 self._remarks = check(self._checked)
                 claim(Path(config.hydra.run.dir), "hydra.run.dir" if self._checked.name is None else "name")
@@ -59,7 +59,7 @@ class Preflight(Callback):
         too.
         """
         try:
-            with placed(list(config.hydra.overrides.task)):
+            with placed([*config.hydra.overrides.hydra, *config.hydra.overrides.task]):
                 claim_sweep(Path(config.hydra.sweep.dir), "hydra.sweep.dir" if config.name is None else "name")
         except UserError as error:
             raise Refused(error) from None

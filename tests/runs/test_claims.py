@@ -47,7 +47,7 @@ def test_a_run_in_a_users_folder_is_refused(acexp: Acexp, tmp_path: Path, name: 
     refused = acexp("total_steps=64", "hydra.run.dir=.", cwd=folder)
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert f"files that acexp did not write and would overwrite: {name.split('/')[0]}" in refused.stderr
-    assert "hydra.run.dir=." in refused.stderr
+    assert "command line: hydra.run.dir=.\n" in refused.stderr
     assert contents(folder) == before
 
 
