@@ -44,7 +44,9 @@ def evaluate(arguments: list[str]) -> int:
     try:
         groups = _groups(directories, failures, allow_plugins=options.allow_plugins)
         for remark in _remarks(groups):
-            console.print(f"{remark} So the episodes may be played in others than those of training.", markup=False)
+            console.print(
+                f"{remark} The episodes may be played in another environment than that of training.", markup=False
+            )
         for group in groups:
             found |= _evaluated(group, options.episodes, failures, deterministic=not options.stochastic)
     except KeyboardInterrupt:

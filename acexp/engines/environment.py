@@ -74,46 +74,6 @@ def prepare_libraries() -> None:
         mujoco.set_mju_user_warning(lambda message: None)
 
 
-def generator_at(state: Any) -> np.random.Generator:
-    """Return a random number generator like Gymnasium's, in a saved state."""
-    generator, _ = gym.utils.seeding.np_random(0)
-    generator.bit_generator.state = state
-    return generator
-
-
-def random_state(env: gym.Env[Any, Any]) -> Any:
-    """Return the state of an environment's random number generator as plain values; None if it is none of NumPy's."""
-    bits = _bits(env)
-    return None if bits is None else _plain(bits.state)
-
-
-def restore_random_state(env: gym.Env[Any, Any], state: Any) -> None:
-    """Set the state of an environment's random number generator to one that `random_state` returned."""
-    _bits(env).state = state
-
-
-def _bits(env: gym.Env[Any, Any]) -> Any:
-    """Return the bit generator of an environment, None if it has none of NumPy's, or does not show it.
-
-    A RandomState of NumPy's older interface hides its own.
-    """
-    try:
-        generator = env.unwrapped.np_random
-        found = getattr(generator, "bit_generator", None) or getattr(generator, "_bit_generator", None)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # attributes may be properties, which are anybody's code
-        return None
-    return found if isinstance(found, np.random.BitGenerator) else None
-
-
-def _plain(value: Any) -> Any:
-    """Return nested arrays as lists: a checkpoint holds nothing but tensors and plain values."""
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:
     """Return Gymnasium's registration of the environment; raises UserError, with similar ids, if there is none."""
     prepare_libraries()

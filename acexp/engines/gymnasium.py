@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from acexp.core.stopping import ShouldStop
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.contract import FaultyEnvironmentError, faulty
-from acexp.engines.environment import EnvironmentConfig, make, random_state, restore_random_state
+from acexp.engines.environment import EnvironmentConfig, make
+from acexp.engines.randomness import random_state, restore_random_state
 from acexp.engines.vector import VectorEnvironment
 from acexp.system.packages import Package
 from acexp.system.user_code import place_in_code, reason

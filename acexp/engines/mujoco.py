@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
-from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
+from acexp.engines.environment import EnvironmentConfig, make, spec_of
 from acexp.engines.mujoco_tasks import TASKS
+from acexp.engines.randomness import generator_at
 from acexp.engines.threads import ThreadPool, useful_threads
 from acexp.system.cores import available_cores
 from acexp.system.packages import Package

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
-from acexp.engines.environment import EnvironmentConfig, generator_at, make, spec_of
+from acexp.engines.environment import EnvironmentConfig, make, spec_of
+from acexp.engines.randomness import generator_at
 
 _TABULAR = {
     "gymnasium.envs.toy_text.cliffwalking:CliffWalkingEnv",

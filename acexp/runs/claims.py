@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from acexp.core.errors import UserError
@@ -41,13 +42,17 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
             value=str(directory),
             remedy="give another name (name=...), or move the directory away",
         )
-    found = foreign_files(directory)
-    if found:
+    refuse_overwriting(directory, foreign_files(directory), key)
+
+
+def refuse_overwriting(directory: Path, files: Sequence[str], key: str) -> None:
+    """Raise UserError if there are any of these files, which lie in the directory and are not acexp's."""
+    if files:
         raise UserError(
-            f"This directory holds files that acexp did not write and would overwrite: {', '.join(found)}.",
+            f"This directory holds files that acexp did not write and would overwrite: {', '.join(files)}.",
             key=key,
             value=str(directory),
-            remedy=f"choose a directory of the run's own ({key}=...), or move the files away",
+            remedy=f"choose another directory ({key}=...), or move the files away",
         )
 
 

@@ -123,6 +123,7 @@ class _Session:
                 keep_large_blocks()
             self._handlers = stack.enter_context(ExitStack())
             self._process_group = stack.enter_context(distributed.process_group())
+            # Networks are initialized with one thread, so that they are the same on every machine; see _choose_threads.
             stack.enter_context(torch_threads(first.torch_threads or 1))
             stack.enter_context(silent_write_errors())
             self.groups, self._refused = self._process_group.from_rank_zero(lambda: self._resumptions(stack))

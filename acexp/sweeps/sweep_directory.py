@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
-from acexp.runs.claims import is_from_acexp
+from acexp.runs.claims import is_from_acexp, refuse_overwriting
 from acexp.system.files import read_json, write_json
 from acexp.system.lock import holder, is_locked
 
@@ -82,13 +82,7 @@ def claim_sweep(directory: Path, key: str) -> None:
     found = [name for name in (SWEEP, SEARCH) if (directory / name).exists() and not is_search(directory)]
     if (directory / HYDRAS_SWEEP).exists() and not is_from_acexp(directory / HYDRAS_SWEEP):
         found.append(HYDRAS_SWEEP)
-    if found:
-        raise UserError(
-            f"This directory holds files that acexp did not write and would overwrite: {', '.join(found)}.",
-            key=key,
-            value=str(directory),
-            remedy=f"choose another one ({key}=...), or move the files away",
-        )
+    refuse_overwriting(directory, found, key)
 
 
 def n_others(directory: Path, identities: Sequence[str]) -> int:

@@ -73,16 +73,18 @@ def test_pongs_members_equal_their_runs_alone(config: Config) -> None:
                 torch.testing.assert_close(together[name][m], tensor[0], rtol=1e-4, atol=1e-5, msg=name)
 
 
+def trained(members: list[RunConfig], n_updates: int) -> dict[str, torch.Tensor]:
+    """Every parameter of a population after some updates, `[M, ...]`."""
+    with assemble(members) as population:
+        advance(population, n_updates)
+        return snapshot(population)
+
+
 def test_members_are_equal_to_the_bit_in_an_mlp_population(config: Config) -> None:
     """Stronger than what is promised; it is what makes exact regrouping possible."""
     configs = [resolve(config("env=gym", "env.id=CartPole-v1", *member)) for member in MEMBERS]
-    with assemble(configs) as population:
-        advance(population, 20)
-        together = snapshot(population)
-    with assemble(configs[1:3]) as population:
-        advance(population, 20)
-        pair = snapshot(population)
-    for name, tensor in pair.items():
+    together = trained(configs, 20)
+    for name, tensor in trained(configs[1:3], 20).items():
         assert torch.equal(together[name][1:3], tensor), name
 
 
@@ -101,14 +103,9 @@ def test_members_are_equal_to_the_bit_at_the_margins(
     """A tensor with an axis of length 1 can be a view with other strides, for which torch has other kernels."""
     configs = [resolve(config(f"env={environment}", *settings, *member)) for member in MEMBERS[:3]]
 
-    def trained(members: list[RunConfig]) -> dict[str, torch.Tensor]:
-        with assemble(members) as population:
-            advance(population, 100)
-            return snapshot(population)
-
-    together = trained(configs)
+    together = trained(configs, 100)
     for m, member in enumerate(configs):
-        for name, tensor in trained([member]).items():
+        for name, tensor in trained([member], 100).items():
             assert torch.equal(together[name][m], tensor[0]), f"{name} of member {m}"
 
 
@@ -117,14 +114,9 @@ def test_members_are_close_where_products_round_otherwise(config: Config, settin
     """The product of one row, or of a matrix of odd size, depends on how it lies in memory."""
     configs = [resolve(config("env=halfcheetah", *settings, *member)) for member in MEMBERS[:3]]
 
-    def trained(members: list[RunConfig]) -> dict[str, torch.Tensor]:
-        with assemble(members) as population:
-            advance(population, 5)
-            return snapshot(population)
-
-    together = trained(configs)
+    together = trained(configs, 5)
     for m, member in enumerate(configs):
-        for name, tensor in trained([member]).items():
+        for name, tensor in trained([member], 5).items():
             torch.testing.assert_close(together[name][m], tensor[0], rtol=1e-4, atol=1e-5, msg=name)
 
 

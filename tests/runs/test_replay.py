@@ -130,7 +130,7 @@ def test_a_map_that_was_drawn_is_saved_with_the_run(config: Config, train: Train
     assert same(final(tmp_path / "run")["member"]["environments"][0]["table"], before)
     said = acexp("eval", "run", "--episodes", "2").stdout
     assert "two instances differ in" in said
-    assert "in others than those of training" in said
+    assert "in another environment than that of training" in said
 
 
 def test_runs_on_other_maps_continue_in_one_population_approximately(config: Config, tmp_path: Path) -> None:
