@@ -66,6 +66,8 @@ class Engine(Protocol):
     Attributes:
         packages: The packages that the engine needs; their versions are recorded with each run.
         preference: `auto` takes the engine of the highest preference that steps the environment as Gymnasium does.
+        uses_gymnasium: Whether it steps environments that Gymnasium makes, which can be wrapped and have to be probed;
+            other engines have implementations of their own.
         observation_space, action_space: The spaces of a single environment.
         should_stop: Set by whoever uses the engine. An engine whose steps, or whose `load`, take long asks it in
             between, and raises StopRequestedError once it returns True; the engine is then of no use any more.
@@ -73,6 +75,7 @@ class Engine(Protocol):
 
     packages: ClassVar[tuple[Package, ...]]
     preference: ClassVar[int]
+    uses_gymnasium: ClassVar[bool]
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
     should_stop: ShouldStop
@@ -113,6 +116,7 @@ class EngineBase:
 
     packages: ClassVar[tuple[Package, ...]] = ()
     preference: ClassVar[int] = 0
+    uses_gymnasium: ClassVar[bool] = False
     should_stop: ShouldStop = staticmethod(never)
 
     @classmethod
@@ -145,7 +149,10 @@ def choose_engine(environment: EnvironmentConfig, config: EngineConfig) -> Engin
     """Return the config with `auto` resolved; raises UserError for an engine that cannot step this environment."""
 
     def obstacle(name: str) -> str | None:
-        return ENGINES[name].build.cannot_step(environment)
+        engine = ENGINES[name].build
+        if environment.wrappers and not engine.uses_gymnasium:
+            return "it cannot apply env.wrappers"
+        return engine.cannot_step(environment)
 
     if config.name == AUTO:
         preferred = sorted(ENGINES.names, key=lambda name: -ENGINES[name].build.preference)

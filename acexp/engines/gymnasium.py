@@ -27,6 +27,9 @@ NOT_REPEATED = "the environment, played again with the same seeds and actions, s
 """Why an episode cannot be restored that depends on more than its seed, `np_random` and its actions."""
 
 
+DIFFERENT_SPACES = "its instances have different spaces, but all environments of a run have the same"
+
+
 class _Episode(NamedTuple):
     """The history from which the state of an environment is restored.
 
@@ -51,6 +54,7 @@ class Gymnasium(EngineBase):
 
     packages: ClassVar[tuple[Package, ...]] = (Package("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),)
     preference = 10
+    uses_gymnasium = True
 
     def __init__(self, environments: VectorEnvironment, seeds: list[int]) -> None:
         self._environments = environments
@@ -66,17 +70,21 @@ class Gymnasium(EngineBase):
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
-        made = [make(environment) for _ in seeds]
+        return cls.around(environment.id, [make(environment) for _ in seeds], seeds)
+
+    @classmethod
+    def around(cls, environment_id: str, made: Sequence[gym.Env[Any, Any]], seeds: list[int]) -> Self:
+        """Return an engine for environments that have been made, one per seed."""
         try:
             # What goes wrong from here on does so in attributes of the environments, which may be properties.
-            vector = VectorEnvironment(environment.id, [functools.partial(_the_same, env) for env in made])
+            vector = VectorEnvironment(environment_id, [functools.partial(_the_same, env) for env in made])
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             problem = f"its instances cannot be stepped together: {reason(error)}"
             if isinstance(error, RuntimeError) and "sub-environment" in str(error).lower():
-                problem = "its instances have different spaces, but all environments of a run have the same"
-            raise faulty(environment.id, problem, place=place_in_code(error)) from error
+                problem = DIFFERENT_SPACES
+            raise faulty(environment_id, problem, place=place_in_code(error)) from error
         return cls(vector, seeds)
 
     @property

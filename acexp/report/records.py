@@ -205,6 +205,8 @@ def _text(value: object) -> str:
             return f"{value:g}"
         case list():
             return f"[{','.join(_text(part) for part in value)}]"
+        case dict():
+            return f"{{{', '.join(f'{key}: {_text(part)}' for key, part in value.items())}}}"
     return str(value)
 
 
