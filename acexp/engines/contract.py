@@ -45,6 +45,10 @@ class FaultyEnvironmentError(UserError):
     member: int | None = None
     slot: int = 0
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[object, ...]]:
+        """Return the class and all fields, see UserError."""
+        return type(self), (*super().__reduce__()[1], self.index, self.member, self.slot)
+
     def during_training(self, environment_id: str, seed: int, step: int) -> str:
         """Return the error in words: with the seed of the member's run and its env step, where the member is known.
 

@@ -23,6 +23,7 @@ CASES = {
     "LunarLander": ("gymnasium", EnvironmentConfig(id="LunarLander-v3"), 190),
     "Pendulum, in its first episode": ("gymnasium", EnvironmentConfig(id="Pendulum-v1"), 60),
     "CartPole in wrappers": ("gymnasium", EnvironmentConfig(id="CartPole-v1", wrappers=WRAPPERS), 75),
+    "CartPole in processes": ("processes", EnvironmentConfig(id="CartPole-v1", wrappers=WRAPPERS), 75),
     "HalfCheetah": ("gymnasium", EnvironmentConfig(id="HalfCheetah-v5", max_episode_steps=50), 75),
     "HalfCheetah in threads": ("mujoco", EnvironmentConfig(id="HalfCheetah-v5", max_episode_steps=50), 75),
     "Hopper": ("mujoco", EnvironmentConfig(id="Hopper-v5"), 75),
