@@ -44,7 +44,7 @@ def assemble(
     seeds = [
         seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[shard]
     ]
-    engine = open_engine(first.env, seeds, first.engine)
+    engine = open_engine(first.env, seeds, first.engine, first.log.info)
     try:
         with memory_in_words():
             population = _population(
@@ -106,7 +106,7 @@ def evaluation_engine(configs: Sequence[RunConfig], n_envs: int) -> Engine:
     if engine.name == "processes" and len(seeds) == 1:
         # It would gain nothing. And a script that loads an agent need not guard against being imported by a process.
         engine = replace(engine, name="gymnasium")
-    return open_engine(configs[0].env, seeds, engine)
+    return open_engine(configs[0].env, seeds, engine, configs[0].log.info)
 
 
 def evaluation_noise(configs: Sequence[RunConfig]) -> list[torch.Generator]:
@@ -120,7 +120,7 @@ def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
     `cores` is the number of cores that this run may use; None for all. See useful_threads for those of torch.
     """
     cores = cores or available_cores()
-    engine = choose_engine(config.env, config.engine)
+    engine = choose_engine(config.env, config.engine, config.log.info)
     return replace(
         config,
         device=str(_device(config.device)),
@@ -152,8 +152,8 @@ def check_environments(configs: Iterable[RunConfig], *, trust_known: bool = True
     """Probe each distinct environment of some runs, and return remarks on them, a line each.
 
     With `trust_known`, environments that Gymnasium contains are left out unless they have arguments or wrappers of the
-    user's: they are tested there, and some take a while to import. Raises UserError if every environment is refused; of a sweep with
-    others, only the runs of the refused ones fail.
+    user's: they are tested there, and some take a while to import. Raises UserError if every environment is refused; of
+    a sweep with others, only the runs of the refused ones fail.
     """
     distinct = {repr((config.env, config.engine.name)): config for config in configs}
     remarks: list[str] = []

@@ -277,8 +277,8 @@ def _make_atari(environment: EnvironmentConfig, skip: int) -> gym.Env[Any, Any]:
 def as_code(environment: EnvironmentConfig, plugins: Sequence[str] = ()) -> list[str]:
     """Return lines of code that make `env` as `make` does, and its first `observation`, without acexp.
 
-    The code first imports the modules of the wrappers, and of an environment that is not one of Gymnasium's the plugins,
-    one of which may register it.
+    The code first imports the modules of the wrappers; and of an environment that is not one of Gymnasium's, the
+    plugins, one of which may register it.
     """
     modules = [*(() if is_known(environment) else plugins), *modules_of(environment.wrappers)]
     lines = [f"import {module}" for module in dict.fromkeys(modules)]

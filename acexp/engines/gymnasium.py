@@ -97,6 +97,15 @@ class Gymnasium(EngineBase):
         self._environments.should_stop = should_stop
 
     @property
+    def info_keys(self) -> Sequence[str]:
+        """The keys of `final_info`."""
+        return self._environments.info_keys
+
+    @info_keys.setter
+    def info_keys(self, info_keys: Sequence[str]) -> None:
+        self._environments.info_keys = info_keys
+
+    @property
     def environments(self) -> list[gym.Env[Any, Any]]:
         """The single environments, for drawing them."""
         return list(self._environments.envs)
@@ -110,6 +119,8 @@ class Gymnasium(EngineBase):
         self._record(actions)
         observation, reward, terminated, truncated, _ = self._environments.step(actions)
         self._done = terminated | truncated
+        if self._environments.info_keys:
+            self.final_info = self._environments.final_info
         return Step(observation, reward, terminated, truncated)
 
     def _record(self, actions: NDArray[Any]) -> None:

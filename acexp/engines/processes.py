@@ -53,6 +53,7 @@ class Processes(EngineBase):
 
     def __init__(self, workers: _Workers) -> None:
         self._workers = workers
+        self._info_keys: Sequence[str] = ()
         self.observation_space: gym.Space[Any] = workers.single_observation_space
         self.action_space: gym.Space[Any] = workers.single_action_space
 
@@ -77,12 +78,24 @@ class Processes(EngineBase):
     def should_stop(self, should_stop: ShouldStop) -> None:
         self._workers.should_stop = should_stop
 
+    @property
+    def info_keys(self) -> Sequence[str]:
+        """The keys of `final_info`."""
+        return self._info_keys
+
+    @info_keys.setter
+    def info_keys(self, info_keys: Sequence[str]) -> None:
+        self._info_keys = info_keys
+        self._workers.ask("info_keys", [info_keys] * self._workers.num_envs)
+
     def reset(self) -> Any:
         self._workers.ask("reset", [None] * self._workers.num_envs)
         return self._workers.observations
 
     def step(self, actions: NDArray[Any]) -> Step:
-        rewards, terminated, truncated = zip(*self._workers.ask("step", actions), strict=True)
+        rewards, terminated, truncated, infos = zip(*self._workers.ask("step", actions), strict=True)
+        if self._info_keys:
+            self.final_info = {i: info for i, info in enumerate(infos) if info is not None}
         return Step(
             self._workers.observations,
             np.array(rewards, np.float64),
@@ -186,11 +199,11 @@ class _Workers(AsyncVectorEnv[Any, Any]):
             f"{self._id}: the process of its {process.name} ended without a word ({cause_of_end(process.exitcode)})",
             key="env.id",
             value=self._id,
-            remedy="`acexp resume` continues from the last checkpoint; if memory is short, train with fewer environments",
+            remedy="`acexp resume` goes on from the last checkpoint; if memory is short, train with fewer environments",
             index=i,
         )
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
         """End all processes, which close their environments."""
         self._end()
 
@@ -222,12 +235,10 @@ def _serve(
     seeds: Sequence[int],
     index: int,
     make_environment: Callable[[], gym.Env[Any, Any]],
-    pipe: Connection,
-    parent_pipe: Connection,
-    shared_memory: Any,
-    *unused: Any,
+    *shared_with_parent: Any,
 ) -> None:
     """Step one environment in this process until its parent closes the pipe; the parameters are AsyncVectorEnv's."""
+    pipe, parent_pipe, shared_memory, *_ = shared_with_parent
     ignore_stopping()
     quiet_warnings()
     parent_pipe.close()
@@ -238,7 +249,8 @@ def _serve(
                 shared = read_from_shared_memory(engine.observation_space, shared_memory, n=len(seeds))
                 pipe.send((engine.observation_space, engine.action_space))
                 while True:
-                    pipe.send(_answer(engine, *pipe.recv(), partial(_write, shared, index)))
+                    command, data = pipe.recv()
+                    pipe.send(_answer(engine, command, data, partial(_write, shared, index)))
         except (EOFError, OSError):
             raise
         except Exception as error:
@@ -250,11 +262,15 @@ def _answer(engine: Gymnasium, command: str, data: Any, write: Callable[[Any], N
     """Return the answer to a command; observations are written into the shared memory."""
     match command:
         case "reset":
-            return write(engine.reset())
+            write(engine.reset())
+            return None
         case "step":
             step = engine.step(np.asarray(data)[np.newaxis])
             write(step.observation)
-            return float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0])
+            return float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), engine.final_info.get(0)
+        case "info_keys":
+            engine.info_keys = data
+            return None
         case "save":
             # In bytes, as torch would send tensors through files that both processes have to keep open.
             return pickle.dumps(engine.save())
