@@ -21,7 +21,7 @@ from acexp.core.losses import Objective
 from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
-from acexp.engines import AUTO, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
+from acexp.engines import AUTO, ENGINES, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
@@ -44,7 +44,7 @@ def assemble(
     seeds = [
         seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[shard]
     ]
-    engine = open_engine(first.env, seeds, first.engine)
+    engine = open_engine(first.env, seeds, first.engine, first.log.info)
     try:
         with memory_in_words():
             population = _population(
@@ -102,7 +102,11 @@ def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.dev
 def evaluation_engine(configs: Sequence[RunConfig], n_envs: int) -> Engine:
     """Open environments for each member with seeds that no training uses; the caller closes them."""
     seeds = [seed for config in configs for seed in environment_seeds(streams(config.seed).evaluation, n_envs)]
-    return open_engine(configs[0].env, seeds, configs[0].engine)
+    engine = configs[0].engine
+    if engine.name == "processes" and len(seeds) == 1:
+        # It would gain nothing. And a script that loads an agent need not guard against being imported by a process.
+        engine = replace(engine, name="gymnasium")
+    return open_engine(configs[0].env, seeds, engine, configs[0].log.info)
 
 
 def evaluation_noise(configs: Sequence[RunConfig]) -> list[torch.Generator]:
@@ -116,7 +120,7 @@ def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
     `cores` is the number of cores that this run may use; None for all. See useful_threads for those of torch.
     """
     cores = cores or available_cores()
-    engine = choose_engine(config.env, config.engine)
+    engine = choose_engine(config.env, config.engine, config.log.info)
     return replace(
         config,
         device=str(_device(config.device)),
@@ -149,9 +153,9 @@ def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:
 def check_environments(configs: Iterable[RunConfig], *, trust_known: bool = True) -> tuple[str, ...]:
     """Probe each distinct environment of some runs, and return remarks on them, a line each.
 
-    With `trust_known`, environments that Gymnasium contains are left out unless they have arguments of the user's: they
-    are tested there, and some take a while to import. Raises UserError if every environment is refused; of a sweep with
-    others, only the runs of the refused ones fail.
+    With `trust_known`, environments that Gymnasium contains are left out unless they have arguments or wrappers of the
+    user's: they are tested there, and some take a while to import. Raises UserError if every environment is refused; of
+    a sweep with others, only the runs of the refused ones fail.
     """
     distinct = {repr((config.env, config.engine.name)): config for config in configs}
     remarks: list[str] = []
@@ -169,9 +173,9 @@ def check_environments(configs: Iterable[RunConfig], *, trust_known: bool = True
 
 def _is_probed(config: RunConfig, *, trust_known: bool) -> bool:
     """Return True unless an engine with an implementation of its own is chosen, or the environment can be trusted."""
-    if config.engine.name not in (AUTO, "gymnasium"):
+    if config.engine.name != AUTO and not ENGINES[config.engine.name].build.uses_gymnasium:
         return False
-    return not (trust_known and is_known(config.env) and not config.env.kwargs)
+    return not (trust_known and is_known(config.env) and not (config.env.kwargs or config.env.wrappers))
 
 
 def _device(name: str) -> torch.device:

@@ -11,7 +11,6 @@ import torch
 from acexp.algorithm.estimate import estimate
 from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
-from acexp.core.process_group import ProcessGroup
 from acexp.core.types import Batch, EnvironmentFault, Episode, UpdateStatistics
 from acexp.metrics import Recorder
 
@@ -45,7 +44,7 @@ def train(population: Population, budget: Budget, recorder: Recorder) -> Iterato
         step, last = n * budget.steps_per_update, n == budget.n_updates
         will_log = recorder.will_log(step, last=last)
         statistics = update(population, batch, backward, progress=(n - 1) / budget.n_updates, measure_trunk=will_log)
-        recorder.record(step, *_gather(population.process_group, rollout.episodes, statistics), last=last)
+        recorder.record(step, *_gather(population, rollout.episodes, statistics), last=last)
         yield recorder.step
 
 
@@ -59,16 +58,25 @@ def _stop(population: Population, faults: Sequence[EnvironmentFault], recorder: 
 
 
 def _gather(
-    process_group: ProcessGroup, episodes: Sequence[Episode], statistics: UpdateStatistics
+    population: Population, episodes: Sequence[Episode], statistics: UpdateStatistics
 ) -> tuple[Sequence[Episode], UpdateStatistics]:
     """Gather the episodes and batches of all processes in one message; norms cover all processes already."""
+    process_group, keys = population.process_group, population.collector.engine.info_keys
     if process_group.world_size == 1:
         return episodes, statistics
     n_slots = statistics.batch.values.numel()
-    padded = torch.full((1, n_slots, len(Episode._fields)), torch.nan, dtype=torch.float64)
+    padded = torch.full((1, n_slots, 3 + len(keys)), torch.nan, dtype=torch.float64)
     if episodes:
-        padded[0, : len(episodes)] = torch.tensor(episodes, dtype=torch.float64)
+        rows = [(*episode[:3], *(episode.info.get(key, math.nan) for key in keys)) for episode in episodes]
+        padded[0, : len(episodes)] = torch.tensor(rows, dtype=torch.float64)
     *batch, padded = process_group.gather((*statistics.batch, padded), 1)
-    rows = padded[0][~padded[0, :, 0].isnan()].tolist()
-    gathered = [Episode(int(member), episode_return, int(length)) for member, episode_return, length in rows]
+    gathered = [
+        Episode(int(member), episode_return, int(length), _known(keys, info))
+        for member, episode_return, length, *info in padded[0][~padded[0, :, 0].isnan()].tolist()
+    ]
     return gathered, statistics._replace(batch=Batch(*batch))
+
+
+def _known(keys: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    """Return the values by key, without those that are NaN."""
+    return {key: value for key, value in zip(keys, values, strict=True) if not math.isnan(value)}

@@ -100,7 +100,8 @@ def play(
         was_done = step.terminated | step.truncated
         for e in np.flatnonzero(was_done | (length >= LONGEST)).tolist():
             if remaining[e]:
-                ended[e].append(Episode(e // n_envs, float(total[e]), int(length[e])))
+                info = engine.final_info.get(e, {})
+                ended[e].append(Episode(e // n_envs, float(total[e]), int(length[e]), info))
                 remaining[e] = remaining[e] - 1 if was_done[e] else 0
             total[e], length[e] = 0.0, 0
     return [[episode for env in ended[m * n_envs : (m + 1) * n_envs] for episode in env] for m in range(n_members)]

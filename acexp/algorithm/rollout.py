@@ -6,7 +6,7 @@ values are computed later, in the one pass over the whole rollout that the updat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +88,7 @@ class Collector:
         self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
         self._terminated, self._truncated = np.zeros(flat, np.bool_), np.zeros(flat, np.bool_)
         self._valid = np.ones(flat, np.bool_)
+        self._final_infos: list[Mapping[int, dict[str, float]]] = [{}] * n_steps
         gathered = (self._rewards, self._terminated, self._truncated, self._valid)
         self._gathered = [torch.from_numpy(array).view(slots) for array in gathered]
 
@@ -158,6 +159,8 @@ class Collector:
             step = self.engine.step(self._distribution.to_environment(self._fetch_actions(t)))
             self._store(t + 1, step.observation)
             self._raw_rewards[t], self._terminated[t], self._truncated[t] = step[1:]
+            if self.engine.info_keys:
+                self._final_infos[t] = self.engine.final_info
 
     def _fetch_actions(self, t: int) -> np.ndarray[Any, Any]:
         """Return the actions of step `t` on the host, `[M * N, *action_shape]`."""
@@ -223,8 +226,11 @@ class Collector:
         for t in np.flatnonzero(done.any(1)).tolist():
             self._add_to_episodes(begin, t + 1)
             begin = t + 1
+            info = self._final_infos[t]
             episodes += [
-                Episode(e // self._n_envs, float(self._episode_return[e]), int(self._episode_length[e]))
+                Episode(
+                    e // self._n_envs, float(self._episode_return[e]), int(self._episode_length[e]), info.get(e, {})
+                )
                 for e in np.flatnonzero(done[t]).tolist()
             ]
             self._episode_return[done[t]] = 0.0

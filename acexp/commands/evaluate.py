@@ -53,14 +53,17 @@ def evaluate(arguments: list[str]) -> int:
         is_stopped = True
     if directories == [options.directory.resolve()] and failures:
         raise failures[directories[0]]
+    infos = {run: tags.info(evaluated.infos) for run, evaluated in found.items()}
+    columns = (*COLUMNS, *dict.fromkeys(tag for run in infos for tag in infos[run]))
     rows = []
     for run in directories:
         if run in found:
             s = found[run].summary
             numbers = [f"{x:,.1f}" for x in (s.mean, s.std, s.median, s.iqm, s.min, s.max, found[run].length.mean)]
-            rows.append([run.name, str(s.n), *numbers])
+            logged = [f"{infos[run][tag]:.3g}" if tag in infos[run] else "" for tag in columns[len(COLUMNS) :]]
+            rows.append([run.name, str(s.n), *numbers, *logged])
     if found or not is_stopped:
-        print_table(console, COLUMNS, rows, right=COLUMNS[1:])
+        print_table(console, columns, rows, right=columns[1:])
     for run, error in failures.items():
         console.print(f"not evaluated: {relative(run)}: {error.problem}", markup=False)
     if is_stopped:
@@ -112,7 +115,7 @@ def _write(run: Path, found: evaluation.Evaluation) -> None:
     try:
         evaluation.write(run, found)
         writer = TensorBoardWriter(run, experiment=None)
-        writer.write(found.step, tags.evaluation(found.summary, found.length), {})
+        writer.write(found.step, tags.evaluation(found.summary, found.length, found.infos), {})
         writer.close()
     except OSError as error:
         raise unwritable("The evaluation", error, run) from error

@@ -40,6 +40,7 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
             [
                 ("observation space", _short(e.observation_space)),
                 ("action space", _short(e.action_space)),
+                *(("wrapper", wrapper) for wrapper in e.wrappers),
                 ("engine", e.engine),
                 *(("remark", remark) for remark in e.remarks),
             ],

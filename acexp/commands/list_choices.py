@@ -9,13 +9,14 @@ from rich.console import Console
 
 from acexp.config import GROUPS, choices
 from acexp.config.application import config_directory
+from acexp.config.groups import NAMED_IN_SETTINGS
 from acexp.config.load import import_plugins
 
 
 def list_choices(arguments: list[str]) -> int:
     """Print every choice of a group, or of every group, one line each."""
     parser = argparse.ArgumentParser(prog="acexp list", description="List the choices of config groups, one line each.")
-    parser.add_argument("group", nargs="?", help=", ".join(GROUPS))
+    parser.add_argument("group", nargs="?", help=", ".join((*GROUPS, *NAMED_IN_SETTINGS)))
     parser.add_argument("--config-dir", type=Path, help="a folder with your own YAML files")
     parser.add_argument("--plugin", action="append", default=[], help="a module to import first; may be repeated")
     options = parser.parse_args(arguments)
@@ -23,7 +24,7 @@ def list_choices(arguments: list[str]) -> int:
     import_plugins(options.plugin)
     directories = [config_directory()] + ([options.config_dir] if options.config_dir else [])
     console = Console(highlight=False, soft_wrap=True)
-    for group in [options.group] if options.group else GROUPS:
+    for group in [options.group] if options.group else (*GROUPS, *NAMED_IN_SETTINGS):
         found = choices(group, directories)
         width = max((len(choice.name) for choice in found), default=0)
         for choice in found:

@@ -69,7 +69,8 @@ def comparison(config: RunConfig, mean_return: float | None, known: Sequence[Rea
     for entry in known:
         if identity(replace(config, seed=entry.seed)) == entry.identity:
             return f"these settings reached {entry.numbers} in evaluations after training ({entry.seeds})"
-    alike = [entry for entry in known if entry.environment == config.env.id and not config.env.kwargs]
+    is_plain = not (config.env.kwargs or config.env.wrappers)
+    alike = [entry for entry in known if entry.environment == config.env.id and is_plain]
     best = max(alike, key=lambda entry: entry.mean, default=None)
     if best is None or (mean_return is not None and mean_return >= (best.mean if best.low is None else best.low)):
         return None

@@ -214,4 +214,6 @@ def _is_plain(argument: str) -> bool:
         return True
     if not equals or not re.fullmatch(r"[\w./@]+", key) or key.split(".")[0].split("/")[0] in ("hydra", "plugins"):
         return False
+    if key.startswith("env.wrappers"):
+        return not re.search(r":\S", value)  # module:Class; the colons of a dict are followed by spaces
     return not (key == "env.id" and ":" in value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from acexp.architectures import ARCHITECTURES
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.engines import ENGINES
+from acexp.engines.wrappers import known_wrappers
 from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
@@ -34,7 +35,10 @@ class Group:
 
 
 CONFIG_GROUPS = (
-    Group("env", "the environment, and settings that suit it; `gym` takes any Gymnasium id: `env.id=...`"),
+    Group(
+        "env",
+        "the environment, its `env.wrappers`, and settings that suit it; `gym` takes any Gymnasium id: `env.id=...`",
+    ),
     Group("arch", "the networks: one each for actor and critic, or a shared trunk with two heads", ARCHITECTURES),
     Group("optim", "one optimizer for the sum of the losses, or one each for actor and critic", OPTIMIZERS),
     Group("normalizer", "normalization of observations", NORMALIZERS),
@@ -49,6 +53,10 @@ GROUPS: dict[str, Registry[Any] | None] = {group.name: group.registry for group 
 """The registry of every group, by the group's name."""
 
 
+NAMED_IN_SETTINGS: dict[str, Callable[[], dict[str, str]]] = {"env.wrappers": known_wrappers}
+"""Settings outside of the groups that take names, each with what returns the names and their summaries."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One choice of a config group, with a one-line summary."""
@@ -58,9 +66,14 @@ class Choice:
 
 
 def choices(group: str, config_directories: Sequence[Path]) -> list[Choice]:
-    """Return the choices of a group, the default first: one per YAML file in the group's folder of a directory."""
+    """Return the choices of a group, the default first: one per YAML file in the group's folder of a directory.
+
+    Instead of a group, one of NAMED_IN_SETTINGS can be given.
+    """
+    if group in NAMED_IN_SETTINGS:
+        return [Choice(f"[{{name: {name}}}]", summary) for name, summary in NAMED_IN_SETTINGS[group]().items()]
     if group not in GROUPS:
-        raise UserError(f"There is no config group {group!r}.", value=group, choices=tuple(GROUPS))
+        raise UserError(f"There is no config group {group!r}.", value=group, choices=(*GROUPS, *NAMED_IN_SETTINGS))
     registry = GROUPS[group]
     found: dict[str, str] = {}
     for directory in config_directories:

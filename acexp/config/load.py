@@ -258,6 +258,7 @@ _TYPES_IN_WORDS = {
     "list[int]": "a list of whole numbers, such as [64,64]",
     "list[float]": "a list of numbers, such as [0.9,0.999]",
     "list[str]": "a list of texts, such as [a,b]",
+    "list[dict[str, Any]]": "a list of groups of settings, such as [{name: FrameStackObservation, stack_size: 4}]",
     "dict[str, Any]": "a group of settings, such as {key: value}",
 }
 

@@ -16,6 +16,7 @@ from acexp.config.run_identity import identity
 from acexp.config.schema import RunConfig
 from acexp.core.errors import UserError
 from acexp.core.settings import default_of
+from acexp.engines.wrappers import modules_of
 
 VERSION = 2
 """Version of the format: to be raised when a setting is added (`since`) or renamed (`formerly`, see core/settings.py).
@@ -45,7 +46,12 @@ def from_yaml(path: Path, *, allow_plugins: bool) -> RunConfig:
     if not isinstance(plugins, list) or not isinstance(environment, Mapping):
         raise UserError("The run's config cannot be read: `plugins` or `env` is missing or malformed.", value=str(path))
     module, colon, _ = str(environment.get("id")).partition(":")
-    for key, modules in (("plugins", plugins), ("env.id", [module] if colon else [])):
+    named = (
+        ("plugins", plugins),
+        ("env.id", [module] if colon else []),
+        ("env.wrappers", modules_of(environment.get("wrappers"))),
+    )
+    for key, modules in named:
         if modules and not allow_plugins:
             raise UserError(
                 "This run's config imports modules, which run code.",

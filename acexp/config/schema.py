@@ -74,9 +74,15 @@ class A2CConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
-    """Logging settings; metrics are written every `every` env steps."""
+    """Logging settings.
+
+    Attributes:
+        every: Interval in env steps at which metrics are written.
+        info: Keys of the info that the last step of an episode returns, whose numbers are logged as `info/<key>`.
+    """
 
     every: int = 1000
+    info: list[str] = setting(factory=list, since=2)
 
     def __post_init__(self) -> None:
         require(self.every >= 1, "The log interval is at least one env step.", "every", self.every)

@@ -214,7 +214,8 @@ def leaves_of(space: gym.Space[Any], path: str = "observation", keys: tuple[str 
         f"An {path} from {space} is not supported.",
         key="env.id",
         choices=("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict", "Tuple"),
-        remedy="wrap the environment so that it observes one of these",
+        remedy="leave the part out, 'env.wrappers=[{name: FilterObservation, filter_keys: [...]}]', "
+        "or wrap the environment so that it observes one of these",
     )
 
 

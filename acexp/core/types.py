@@ -5,6 +5,7 @@ Shapes: `T` steps, `M` members, `N` environments per member, `B = T * N`, `K` po
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -12,13 +13,23 @@ from torch import Tensor
 from acexp.core.observations import Leaves
 from acexp.core.tape import Tape
 
+_NO_NUMBERS: Mapping[str, float] = {}
+
 
 class Episode(NamedTuple):
-    """A finished episode: the index of its member, its undiscounted raw return, and its length in steps."""
+    """A finished episode.
+
+    Attributes:
+        member: Index of its member.
+        episode_return: Undiscounted sum of its raw rewards.
+        length: Number of its steps.
+        info: The numbers that its last info has of those that are logged, by key.
+    """
 
     member: int
     episode_return: float
     length: int
+    info: Mapping[str, float] = _NO_NUMBERS
 
 
 class EnvironmentFault(NamedTuple):

@@ -18,6 +18,7 @@ from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco
 from acexp.engines.probe import probe
+from acexp.engines.processes import Processes
 from acexp.engines.tabular import Tabular
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "FaultyEnvironmentError",
     "Gymnasium",
     "Mujoco",
+    "Processes",
     "Step",
     "Tabular",
     "as_code",

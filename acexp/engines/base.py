@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import gymnasium as gym
@@ -66,16 +67,24 @@ class Engine(Protocol):
     Attributes:
         packages: The packages that the engine needs; their versions are recorded with each run.
         preference: `auto` takes the engine of the highest preference that steps the environment as Gymnasium does.
+        uses_gymnasium: Whether it steps environments that Gymnasium makes, which can be wrapped, have infos, and are
+            probed; other engines have implementations of their own.
         observation_space, action_space: The spaces of a single environment.
         should_stop: Set by whoever uses the engine. An engine whose steps, or whose `load`, take long asks it in
             between, and raises StopRequestedError once it returns True; the engine is then of no use any more.
+        info_keys: Set once the engine is open: the keys of `final_info`. Only what uses Gymnasium has infos.
+        final_info: Of each environment whose episode has ended in the last step, by its number: those of its last
+            info's values that are finite numbers. A new mapping in each step.
     """
 
     packages: ClassVar[tuple[Package, ...]]
     preference: ClassVar[int]
+    uses_gymnasium: ClassVar[bool]
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
     should_stop: ShouldStop
+    info_keys: Sequence[str]
+    final_info: Mapping[int, dict[str, float]]
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
@@ -113,7 +122,10 @@ class EngineBase:
 
     packages: ClassVar[tuple[Package, ...]] = ()
     preference: ClassVar[int] = 0
+    uses_gymnasium: ClassVar[bool] = False
     should_stop: ShouldStop = staticmethod(never)
+    info_keys: Sequence[str] = ()
+    final_info: Mapping[int, dict[str, float]] = MappingProxyType({})
 
     @classmethod
     def cannot_step(cls, environment: EnvironmentConfig) -> str | None:
@@ -141,11 +153,19 @@ ENGINES: Registry[type[Engine]] = Registry("engine", EngineConfig)
 """All engines by name, those of plugins included."""
 
 
-def choose_engine(environment: EnvironmentConfig, config: EngineConfig) -> EngineConfig:
-    """Return the config with `auto` resolved; raises UserError for an engine that cannot step this environment."""
+def choose_engine(environment: EnvironmentConfig, config: EngineConfig, info_keys: Sequence[str] = ()) -> EngineConfig:
+    """Return the config with `auto` resolved; raises UserError for an engine that cannot step this environment.
+
+    With `info_keys`, an engine is needed that has the infos of the environment.
+    """
 
     def obstacle(name: str) -> str | None:
-        return ENGINES[name].build.cannot_step(environment)
+        engine = ENGINES[name].build
+        if environment.wrappers and not engine.uses_gymnasium:
+            return "it cannot apply env.wrappers"
+        if info_keys and not engine.uses_gymnasium:
+            return "it has no infos, which log.info reads"
+        return engine.cannot_step(environment)
 
     if config.name == AUTO:
         preferred = sorted(ENGINES.names, key=lambda name: -ENGINES[name].build.preference)
@@ -171,10 +191,15 @@ def choose_engine(environment: EnvironmentConfig, config: EngineConfig) -> Engin
     return config
 
 
-def open_engine(environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Engine:
-    """Open the engine that the config names, with one environment per seed."""
-    chosen = choose_engine(environment, config)
-    return ENGINES[chosen.name].build.open(environment, seeds, chosen)
+def open_engine(
+    environment: EnvironmentConfig, seeds: list[int], config: EngineConfig, info_keys: Sequence[str] = ()
+) -> Engine:
+    """Open the engine that the config names, with one environment per seed; see Engine for `info_keys`."""
+    chosen = choose_engine(environment, config, info_keys)
+    engine = ENGINES[chosen.name].build.open(environment, seeds, chosen)
+    if info_keys:
+        engine.info_keys = info_keys
+    return engine
 
 
 def spaces_of(environment: EnvironmentConfig, config: EngineConfig) -> tuple[gym.Space[Any], gym.Space[Any]]:

@@ -7,7 +7,7 @@ space's own dtype. Values outside the bounds of a Box are accepted, since many e
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ class FaultyEnvironmentError(UserError):
     index: int | None = None
     member: int | None = None
     slot: int = 0
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[object, ...]]:
+        """Return the class and all fields, see UserError."""
+        return type(self), (*super().__reduce__()[1], self.index, self.member, self.slot)
 
     def during_training(self, environment_id: str, seed: int, step: int) -> str:
         """Return the error in words: with the seed of the member's run and its env step, where the member is known.
@@ -170,6 +174,16 @@ def _is_reward(value: Any) -> bool:
         return abs(float(value)) <= LARGEST_REWARD
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+def numbers_in(info: Any, keys: Sequence[str]) -> dict[str, float]:
+    """Return those values of an environment's info that are finite numbers, or arrays of a single one."""
+    found = {}
+    for key in keys if isinstance(info, dict) else ():
+        array = _array(info.get(key))
+        if array is not None and array.size == 1 and array.dtype.kind in "biuf" and math.isfinite(array.item()):
+            found[key] = float(array.item())
+    return found
 
 
 def _is_flag(value: Any) -> bool:

@@ -15,6 +15,8 @@ from gymnasium.envs.registration import EnvSpec
 from acexp.core.errors import UserError, nearest
 from acexp.core.settings import setting
 from acexp.engines.contract import FaultyEnvironmentError
+from acexp.engines.wrappers import as_code as wrappers_as_code
+from acexp.engines.wrappers import modules_of, require_wrappers, wrapped
 from acexp.system.packages import is_installed
 from acexp.system.user_code import import_users, place_in_code, reason
 
@@ -37,14 +39,18 @@ class EnvironmentConfig:
         kwargs: Keyword arguments of the environment's constructor.
         max_episode_steps: Time limit in env steps; None keeps the environment's own, and -1 removes it.
         clip_rewards: Whether the rewards for learning are clipped to [-1, 1]; None clips those of Atari games only.
+        wrappers: Applied in order to each environment: `name`, one of gymnasium.wrappers or `module:Class`, and the
+            arguments of its constructor.
     """
 
     id: str
     kwargs: dict[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
     clip_rewards: bool | None = setting(None, since=2)
+    wrappers: list[dict[str, Any]] = setting(factory=list, since=2)
 
     def __post_init__(self) -> None:
+        require_wrappers(self.wrappers)
         limit = self.max_episode_steps
         if limit is not None and limit < 1 and limit != NO_LIMIT:
             raise UserError(
@@ -161,6 +167,11 @@ def is_known(environment: EnvironmentConfig) -> bool:
 
 
 def make(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
+    """Return one environment, preprocessed and wrapped as its config says; raises UserError if it cannot be made."""
+    return wrapped(_make_preprocessed(environment), environment.wrappers)
+
+
+def _make_preprocessed(environment: EnvironmentConfig) -> gym.Env[Any, Any]:
     """Return one environment with its standard preprocessing; raises UserError if it cannot be made."""
     skip = frame_skip(environment) if is_atari(environment) else None
     try:
@@ -224,19 +235,23 @@ def _make_atari(environment: EnvironmentConfig, skip: int) -> gym.Env[Any, Any]:
 
 
 def as_code(environment: EnvironmentConfig, plugins: Sequence[str] = ()) -> list[str]:
-    """Return lines of code that make `env` as `make` does, and its first `observation`, with Gymnasium only.
+    """Return lines of code that make `env` as `make` does, and its first `observation`, without acexp.
 
-    If the environment is not one of Gymnasium's, the code first imports the plugins, one of which may register it.
+    The code first imports the modules of the wrappers; and of an environment that is not one of Gymnasium's, the
+    plugins, one of which may register it.
     """
-    lines = [] if is_known(environment) else [f"import {plugin}" for plugin in plugins]
+    modules = [*(() if is_known(environment) else plugins), *modules_of(environment.wrappers)]
+    lines = [f"import {module}" for module in dict.fromkeys(modules)]
+    wrapping = wrappers_as_code(environment.wrappers)
     limit = environment.max_episode_steps
     if not is_atari(environment):
         kwargs = environment.kwargs | ({} if limit is None else {"max_episode_steps": limit})
-        return [*lines, f"env = gymnasium.make({_as_arguments(environment.id, kwargs)})", _RESET]
+        return [*lines, f"env = gymnasium.make({_as_arguments(environment.id, kwargs)})", *wrapping, _RESET]
     env: gym.Env[Any, Any] = gym.make(environment.id, disable_env_checker=True, **environment.kwargs)
     needs_fire = _fire_starts(env)
     env.close()
     return [
+        *lines,
         "import ale_py",
         "gymnasium.register_envs(ale_py)",
         f"env = gymnasium.make({_as_arguments(environment.id, environment.kwargs | {'frameskip': 1})})",
@@ -244,6 +259,7 @@ def as_code(environment: EnvironmentConfig, plugins: Sequence[str] = ()) -> list
         f"frame_skip={frame_skip(environment)}, screen_size={ATARI_SIDE})",
         f'env = gymnasium.wrappers.FrameStackObservation(env, {ATARI_STACK}, padding_type="zero")',
         *([] if limit is None else [f"env = gymnasium.wrappers.TimeLimit(env, {limit})"]),
+        *wrapping,
         _RESET,
         *(["observation, *_ = env.step(1)  # FIRE, which starts the game"] if needs_fire else []),
     ]

@@ -28,6 +28,9 @@ NOT_REPEATED = "the environment, played again with the same seeds and actions, s
 """Why an episode cannot be restored that depends on more than its seed, `np_random` and its actions."""
 
 
+DIFFERENT_SPACES = "its instances have different spaces, but all environments of a run have the same"
+
+
 class _Episode(NamedTuple):
     """The history from which the state of an environment is restored.
 
@@ -52,6 +55,7 @@ class Gymnasium(EngineBase):
 
     packages: ClassVar[tuple[Package, ...]] = (Package("box2d", "LunarLander", "pip install 'gymnasium[box2d]'"),)
     preference = 10
+    uses_gymnasium = True
 
     def __init__(self, environments: VectorEnvironment, seeds: list[int]) -> None:
         self._environments = environments
@@ -67,17 +71,21 @@ class Gymnasium(EngineBase):
 
     @classmethod
     def open(cls, environment: EnvironmentConfig, seeds: list[int], config: EngineConfig) -> Self:
-        made = [make(environment) for _ in seeds]
+        return cls.around(environment.id, [make(environment) for _ in seeds], seeds)
+
+    @classmethod
+    def around(cls, environment_id: str, made: Sequence[gym.Env[Any, Any]], seeds: list[int]) -> Self:
+        """Return an engine for environments that have been made, one per seed."""
         try:
             # What goes wrong from here on does so in attributes of the environments, which may be properties.
-            vector = VectorEnvironment(environment.id, [functools.partial(_the_same, env) for env in made])
+            vector = VectorEnvironment(environment_id, [functools.partial(_the_same, env) for env in made])
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             problem = f"its instances cannot be stepped together: {reason(error)}"
             if isinstance(error, RuntimeError) and "sub-environment" in str(error).lower():
-                problem = "its instances have different spaces, but all environments of a run have the same"
-            raise faulty(environment.id, problem, place=place_in_code(error)) from error
+                problem = DIFFERENT_SPACES
+            raise faulty(environment_id, problem, place=place_in_code(error)) from error
         return cls(vector, seeds)
 
     @property
@@ -88,6 +96,15 @@ class Gymnasium(EngineBase):
     @should_stop.setter
     def should_stop(self, should_stop: ShouldStop) -> None:
         self._environments.should_stop = should_stop
+
+    @property
+    def info_keys(self) -> Sequence[str]:
+        """The keys of `final_info`."""
+        return self._environments.info_keys
+
+    @info_keys.setter
+    def info_keys(self, info_keys: Sequence[str]) -> None:
+        self._environments.info_keys = info_keys
 
     @property
     def environments(self) -> list[gym.Env[Any, Any]]:
@@ -103,6 +120,8 @@ class Gymnasium(EngineBase):
         self._record(actions)
         observation, reward, terminated, truncated, _ = self._environments.step(actions)
         self._done = terminated | truncated
+        if self._environments.info_keys:
+            self.final_info = self._environments.final_info
         return Step(observation, reward, terminated, truncated)
 
     def _record(self, actions: NDArray[Any]) -> None:

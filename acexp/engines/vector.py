@@ -21,6 +21,7 @@ from acexp.engines.contract import (
     flaw_of_observation,
     flaw_of_reset,
     flaw_of_step,
+    numbers_in,
     raised,
 )
 from acexp.engines.environment import close_quietly
@@ -30,13 +31,14 @@ _NOTHING = object()
 
 
 class VectorEnvironment(SyncVectorEnv):
-    """Steps environments in NEXT_STEP mode, as SyncVectorEnv does, without the infos, which nothing here reads.
+    """Steps environments in NEXT_STEP mode, as SyncVectorEnv does, without gathering the infos.
 
     To gather infos takes time, and fails where they differ in shape or are no dicts. Raises FaultyEnvironmentError for
     an environment that raises an exception, or returns what cannot be stored. Each step overwrites the observations.
 
     Attributes:
         should_stop: Asked before each step of an environment, which raises StopRequestedError once it returns True.
+        info_keys, final_info: See Engine.
         checksums: Those of what each environment's episode has shown: observations, rewards, and its end.
     """
 
@@ -44,6 +46,8 @@ class VectorEnvironment(SyncVectorEnv):
         super().__init__(factories, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
         self._id = environment_id
         self.should_stop: ShouldStop = never
+        self.info_keys: Sequence[str] = ()
+        self.final_info: dict[int, dict[str, float]] = {}
         self.checksums = Checksums(self.num_envs)
 
     def reset(
@@ -62,6 +66,8 @@ class VectorEnvironment(SyncVectorEnv):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step every environment, or reset it where its episode has ended; the infos are empty."""
         was_done = self._autoreset_envs
+        if self.info_keys:
+            self.final_info = {}
         for i, action in enumerate(iterate(self.action_space, actions)):
             if was_done[i]:
                 self._reset_one(i)
@@ -118,11 +124,13 @@ class VectorEnvironment(SyncVectorEnv):
         result = _NOTHING
         try:
             result = self.envs[i].step(action)
-            self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], _ = result
+            self._env_obs[i], self._rewards[i], self._terminations[i], self._truncations[i], info = result
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise self._fault(i, STEP, result, error) from error
+        if self.info_keys and (self._terminations[i] or self._truncations[i]):
+            self.final_info[i] = numbers_in(info, self.info_keys)
 
     def _batched(self, is_reset: NDArray[np.bool_]) -> Any:
         """Write the observations of all environments into the arrays of the batch."""

@@ -30,6 +30,11 @@ def _mean(returns: Sequence[float]) -> float:
         return math.nan
 
 
+def _plain(episode: Episode) -> tuple[float, int, dict[str, float]]:
+    """Return an episode without its member as a checkpoint keeps it; those of earlier versions had no info."""
+    return episode.episode_return, episode.length, dict(episode.info)
+
+
 class Writer(Protocol):
     """Interface of an object that writes the scalars of one run."""
 
@@ -144,6 +149,11 @@ class Recorder:
         returns = [episode.episode_return for episodes in chosen for episode in episodes]
         return _mean(returns) if returns else None
 
+    def logs_info(self, member: int, key: str) -> bool:
+        """Return True if the last 100 episodes of a member have a number of this key, or if there are none."""
+        recent = self._recent[member]
+        return not recent or any(key in episode.info for episode in recent)
+
     @property
     def valid_steps(self) -> list[int]:
         """Number of slots of each member that were not resets."""
@@ -158,8 +168,8 @@ class Recorder:
             "step": self.step,
             "logged_step": self._logged_step,
             "sums": {tag: (float(total[member]), int(count[member])) for tag, (total, count) in self._sums.items()},
-            "episodes": [tuple(episode[1:]) for episode in self._episodes if episode.member == member],
-            "recent": [tuple(episode[1:]) for episode in self._recent[member]],
+            "episodes": [_plain(episode) for episode in self._episodes if episode.member == member],
+            "recent": [_plain(episode) for episode in self._recent[member]],
             "valid_steps": int(self._valid_steps[member]),
             "n_episodes": self.n_episodes[member],
             "divergence": None if divergence is None else tuple(divergence),
@@ -240,4 +250,5 @@ class Recorder:
         if ended:
             scalars[tags.EPISODE_RETURN] = _mean([episode.episode_return for episode in ended])
             scalars[tags.EPISODE_LENGTH] = sum(episode.length for episode in ended) / len(ended)
+            scalars |= tags.info([episode.info for episode in ended])
         return scalars

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ STEPS_PER_SECOND = "charts/steps_per_second"
 EXPLAINED_VARIANCE = "value/explained_variance"
 EVALUATED_RETURN = "eval/return_mean"
 EVALUATED_EPISODES = "eval/episodes"
+INFO = "info/"
 FINAL_RETURN = "final/mean_return_last_100"
 TRUNK_COSINE = "grad/trunk_cosine"
 UNDEFINED_AT_TIMES = frozenset({EXPLAINED_VARIANCE, TRUNK_COSINE})
@@ -41,10 +43,16 @@ def clip_fraction(part: str) -> str:
     return f"grad_norm/{part}/clip_fraction"
 
 
-def evaluation(returns: Summary, lengths: Summary) -> dict[str, float]:
-    """Return the scalars of an evaluation by tag, from the returns and lengths of its episodes."""
+def info(infos: Sequence[Mapping[str, float]], prefix: str = "") -> dict[str, float]:
+    """Return the mean of each number in the last infos of episodes by tag, over the episodes that have it."""
+    keys = dict.fromkeys(key for each in infos for key in each)
+    return {f"{prefix}{INFO}{key}": fmean(each[key] for each in infos if key in each) for key in keys}
+
+
+def evaluation(returns: Summary, lengths: Summary, infos: Sequence[Mapping[str, float]] = ()) -> dict[str, float]:
+    """Return the scalars of an evaluation by tag, from the returns, lengths and last infos of its episodes."""
     named = {f"eval/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
-    return {**named, "eval/length_mean": lengths.mean, EVALUATED_EPISODES: returns.n}
+    return {**named, "eval/length_mean": lengths.mean, EVALUATED_EPISODES: returns.n, **info(infos, "eval/")}
 
 
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:

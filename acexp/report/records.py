@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from acexp.config.effects import without_effect
 from acexp.config.saved import read_settings
 from acexp.core.errors import UserError
-from acexp.metrics import Series, read_series
+from acexp.metrics import Series, read_series, tags
 from acexp.runs import evaluation, run_directory
 from acexp.runs.run_directory import Status
 from acexp.sweeps import overview, sweep_directory
@@ -31,11 +31,19 @@ NOTHING = Series(np.zeros(0), np.zeros(0))
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A run's last evaluation: the mean return, the number of episodes, and whether actions were deterministic."""
+    """A run's last evaluation.
+
+    Attributes:
+        mean: the mean return.
+        n_episodes: the number of episodes.
+        is_deterministic: whether the most likely actions were taken.
+        infos: the means of the numbers in the last infos of episodes, by tag: `info/<key>`.
+    """
 
     mean: float
     n_episodes: int
     is_deterministic: bool
+    infos: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +199,8 @@ def _evaluated(content: Mapping[str, Any], steps: int) -> Evaluated | None:
     if not content or content["step"] != steps or content["return"]["mean"] is None:
         return None
     returns = content["return"]
-    return Evaluated(float(returns["mean"]), int(returns["n"]), bool(content["deterministic"]))
+    infos = {tag: float(value) for tag, value in content.items() if tag.startswith(tags.INFO)}
+    return Evaluated(float(returns["mean"]), int(returns["n"]), bool(content["deterministic"]), infos)
 
 
 def _text(value: object) -> str:
@@ -205,6 +214,8 @@ def _text(value: object) -> str:
             return f"{value:g}"
         case list():
             return f"[{','.join(_text(part) for part in value)}]"
+        case dict():
+            return f"{{{', '.join(f'{key}: {_text(part)}' for key, part in value.items())}}}"
     return str(value)
 
 

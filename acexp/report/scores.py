@@ -74,6 +74,7 @@ class Metric:
 def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Metric:
     """Return the metric called `name`: `evaluation`, `training`, `area`, or a tag, of which the last value counts.
 
+    `evaluation/info/<key>` is the mean of a number in the last infos of the final evaluation's episodes.
     Without a name, it is the final evaluation if every run has one, else the last training episodes. Raises UserError
     for a name that no run has logged.
     """
@@ -105,15 +106,28 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
         return Metric(
             "mean return over training", lambda record: areas.get(record.directory), axis="return, mean over training"
         )
+    if name.startswith(f"{EVALUATION}/") and any(_evaluated_info(record, name) is not None for record in done):
+        return Metric(
+            f"mean of {name.partition('/')[2]} in the final policy's evaluation",
+            lambda record: _evaluated_info(record, name),
+            verb="is above",
+            axis=name,
+        )
     known = tuple(dict.fromkeys(tag for cell in grid for record in cell.records for tag in record.series))
+    infos = tuple(dict.fromkeys(tag for record in done if record.evaluated for tag in record.evaluated.infos))
     if name not in known:
         raise UserError(
             "No run has such a metric.",
             key="--metric",
             value=name,
-            choices=(EVALUATION, TRAINING, AREA, *sorted(known)),
+            choices=(EVALUATION, TRAINING, AREA, *(f"{EVALUATION}/{tag}" for tag in infos), *sorted(known)),
         )
     return Metric(f"the last value of {name}", lambda record: last_value(record, name), verb="is above", axis=name)
+
+
+def _evaluated_info(record: Record, name: str) -> float | None:
+    """Return what the final evaluation of a run has of `evaluation/info/<key>`; None if there is none."""
+    return record.evaluated.infos.get(name.partition("/")[2]) if record.evaluated else None
 
 
 def _why_training(done: Sequence[Record]) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from acexp.algorithm.assembly import evaluation_engine, evaluation_noise
 from acexp.algorithm.policy import Policy
 from acexp.config import RunConfig
+from acexp.engines.environment import make
 from acexp.runs.saved_policy import open_policy, saved_run
 
 
@@ -26,8 +29,16 @@ class Agent:
         self._policy = policy
         (self._generator,) = evaluation_noise([config])
 
+    def make_env(self, **kwargs: Any) -> gym.Env[Any, Any]:
+        """Return one environment as the run trained in it, with its preprocessing and wrappers.
+
+        `kwargs` are further arguments of its constructor, such as `render_mode="human"`.
+        """
+        environment = self.config.env
+        return make(replace(environment, kwargs=environment.kwargs | kwargs))
+
     def act(self, observation: Any, *, deterministic: bool = True) -> Any:
-        """Return an action for `env.step`, given an observation from `env.reset` or `env.step`.
+        """Return an action for `env.step`, given an observation of such an environment.
 
         It is the most likely action, or one sampled with the agent's own random generator.
         """

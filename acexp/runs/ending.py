@@ -46,7 +46,7 @@ def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome
         mean_return=recorder.recent_return(member),
         error=error,
         signal=ending.signal,
-        notes=_notes(status, recorder.n_episodes[member], run.config),
+        notes=_notes(status, recorder, member, run.config),
     )
     try:
         if status is not Status.FAILED:
@@ -75,10 +75,13 @@ def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome
     return outcome
 
 
-def _notes(status: Status, n_episodes: int, config: RunConfig) -> tuple[str, ...]:
-    """Return what to do if a run has ended although not one of its episodes has."""
-    if n_episodes or status is not Status.DONE:
+def _notes(status: Status, recorder: Recorder, member: int, config: RunConfig) -> tuple[str, ...]:
+    """Return what to do if a run has ended although not one of its episodes has, or if an info was never there."""
+    if status is not Status.DONE:
         return ()
+    if recorder.n_episodes[member]:
+        missing = [key for key in config.log.info if not recorder.logs_info(member, key)]
+        return tuple(f"log.info: the last steps of episodes return no number called {key!r}." for key in missing)
     return (
         f"No episode has ended: each of the {config.a2c.n_envs} environments took {_steps_each(config):,} steps. "
         "Train for longer, or end episodes with a time limit: env.max_episode_steps=...",

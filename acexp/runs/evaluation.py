@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ class Evaluation:
         is_deterministic: Whether it took its most likely actions rather than sampled ones.
         returns: Return of each episode.
         lengths: Length of each episode, in env steps.
+        infos: The numbers in the last info of each episode that `log.info` names.
     """
 
     step: int
     is_deterministic: bool
     returns: tuple[float, ...]
     lengths: tuple[int, ...]
+    infos: tuple[Mapping[str, float], ...] = ()
 
     @property
     def summary(self) -> Summary:
@@ -74,6 +76,7 @@ def evaluate_together(runs: Sequence[Run], n_episodes: int, deterministic: bool)
             is_deterministic=deterministic,
             returns=tuple(episode.episode_return for episode in episodes),
             lengths=tuple(episode.length for episode in episodes),
+            infos=tuple(episode.info for episode in episodes),
         )
         for step, episodes in zip(saved.steps, played, strict=True)
     ]
@@ -143,7 +146,7 @@ class PeriodicEvaluation:
                 continue
             returns = summarize([episode.episode_return for episode in episodes])
             lengths = summarize([episode.length for episode in episodes])
-            self._recorder.note(member, tags.evaluation(returns, lengths))
+            self._recorder.note(member, tags.evaluation(returns, lengths, [episode.info for episode in episodes]))
 
 
 def _evaluated_at(step: int, runs: Sequence[Run]) -> set[int]:
@@ -159,6 +162,7 @@ def write(directory: Path, evaluation: Evaluation) -> None:
         "deterministic": evaluation.is_deterministic,
         "return": evaluation.summary._asdict(),
         "length": evaluation.length._asdict(),
+        **tags.info(evaluation.infos),
         "returns": list(evaluation.returns),
         "lengths": list(evaluation.lengths),
     }

@@ -12,6 +12,7 @@ from acexp.algorithm.estimate import estimate, flat
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.observations import input_shapes
+from acexp.engines.wrappers import in_words
 from acexp.metrics import tags
 
 
@@ -47,6 +48,7 @@ class Examination:
 
     Attributes:
         observation_space, action_space: The spaces of a single environment, as texts.
+        wrappers: The environment's wrappers as calls, the innermost first.
         engine: Name of the engine that steps the environments.
         input_shapes: Shapes of the network's inputs for a single observation.
         layers: The layers of the network, as pairs of name and description.
@@ -62,6 +64,7 @@ class Examination:
 
     observation_space: str
     action_space: str
+    wrappers: tuple[str, ...]
     engine: str
     input_shapes: tuple[tuple[int, ...], ...]
     layers: tuple[tuple[str, str], ...]
@@ -96,6 +99,7 @@ def examine(config: RunConfig) -> Examination:
         return Examination(
             observation_space=str(population.collector.engine.observation_space),
             action_space=str(population.collector.engine.action_space),
+            wrappers=tuple(map(in_words, config.env.wrappers)),
             engine=config.engine.name,
             input_shapes=input_shapes(population.observe.leaves),
             layers=tuple(population.architecture.describe()),

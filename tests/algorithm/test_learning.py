@@ -28,6 +28,33 @@ def test_cartpole_reaches_475(config: Config, parts: tuple[str, ...]) -> None:
     assert min(greedy) >= 475.0
 
 
+class WithoutVelocities(gym.ObservationWrapper[Any, Any, Any]):
+    """CartPole with its positions and angles alone, from which nobody can tell where the pole is going."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        assert isinstance(space, gym.spaces.Box)
+        self.observation_space = gym.spaces.Box(space.low[::2], space.high[::2], dtype=np.float32)
+
+    def observation(self, observation: Any) -> Any:
+        return observation[::2]
+
+
+@pytest.mark.long
+def test_stacked_frames_make_up_for_hidden_velocities(config: Config) -> None:
+    hidden = f"{{name: '{__name__}:WithoutVelocities'}}"
+
+    def learned(*wrappers: str) -> list[float]:
+        chain = f"env.wrappers=[{', '.join(wrappers)}]"
+        settings = ("env=gym", "env.id=CartPole-v1", "total_steps=50000", chain)
+        recent, _ = train_in_memory([config(*settings, f"seed={seed}") for seed in range(2)])
+        return [value or 0.0 for value in recent]
+
+    assert max(learned(hidden)) < 100.0
+    assert min(learned(hidden, "{name: FrameStackObservation, stack_size: 4}")) > 200.0
+
+
 @pytest.mark.parametrize("arch", ["separate", "shared"])
 def test_cliffwalking_walks_along_the_edge(config: Config, arch: str) -> None:
     """-13 is the shortest way there is."""

@@ -63,6 +63,16 @@ ODDITIES = {
     "optim.betas": st.sampled_from(["[0.9]", "[0.9,1.0]", "[]", "[0,0]"]),
     "env.max_episode_steps": st.integers(-2, 1),
     "env.kwargs": st.sampled_from(["{}", "{size: 3}", "[1]", "{render_mode: human}", "{1: 2}"]),
+    "env.wrappers": st.sampled_from(
+        [
+            "[{name: TimeAwareObservation}]",
+            "[{name: FrameStackObservation, stack_size: 2}, {name: FlattenObservation}]",
+            "[{name: TimeLimit, max_episode_steps: 0}]",
+            "[{name: ClipAction}, {}]",
+            "[{name: 'os:path'}]",
+            "[[]]",
+        ]
+    ),
     "+env.kwargs.is_slippery": st.sampled_from(["true", "1", "[]"]),
     "engine": st.sampled_from(["mujoco", "tabular", "gymnasium", "ale", "auto", "none"]),
     "device": st.sampled_from(["cuda:99", "tpu", "meta", "cpu", "cpu:7", "''", "mps"]),

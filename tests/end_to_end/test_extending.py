@@ -36,12 +36,13 @@ def folder(tmp_path: Path) -> Path:
 def test_the_page_has_what_it_promises() -> None:
     assert [name for name, _ in FILES] == [
         "my_lab.py",
+        "my_wrapper.py",
         "my_networks.py",
         "my_conf/arch/wide.yaml",
         "my_normalizer.py",
         "my_optimizer.py",
     ]
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -16,6 +16,7 @@ from acexp.config import GROUPS, RunConfig, choices
 from acexp.config.application import config_directory
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
+from acexp.engines.wrappers import known_wrappers
 from acexp.optimizers import ALGORITHMS
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
@@ -105,6 +106,49 @@ def test_every_registered_name_composes_builds_and_trains(config: Config, train:
     is_choice = name in {choice.name for choice in choices(group, [config_directory()])}
     chosen = f"{group}={name}" if is_choice else f"{group}.name={name}"
     trains(train, config(*environment, *SMALL, chosen, *identity, "engine.threads=1"))
+
+
+CARTPOLE, PENDULUM, CARS = "CartPole-v1", "Pendulum-v1", "CarRacing-v3"
+WRAPPERS = {
+    "AddRenderObservation": (CARTPOLE, "render_only: false"),
+    "AddWhiteNoise": (CARTPOLE, "probability_of_noise_per_pixel: 0.1"),
+    "ClipAction": (PENDULUM, ""),
+    "ClipReward": (PENDULUM, "min_reward: -1, max_reward: 1"),
+    "DelayObservation": (CARTPOLE, "delay: 2"),
+    "DiscretizeAction": (PENDULUM, "bins: 3"),
+    "DiscretizeObservation": ("MountainCar-v0", "bins: 5"),
+    "FilterObservation": ("Blackjack-v1", "filter_keys: [0, 1]"),
+    "FlattenObservation": ("Blackjack-v1", ""),
+    "FrameStackObservation": (CARTPOLE, "stack_size: 4"),
+    "GrayscaleObservation": (CARS, ""),
+    "MaxAndSkipObservation": (CARTPOLE, "skip: 2"),
+    "ObstructView": (CARTPOLE, "obstructed_pixels_ratio: 0.5, obstruction_width: 10"),
+    "OrderEnforcing": (CARTPOLE, ""),
+    "PassiveEnvChecker": (CARTPOLE, ""),
+    "RecordEpisodeStatistics": (CARTPOLE, ""),
+    "RepeatAction": (CARTPOLE, "num_repeats: 2"),
+    "ReshapeObservation": (CARTPOLE, "shape: [2, 2]"),
+    "ResizeObservation": (CARS, "shape: [48, 48]"),
+    "StickyAction": (CARTPOLE, "repeat_action_probability: 0.5"),
+    "TimeAwareObservation": (CARTPOLE, ""),
+    "TimeLimit": (CARTPOLE, "max_episode_steps: 3"),
+}
+"""An environment that each of Gymnasium's wrappers suits, and its arguments."""
+
+
+def test_the_table_of_wrappers_is_complete() -> None:
+    # Their arguments are types and arrays of NumPy, which a config cannot hold yet.
+    assert set(WRAPPERS) | {"DtypeObservation", "RescaleAction", "RescaleObservation"} == set(known_wrappers())
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_every_wrapper_of_gymnasium_trains(config: Config, train: Train, name: str) -> None:
+    environment, arguments = WRAPPERS[name]
+    draws = name in ("AddRenderObservation", "AddWhiteNoise", "ObstructView")
+    chain = f"env.wrappers=[{{{', '.join(filter(None, (f'name: {name}', arguments)))}}}]"
+    drawing = ("+env.kwargs.render_mode=rgb_array",) if draws else ()
+    cnn = ("arch.cnn.channels=[2]", "arch.cnn.kernel_sizes=[16]", "arch.cnn.strides=[16]", "arch.cnn.features=8")
+    trains(train, config("env=gym", f"env.id={environment}", *SMALL, *cnn, *drawing, chain))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.names)

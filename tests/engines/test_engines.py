@@ -108,7 +108,7 @@ def test_auto_takes_the_fastest_that_can() -> None:
 def test_an_engine_that_cannot_says_so_and_names_those_that_can() -> None:
     with pytest.raises(UserError, match="Atari games only") as refusal:
         choose_engine(CARTPOLE, EngineConfig(name="ale"))
-    assert refusal.value.choices == ("auto", "gymnasium")
+    assert refusal.value.choices == ("auto", "gymnasium", "processes")
 
 
 def test_an_engine_closes_twice() -> None:
@@ -160,7 +160,7 @@ def test_a_missing_engine_package_is_named_with_what_to_install(monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "ale_py", None)
     with pytest.raises(UserError, match="pip install ale-py") as refusal:
         choose_engine(CARTPOLE, EngineConfig(name="ale"))
-    assert refusal.value.choices == ("auto", "gymnasium")
+    assert refusal.value.choices == ("auto", "gymnasium", "processes")
 
 
 @pytest.mark.parametrize("content", ["", "raise ImportError('libenvpool.so')", "raise OSError('bad magic number')"])

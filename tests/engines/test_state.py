@@ -11,12 +11,19 @@ import torch
 
 from acexp.engines import EngineConfig, EnvironmentConfig, open_engine
 
+WRAPPERS = [
+    {"name": "StickyAction", "repeat_action_probability": 0.5},
+    {"name": "FrameStackObservation", "stack_size": 4},
+]
+
 CASES = {
     "tabular, slippery": ("tabular", EnvironmentConfig(id="CliffWalkingSlippery-v1", max_episode_steps=30), 75),
     "CliffWalking": ("gymnasium", EnvironmentConfig(id="CliffWalking-v1", max_episode_steps=40), 75),
     "FrozenLake": ("gymnasium", EnvironmentConfig(id="FrozenLake-v1"), 75),
     "LunarLander": ("gymnasium", EnvironmentConfig(id="LunarLander-v3"), 190),
     "Pendulum, in its first episode": ("gymnasium", EnvironmentConfig(id="Pendulum-v1"), 60),
+    "CartPole in wrappers": ("gymnasium", EnvironmentConfig(id="CartPole-v1", wrappers=WRAPPERS), 75),
+    "CartPole in processes": ("processes", EnvironmentConfig(id="CartPole-v1", wrappers=WRAPPERS), 75),
     "HalfCheetah": ("gymnasium", EnvironmentConfig(id="HalfCheetah-v5", max_episode_steps=50), 75),
     "HalfCheetah in threads": ("mujoco", EnvironmentConfig(id="HalfCheetah-v5", max_episode_steps=50), 75),
     "Hopper": ("mujoco", EnvironmentConfig(id="Hopper-v5"), 75),

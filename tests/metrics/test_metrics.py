@@ -36,6 +36,14 @@ Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
 
+class Upright(gym.Wrapper[Any, Any, Any, Any]):
+    """Says in its info whether the pendulum points upward."""
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        return observation, reward, terminated, truncated, {"is_upright": bool(observation[0] > 0.0)}
+
+
 @pytest.fixture(scope="module")
 def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a shared network with two optimizers, which has every kind of tag."""
@@ -52,6 +60,8 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "a2c.n_steps=5",
         "eval.every=5000",
         "eval.episodes=2",
+        f"env.wrappers=[{{name: '{__name__}:Upright'}}]",
+        "log.info=[is_upright]",
     ]
     (outcome,) = runner.train([Run(compose(settings), folder / "run")])
     assert outcome.status is Status.DONE

@@ -1,16 +1,12 @@
 """The executor that trains populations in processes of this machine.
 
-When a process is killed, only its own population is lost. The processes are forked from a clean server
-that has imported acexp already (multiprocessing's `forkserver`), so starting one costs milliseconds. Where processes
-cannot be forked, as on Windows, each is a new interpreter (`spawn`), which imports acexp itself.
+When a process is killed, only its own population is lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
-import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -24,8 +20,8 @@ from acexp.core.errors import UserError
 from acexp.runs.outcome import Outcome
 from acexp.sweeps.executors.base import POLL_SECONDS, Began, Ended, Event, Lost, Progressed, expected_places
 from acexp.sweeps.worker import Job, Progress, train_population
+from acexp.system import processes
 from acexp.system.cores import available_cores
-from acexp.system.signals import STOPPING, ignored
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -35,32 +31,8 @@ STOP = "stop"
 
 
 def prepare_processes() -> ForkServerContext | SpawnContext:
-    """Return what starts processes: a server from which they are forked, or `spawn` where none can be forked.
-
-    The server is started, and imports acexp in the background, which takes seconds.
-    """
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        return _fork_server()
-    return multiprocessing.get_context("spawn")
-
-
-def _fork_server() -> ForkServerContext:
-    """Start the server from which processes are forked.
-
-    The server and its children block the signals that request a stop: a terminal sends them to the whole process group,
-    where they would interrupt imports with tracebacks and runs in the middle of a save. The parent sends STOP instead.
-    """
-    from multiprocessing import forkserver, resource_tracker
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    resource_tracker.ensure_running()  # It unblocks the signals, so it must be called first.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
+    """Return what starts the processes, which import acexp in the background; see system.processes."""
+    return processes.prepare_processes(__name__)
 
 
 @dataclass(slots=True)
@@ -98,8 +70,7 @@ class LocalExecutor:
         place = next(place for place in itertools.count() if place not in taken)
         connection, worker_end = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(worker_end, job, place), name=f"acexp-population-{number}")
-        # A terminal sends Ctrl-C to new interpreters too, which would end them while they import acexp.
-        with ignored() if self._context.get_start_method() == "spawn" else contextlib.nullcontext():
+        with processes.starting(self._context):
             process.start()
         worker_end.close()
         self._running.append(_Worker(process, connection, number, place))
@@ -142,15 +113,8 @@ class LocalExecutor:
         worker.connection.close()
         self._running.remove(worker)
         if worker.result is None:
-            return Lost(worker.number, _cause(worker.process.exitcode))
+            return Lost(worker.number, processes.cause_of_end(worker.process.exitcode))
         return Ended(worker.number, worker.result)
-
-
-def _cause(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        return f"{name}; out of memory?" if name == "SIGKILL" else name
-    return f"exit code {exit_code}"
 
 
 class _Pipe:
@@ -171,8 +135,7 @@ class _Pipe:
 
 def _serve(connection: Connection, job: Job, place: int) -> None:
     """Train a population in this process. Signals are ignored, because the parent sends STOP."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+    processes.ignore_stopping()
     if torch.accelerator.is_available():
         # `device=auto` takes the current device, so populations that train side by side use all devices in turn.
         torch.accelerator.set_device_index(place % torch.accelerator.device_count())

@@ -1,0 +1,182 @@
+"""The wrappers of an environment: classes of gymnasium.wrappers or of a user's module, applied in order."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeGuard
+
+import gymnasium as gym
+
+from acexp.core.errors import UserError
+from acexp.system.user_code import import_users, place_in_code, reason
+
+NAME = "name"
+"""The key of a wrapper's settings that names it; the others are arguments of its constructor."""
+
+KEY = "env.wrappers"
+
+_DRAWS = "`acexp video` draws episodes without it"
+_TAKES_A_FUNCTION = (
+    "it takes a function, which a config cannot hold; write a class of your own, and name it module:Class"
+)
+_CONVERTS = "acexp takes the arrays of NumPy"
+_REFUSED = {
+    "AtariPreprocessing": "Atari games have it already",
+    "Autoreset": "the engines begin new episodes themselves",
+    "NormalizeObservation": "its statistics are those of one environment, and no policy is saved with them; "
+    "set normalizer=running",
+    "NormalizeReward": "logged returns would be scaled too; set reward_normalizer=return_std",
+    "RecordVideo": _DRAWS,
+    "HumanRendering": _DRAWS,
+    "RenderCollection": _DRAWS,
+    "TransformObservation": _TAKES_A_FUNCTION,
+    "TransformAction": _TAKES_A_FUNCTION,
+    "TransformReward": _TAKES_A_FUNCTION,
+    "ArrayConversion": _CONVERTS,
+    "JaxToNumpy": _CONVERTS,
+    "JaxToTorch": _CONVERTS,
+    "NumpyToTorch": _CONVERTS,
+}
+"""The wrappers of Gymnasium that cannot work in a run, each with the reason."""
+
+_OF_A_MODULE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+
+
+def known_wrappers() -> dict[str, str]:
+    """Return the wrappers of Gymnasium that a run can have, by name, each with the first line of its docstring."""
+    found = {
+        name: inspect.getdoc(cls) or ""
+        for name, cls in sorted(vars(gym.wrappers).items())
+        if _is_wrapper(cls) and name not in _REFUSED
+    }
+    return {name: text.split("\n")[0].rstrip(".") for name, text in found.items()}
+
+
+def require_wrappers(wrappers: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError unless every wrapper is one of Gymnasium's, or `module:Class`, of which nothing is imported."""
+    for wrapper in wrappers:
+        name = wrapper.get(NAME)
+        if not isinstance(name, str):
+            raise UserError(
+                "A wrapper needs a name.",
+                key="wrappers",
+                value=dict(wrapper),
+                remedy="write [{name: FrameStackObservation, stack_size: 4}]",
+            )
+        if name in _REFUSED:
+            raise UserError(f"The wrapper {name} cannot be used: {_REFUSED[name]}.", key="wrappers", value=name)
+        if _OF_A_MODULE.fullmatch(name) is None and name not in known_wrappers():
+            raise UserError(
+                f"Gymnasium has no wrapper called {name!r}.",
+                key="wrappers",
+                value=name,
+                choices=tuple(known_wrappers()),
+                remedy=f"name one of these, or a class of your own as module:Class; `acexp list {KEY}` describes each",
+            )
+
+
+def modules_of(wrappers: object) -> list[str]:
+    """Return the modules that wrappers are imported from, Gymnasium's left out, of a config that is not checked yet."""
+    named = [wrapper.get(NAME) for wrapper in _mappings(wrappers)]
+    return [name.rpartition(":")[0] for name in named if isinstance(name, str) and ":" in name]
+
+
+def _mappings(values: object) -> Iterator[Mapping[Any, Any]]:
+    for value in values if isinstance(values, list | tuple) else ():
+        if isinstance(value, Mapping):
+            yield value
+
+
+def wrapped(env: gym.Env[Any, Any], wrappers: Sequence[Mapping[str, Any]]) -> gym.Env[Any, Any]:
+    """Return an environment in its wrappers, the first one innermost; raises UserError for one that cannot be applied.
+
+    The environment is closed where one cannot.
+    """
+    try:
+        for wrapper in wrappers:
+            env = _apply(env, wrapper)
+    except UserError:
+        with suppress(Exception):
+            env.close()
+        raise
+    return env
+
+
+def _apply(env: gym.Env[Any, Any], wrapper: Mapping[str, Any]) -> gym.Env[Any, Any]:
+    cls = _class_of(wrapper[NAME])
+    try:
+        result: gym.Env[Any, Any] = cls(env, **_arguments(wrapper))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the constructor may be anybody's
+        raise UserError(
+            f"The wrapper {wrapper[NAME]} cannot be applied to {env}: {reason(error)}",
+            key=KEY,
+            value=in_words(wrapper),
+            place=place_in_code(error),
+            remedy="compare its arguments with its documentation, and what it needs with `acexp inspect` of the "
+            "environment without it",
+        ) from error
+    return result
+
+
+def _class_of(name: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
+    """Return the class that a name means; raises UserError if it cannot be imported, or is no wrapper."""
+    module, _, class_name = name.rpartition(":")
+    if not module:
+        cls = getattr(gym.wrappers, name)
+        assert _is_wrapper(cls)
+        return cls
+    try:
+        import_users(module, f"The module {module!r} of a wrapper", KEY)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The module of a wrapper cannot be imported: {error}.",
+            key=KEY,
+            value=name,
+            remedy="start acexp in the folder that holds the module, or install its package",
+        ) from None
+    members = vars(sys.modules[module])
+    cls = members.get(class_name)
+    if not _is_wrapper(cls):
+        what = "has no" if cls is None else "has something else than a wrapper of Gymnasium's as its"
+        raise UserError(
+            f"The module {module!r} {what} {class_name!r}.",
+            key=KEY,
+            value=class_name,
+            choices=tuple(each for each, value in members.items() if _is_wrapper(value)),
+            remedy="a wrapper is a class that inherits from gymnasium.Wrapper",
+        )
+    return cls
+
+
+def _is_wrapper(value: object) -> TypeGuard[type[gym.Wrapper[Any, Any, Any, Any]]]:
+    return isinstance(value, type) and issubclass(value, gym.Wrapper)
+
+
+def _arguments(wrapper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a wrapper's constructor; lists are tuples, which Gymnasium's wrappers ask for."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in wrapper.items() if key != NAME}
+
+
+def in_words(wrapper: Mapping[str, Any]) -> str:
+    """Return a wrapper as a call: `FrameStackObservation(stack_size=4)`."""
+    return f"{wrapper[NAME]}({', '.join(_as_arguments(wrapper))})"
+
+
+def as_code(wrappers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return lines of code that put `env` into its wrappers, as `wrapped` does, after `modules_of` were imported."""
+    lines = []
+    for wrapper in wrappers:
+        module, _, name = wrapper[NAME].rpartition(":")
+        arguments = ", ".join(["env", *_as_arguments(wrapper)])
+        lines.append(f"env = {module or 'gymnasium.wrappers'}.{name}({arguments})")
+    return lines
+
+
+def _as_arguments(wrapper: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={value!r}" for key, value in _arguments(wrapper).items()]
