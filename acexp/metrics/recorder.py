@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from acexp.core.types import EnvironmentFault, Episode, UpdateStatistics
 from acexp.metrics import tags
 from acexp.metrics.console import Display
 from acexp.metrics.divergence import Divergence, culprit
+from acexp.metrics.writer import Writer
 
 RECENT_EPISODES = 100
 FOLD_AT = 2**18
@@ -28,19 +29,6 @@ def _mean(returns: Sequence[float]) -> float:
         return math.fsum(returns) / len(returns)
     except (OverflowError, ValueError):
         return math.nan
-
-
-class Writer(Protocol):
-    """Interface of an object that writes the scalars of one run."""
-
-    def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:
-        """Write the scalars measured up to env step `step`; `timings` holds values that depend on the wall clock."""
-
-    def end(self, step: int, results: Mapping[str, float]) -> None:
-        """Write the results of the run, which ended at env step `step`."""
-
-    def close(self) -> None:
-        """Flush and close the output."""
 
 
 class Recorder:

@@ -41,10 +41,10 @@ def clip_fraction(part: str) -> str:
     return f"grad_norm/{part}/clip_fraction"
 
 
-def evaluation(returns: Summary, lengths: Summary) -> dict[str, float]:
-    """Return the scalars of an evaluation by tag, from the returns and lengths of its episodes."""
-    named = {f"eval/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
-    return {**named, "eval/length_mean": lengths.mean, EVALUATED_EPISODES: returns.n}
+def evaluation(returns: Summary, lengths: Summary, part: str = "eval") -> dict[str, float]:
+    """Return the scalars of an evaluation by tag, which `part` begins, from its episodes' returns and lengths."""
+    named = {f"{part}/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
+    return {**named, f"{part}/length_mean": lengths.mean, f"{part}/episodes": returns.n}
 
 
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:

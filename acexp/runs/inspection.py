@@ -13,6 +13,7 @@ from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.observations import input_shapes
 from acexp.metrics import tags
+from acexp.runs import run_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Examination:
     Attributes:
         observation_space, action_space: The spaces of a single environment, as texts.
         engine: Name of the engine that steps the environments.
+        writers: What the run would be logged with.
         input_shapes: Shapes of the network's inputs for a single observation.
         layers: The layers of the network, as pairs of name and description.
         parameter_counts: Number of parameters of each module.
@@ -63,6 +65,7 @@ class Examination:
     observation_space: str
     action_space: str
     engine: str
+    writers: tuple[str, ...]
     input_shapes: tuple[tuple[int, ...], ...]
     layers: tuple[tuple[str, str], ...]
     parameter_counts: dict[str, int]
@@ -97,6 +100,7 @@ def examine(config: RunConfig) -> Examination:
             observation_space=str(population.collector.engine.observation_space),
             action_space=str(population.collector.engine.action_space),
             engine=config.engine.name,
+            writers=(run_directory.METRICS, *config.log.writers),
             input_shapes=input_shapes(population.observe.leaves),
             layers=tuple(population.architecture.describe()),
             parameter_counts={module: parameters.size(module) for module in parameters.modules},
