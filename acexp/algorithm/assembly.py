@@ -20,8 +20,9 @@ from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
 from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
-from acexp.core.seeding import environment_seeds, generator, streams
+from acexp.core.seeding import environment_seeds, evaluation_stream, generator, streams
 from acexp.engines import AUTO, ENGINES, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
+from acexp.metrics import require_writers
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
@@ -99,9 +100,13 @@ def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.dev
     return Policy(observe, architecture, distribution, device)
 
 
-def evaluation_engine(configs: Sequence[RunConfig], n_envs: int) -> Engine:
-    """Open environments for each member with seeds that no training uses; the caller closes them."""
-    seeds = [seed for config in configs for seed in environment_seeds(streams(config.seed).evaluation, n_envs)]
+def evaluation_engine(configs: Sequence[RunConfig], n_envs: int, *, again: bool = False) -> Engine:
+    """Open environments for each member with seeds that no training uses; the caller closes them.
+
+    With `again`, the seeds are not those of evaluations either.
+    """
+    each = [evaluation_stream(config.seed, again=again) for config in configs]
+    seeds = [seed for stream in each for seed in environment_seeds(stream, n_envs)]
     engine = configs[0].engine
     if engine.name == "processes" and len(seeds) == 1:
         # It would gain nothing. And a script that loads an agent need not guard against being imported by a process.
@@ -109,9 +114,12 @@ def evaluation_engine(configs: Sequence[RunConfig], n_envs: int) -> Engine:
     return open_engine(configs[0].env, seeds, engine, configs[0].log.info)
 
 
-def evaluation_noise(configs: Sequence[RunConfig]) -> list[torch.Generator]:
-    """Return the generators of action noise for evaluation, one per member; they give the same numbers each time."""
-    return [generator(streams(config.seed).evaluation.spawn(1)[0]) for config in configs]
+def evaluation_noise(configs: Sequence[RunConfig], *, again: bool = False) -> list[torch.Generator]:
+    """Return the generators of action noise for evaluation, one per member; they give the same numbers each time.
+
+    With `again`, they give others.
+    """
+    return [generator(evaluation_stream(config.seed, again=again).spawn(1)[0]) for config in configs]
 
 
 def resolve(config: RunConfig, cores: int | None = None) -> RunConfig:
@@ -136,8 +144,10 @@ def useful_threads(policy: Policy, cores: int) -> int:
 def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:
     """Build a small version of the run without writing anything, and return remarks on its environment, a line each.
 
-    Raises UserError for what cannot be built, and for a faulty environment. See check_environments for `trust_known`.
+    Raises UserError for what cannot be built, for a writer without its packages, and for a faulty environment. See
+    check_environments for `trust_known`.
     """
+    require_writers(config.log.writers)
     remarks = check_environments([config], trust_known=trust_known)
     # Two environments, since some cannot exist twice, for instance because each of them takes the same port.
     small = replace(

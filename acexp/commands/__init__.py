@@ -53,7 +53,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "delete": Command("delete", "DIRECTORY --only STATE", "delete the runs with a status: failed, killed, ..."),
     },
     "Look at the results": {
-        "eval": Command("evaluate", "DIRECTORY", "play episodes with the final policy of a run, or of a sweep's runs"),
+        "eval": Command(
+            "evaluate", "DIRECTORY", "play episodes with the last or best policy of a run, or of a sweep's runs"
+        ),
         "report": Command("report", "DIRECTORY", "compare runs, with intervals: report.html, report.md, tables"),
         "dashboard": Command("dashboard", "DIRECTORY", "open TensorBoard, with means over seeds as additional curves"),
         "video": Command("video", "DIRECTORY", "record an episode of a run, without a screen"),

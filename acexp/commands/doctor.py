@@ -16,6 +16,7 @@ from acexp.commands.console import console_for_tables
 from acexp.config import RunConfig, application
 from acexp.engines import ENGINES
 from acexp.engines.rendering import BACKENDS, obstacle
+from acexp.metrics import WRITERS, packages_of
 from acexp.system.cores import available_cores
 from acexp.system.packages import Package, versions
 
@@ -27,7 +28,7 @@ OPTIONAL = (
     Package("submitit", "sweeps on Slurm (optional)", "pip install 'acexp[slurm]'"),
     Package("optuna", "searches (optional)", "pip install 'acexp[optuna]'"),
 )
-"""The optional packages that belong to no engine; each engine lists its own."""
+"""The optional packages that belong to no engine and no writer; each of these lists its own."""
 
 
 def doctor(arguments: list[str]) -> int:
@@ -46,7 +47,8 @@ def doctor(arguments: list[str]) -> int:
     config = application.compose(options.overrides, options.config_dir) if options.overrides else None
     console = console_for_tables()
     engines = [package for name in ENGINES.names for package in ENGINES[name].build.packages]
-    packages = [*sorted(engines, key=lambda package: "optional" in package.purpose), *OPTIONAL]
+    writers = [package for name in WRITERS.names for package in packages_of(name)]
+    packages = [*sorted(engines, key=lambda package: "optional" in package.purpose), *OPTIONAL, *writers]
     found = versions(("torch", *(package.name for package in packages)))
     installed = [("python, torch", f"{found['python']}, {found.get('torch', 'missing')}", "")]
     installed += [

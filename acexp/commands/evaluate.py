@@ -3,57 +3,85 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from acexp.algorithm.assembly import check_environments
 from acexp.commands.console import EXIT_INTERRUPTED, console_for_tables, relative
 from acexp.commands.numbers import at_least_one
 from acexp.commands.tables import print_table
+from acexp.commands.which import add_which
 from acexp.config import structure
 from acexp.core.errors import UserError
 from acexp.engines import AUTO
-from acexp.metrics import TensorBoardWriter, tags
+from acexp.metrics import tags
 from acexp.runs import evaluation
 from acexp.runs.run import Run
-from acexp.runs.saved_policy import saved_run
+from acexp.runs.saved_policy import Which, saved_run
+from acexp.runs.writers import add_to_logs
 from acexp.sweeps.sweep_directory import runs_in
 from acexp.system.files import unwritable
 
 EXIT_FAILED = 1
 AT_ONCE = 16
 """Number of runs that are evaluated together; more would take more memory and hardly be faster."""
+EPISODES = 100
 COLUMNS = ("run", "n", "mean", "std", "median", "iqm", "min", "max", "length")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """How runs are evaluated.
+
+    Attributes:
+        n_episodes: Number of episodes of each run.
+        which: Which policy of each run plays.
+        deterministic: Whether the most likely actions are taken rather than sampled ones.
+        allow_plugins: Whether the modules that the runs' configs name may be imported.
+    """
+
+    n_episodes: int = EPISODES
+    which: Which = Which.LAST
+    deterministic: bool = True
+    allow_plugins: bool = False
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """The runs that were evaluated so far, those that could not be, and whether Ctrl-C left the others out."""
+
+    found: dict[Path, evaluation.Evaluation] = field(default_factory=dict)
+    failures: dict[Path, UserError] = field(default_factory=dict)
+    is_stopped: bool = False
 
 
 def evaluate(arguments: list[str]) -> int:
     """Evaluate the run, or every run of the sweep, in the directory that is given."""
     parser = argparse.ArgumentParser(prog="acexp eval", description="Evaluate trained runs.")
     parser.add_argument("directory", type=Path, help="the directory of a run or a sweep")
-    parser.add_argument("--episodes", type=at_least_one("episode"), default=100, help="episodes per run (100)")
+    parser.add_argument("--episodes", type=at_least_one("episode"), default=EPISODES, help="episodes per run (100)")
+    add_which(parser)
     parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that the runs' configs name")
     options = parser.parse_args(arguments)
     console = console_for_tables()
     directories = runs_in(options.directory.resolve())
-    failures: dict[Path, UserError] = {}
-    found: dict[Path, evaluation.Evaluation] = {}
-    is_stopped = False
-    try:
-        groups = _groups(directories, failures, allow_plugins=options.allow_plugins)
-        for remark in _remarks(groups):
-            console.print(
-                f"{remark} The episodes may be played in another environment than that of training.", markup=False
-            )
-        for group in groups:
-            found |= _evaluated(group, options.episodes, failures, deterministic=not options.stochastic)
-    except KeyboardInterrupt:
-        is_stopped = True
+    evaluated = evaluate_runs(
+        directories,
+        EvaluateOptions(
+            n_episodes=options.episodes,
+            which=options.which,
+            deterministic=not options.stochastic,
+            allow_plugins=options.allow_plugins,
+        ),
+        lambda line: console.print(line, markup=False),
+    )
+    found, failures = evaluated.found, evaluated.failures
     if directories == [options.directory.resolve()] and failures:
         raise failures[directories[0]]
-    infos = {run: tags.info(evaluated.infos) for run, evaluated in found.items()}
+    infos = {run: tags.info(each.infos) for run, each in found.items()}
     columns = (*COLUMNS, *dict.fromkeys(tag for run in infos for tag in infos[run]))
     rows = []
     for run in directories:
@@ -62,23 +90,40 @@ def evaluate(arguments: list[str]) -> int:
             numbers = [f"{x:,.1f}" for x in (s.mean, s.std, s.median, s.iqm, s.min, s.max, found[run].length.mean)]
             logged = [f"{infos[run][tag]:.3g}" if tag in infos[run] else "" for tag in columns[len(COLUMNS) :]]
             rows.append([run.name, str(s.n), *numbers, *logged])
-    if found or not is_stopped:
+    if found or not evaluated.is_stopped:
         print_table(console, columns, rows, right=columns[1:])
     for run, error in failures.items():
         console.print(f"not evaluated: {relative(run)}: {error.problem}", markup=False)
-    if is_stopped:
+    if evaluated.is_stopped:
         left = len(directories) - len(found) - len(failures)
         console.print(f"interrupted: {len(found)} runs were evaluated and {left} were not", markup=False)
         return EXIT_INTERRUPTED
     return EXIT_FAILED if failures else 0
 
 
-def _groups(directories: Sequence[Path], failures: dict[Path, UserError], *, allow_plugins: bool) -> list[list[Run]]:
+def evaluate_runs(directories: Sequence[Path], options: EvaluateOptions, note: Callable[[str], None]) -> Evaluated:
+    """Evaluate runs and write the results into their directories and logs, until all are evaluated, or Ctrl-C.
+
+    `note` shows a line that the user should read.
+    """
+    evaluated = Evaluated()
+    try:
+        groups = _groups(directories, options, evaluated.failures)
+        for remark in _remarks(groups):
+            note(f"{remark} The episodes may be played in another environment than that of training.")
+        for group in groups:
+            _evaluate(group, options, evaluated, note)
+    except KeyboardInterrupt:
+        evaluated.is_stopped = True
+    return evaluated
+
+
+def _groups(directories: Sequence[Path], options: EvaluateOptions, failures: dict[Path, UserError]) -> list[list[Run]]:
     """Return groups of runs that can be evaluated together, at most AT_ONCE in each."""
     groups: dict[str, list[Run]] = {}
     for directory in directories:
         try:
-            run = saved_run(directory, allow_plugins=allow_plugins)
+            run = saved_run(directory, options.which, allow_plugins=options.allow_plugins)
             groups.setdefault(structure(run.config), []).append(run)
         except UserError as error:
             failures[directory] = error
@@ -94,28 +139,26 @@ def _remarks(groups: Sequence[Sequence[Run]]) -> tuple[str, ...]:
     return ()
 
 
-def _evaluated(
-    runs: Sequence[Run], n_episodes: int, failures: dict[Path, UserError], *, deterministic: bool
-) -> dict[Path, evaluation.Evaluation]:
-    """Evaluate runs and write the results to their directories; runs that fail are added to `failures`."""
+def _evaluate(runs: Sequence[Run], options: EvaluateOptions, evaluated: Evaluated, note: Callable[[str], None]) -> None:
+    """Evaluate runs together and write the results, or one by one if that fails, so that only some of them fail."""
     try:
-        evaluated = evaluation.evaluate_together(runs, n_episodes, deterministic)
-        for run, found in zip(runs, evaluated, strict=True):
-            _write(run.directory, found)
+        results = evaluation.evaluate_together(runs, options.n_episodes, options.deterministic, options.which)
+        for run, found in zip(runs, results, strict=True):
+            _write(run, found, note)
     except UserError as error:
         if len(runs) == 1:
-            failures[runs[0].directory] = error
-            return {}
-        apart = [_evaluated([run], n_episodes, failures, deterministic=deterministic) for run in runs]
-        return {directory: found for each in apart for directory, found in each.items()}
-    return {run.directory: found for run, found in zip(runs, evaluated, strict=True)}
+            evaluated.failures[runs[0].directory] = error
+            return
+        for run in runs:
+            _evaluate([run], options, evaluated, note)
+        return
+    evaluated.found |= {run.directory: found for run, found in zip(runs, results, strict=True)}
 
 
-def _write(run: Path, found: evaluation.Evaluation) -> None:
+def _write(run: Run, found: evaluation.Evaluation, note: Callable[[str], None]) -> None:
     try:
-        evaluation.write(run, found)
-        writer = TensorBoardWriter(run, experiment=None)
-        writer.write(found.step, tags.evaluation(found.summary, found.length, found.infos), {})
-        writer.close()
+        evaluation.write(run.directory, found)
+        part = "eval" if found.which is Which.LAST else "best"
+        add_to_logs(run, found.step, tags.evaluation(found.summary, found.length, found.infos, part), note)
     except OSError as error:
-        raise unwritable("The evaluation", error, run) from error
+        raise unwritable("The evaluation", error, run.directory) from error

@@ -45,6 +45,7 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
                 *(("remark", remark) for remark in e.remarks),
             ],
         ),
+        ("Log", [("writers", ", ".join(e.writers))]),
         (
             f"Network, input {' and '.join(str(shape) for shape in e.input_shapes)}",
             list(e.layers),

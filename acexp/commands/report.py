@@ -13,9 +13,15 @@ from rich.console import Console
 from acexp import report as reports
 from acexp.commands.conclusion import print_answer
 from acexp.commands.console import console_for_tables, relative
+from acexp.commands.evaluate import EvaluateOptions, evaluate_runs
 from acexp.core.errors import UserError
 from acexp.report import Question, Study
 from acexp.report.figures import FORMATS, write_figures
+from acexp.report.scores import BEST
+from acexp.runs import evaluation, run_directory
+from acexp.runs.run_directory import Status
+from acexp.runs.saved_policy import Which, read_score
+from acexp.sweeps.overview import runs_below
 from acexp.system.files import CHOOSE_OUT, unwritable
 
 FIGURES = Path("report") / "figures"
@@ -37,8 +43,8 @@ def report(arguments: list[str]) -> int:
     parser.add_argument("--baseline", metavar="FACTOR=LEVEL,...", help="the cell to compare with: arch=shared")
     parser.add_argument(
         "--metric",
-        help="evaluation, training (the last 100 episodes), area (the mean return over training), or a tag; "
-        "by default evaluation if all have one",
+        help="evaluation, training (the last 100 episodes), area (the mean return over training), best (the policies "
+        "that eval.keep_best kept, which are played again), or a tag; by default evaluation if all have one",
     )
     parser.add_argument("--threshold", metavar="RETURN", help="the return that counts as having learned")
     parser.add_argument(
@@ -47,6 +53,7 @@ def report(arguments: list[str]) -> int:
     parser.add_argument(
         "--watch", metavar="SECONDS", help="write the report anew at this interval until all runs are over, or Ctrl-C"
     )
+    parser.add_argument("--allow-plugins", action="store_true", help="import what configs name, to play best policies")
     parser.add_argument("--figures", metavar="FORMAT", help="write every chart as a file too: svg or png")
     options = parser.parse_args(arguments)
     if options.figures not in (None, *FORMATS):
@@ -57,7 +64,11 @@ def report(arguments: list[str]) -> int:
     question = Question(options.baseline, options.metric, threshold)
     target = options.out.resolve() if options.out else _place([first, *others])
 
+    console = console_for_tables()
+
     def read() -> Study:
+        if question.metric == BEST:
+            _play_best([first, *others], console, allow_plugins=options.allow_plugins)
         return reports.study(first, question, others)
 
     def write(study: Study, every: float | None = None) -> list[Path]:
@@ -66,7 +77,6 @@ def report(arguments: list[str]) -> int:
         except OSError as error:
             raise unwritable("The report", error, target, CHOOSE_OUT) from error
 
-    console = console_for_tables()
     study = read()
     written = write(study, watch)
     if watch is not None:
@@ -83,6 +93,31 @@ def report(arguments: list[str]) -> int:
             raise unwritable("The figures", error, target / FIGURES, CHOOSE_OUT) from error
         console.print(f"  {relative(target / FIGURES)}/*.{options.figures} ({len(drawn)})", markup=False)
     return 0
+
+
+def _play_best(directories: list[Path], console: Console, *, allow_plugins: bool) -> None:
+    """Play the best policies of runs that are done again, except those that have been: a report itself reads files."""
+    runs = dict.fromkeys(run for directory in directories for run in runs_below(directory))
+    left = [run for run in runs if _is_unplayed(run)]
+    if not left:
+        return
+    console.print(f"{len(left)} best policies are being played again, on seeds that did not choose them", markup=False)
+    options = EvaluateOptions(which=Which.BEST, allow_plugins=allow_plugins)
+    evaluated = evaluate_runs(left, options, lambda line: console.print(line, markup=False))
+    for run, error in evaluated.failures.items():
+        console.print(f"not played again: {relative(run)}: {error}", markup=False)
+    if evaluated.is_stopped:
+        raise KeyboardInterrupt
+
+
+def _is_unplayed(run: Path) -> bool:
+    """Return True if a run that is done has a best policy that has not been played again."""
+    score = read_score(run)
+    try:
+        is_done = score is not None and run_directory.read_status(run)["status"] == Status.DONE
+        return score is not None and is_done and evaluation.read(run, Which.BEST).get("step") != score.step
+    except (UserError, OSError, ValueError):
+        return False
 
 
 def _place(directories: list[Path]) -> Path:

@@ -23,7 +23,7 @@ from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs, SweepRun
 from acexp.core.errors import UserError
 from acexp.engines import FaultyEnvironmentError
-from acexp.metrics import display_for
+from acexp.metrics import display_for, require_writers
 from acexp.runs import runner
 from acexp.runs.outcome import Outcome, record_failure
 from acexp.runs.remarks import refuse_unread, remarks
@@ -93,8 +93,9 @@ class Training:
         executors.require(launcher)
 
     def check_runs(self, runs: Sequence[SweepRun]) -> None:
-        """Raise UserError if a sweep varies what none of its runs reads."""
+        """Raise UserError if a sweep varies what none of its runs reads, or lacks the packages of a writer."""
         with placed(self.arguments):
+            require_writers(dict.fromkeys(name for run in runs for name in run.config.log.writers))
             refuse_unread([run.config for run in runs], [run.overrides for run in runs])
 
     def check_environments(self, configs: Sequence[RunConfig]) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from acexp.commands.console import relative
 from acexp.commands.numbers import at_least_one
+from acexp.commands.which import add_which
 from acexp.video import FORMATS, FilmOptions, film, possible_formats
 
 MOST_SEEDS = 1_000_000
@@ -23,6 +24,7 @@ def video(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=_seed, default=0, help="number of the episode, counted as in evaluation (0)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions rather than take the most likely")
     parser.add_argument("--max-steps", type=at_least_one("step"), help="end the video after this number of env steps")
+    add_which(parser)
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that the run's config names")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
@@ -36,6 +38,7 @@ def video(arguments: list[str]) -> int:
                 seed=options.seed,
                 deterministic=not options.stochastic,
                 max_steps=options.max_steps,
+                which=options.which,
             ),
             allow_plugins=options.allow_plugins,
         )

@@ -26,7 +26,7 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"a2c.entropy_coef": "0"}, ("a2c.entropy_anneal",)),
     # The advantage of a single step is its TD error.
     ({"a2c.n_steps": "1"}, ("a2c.gae_lambda",)),
-    ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic")),
+    ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic", "eval.keep_best")),
     ({"arch.name": "separate", "arch.hidden_sizes": "[]"}, ("arch.activation",)),
     ({"arch.name": "shared", "arch.hidden_sizes": "[]"}, ("arch.activation",)),
 )

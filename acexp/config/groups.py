@@ -14,6 +14,7 @@ from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.engines import ENGINES
 from acexp.engines.wrappers import known_wrappers
+from acexp.metrics import WRITERS
 from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
@@ -53,8 +54,16 @@ GROUPS: dict[str, Registry[Any] | None] = {group.name: group.registry for group 
 """The registry of every group, by the group's name."""
 
 
-NAMED_IN_SETTINGS: dict[str, Callable[[], dict[str, str]]] = {"env.wrappers": known_wrappers}
-"""Settings outside of the groups that take names, each with what returns the names and their summaries."""
+def _wrappers() -> dict[str, str]:
+    return {f"[{{name: {name}}}]": summary for name, summary in known_wrappers().items()}
+
+
+def _writers() -> dict[str, str]:
+    return {f"[{name}]": WRITERS[name].summary for name in WRITERS.names}
+
+
+NAMED_IN_SETTINGS: dict[str, Callable[[], dict[str, str]]] = {"env.wrappers": _wrappers, "log.writers": _writers}
+"""Settings outside of the groups that take lists of names, each with what returns the lists and their summaries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ def choices(group: str, config_directories: Sequence[Path]) -> list[Choice]:
     Instead of a group, one of NAMED_IN_SETTINGS can be given.
     """
     if group in NAMED_IN_SETTINGS:
-        return [Choice(f"[{{name: {name}}}]", summary) for name, summary in NAMED_IN_SETTINGS[group]().items()]
+        return [Choice(name, summary) for name, summary in NAMED_IN_SETTINGS[group]().items()]
     if group not in GROUPS:
         raise UserError(f"There is no config group {group!r}.", value=group, choices=(*GROUPS, *NAMED_IN_SETTINGS))
     registry = GROUPS[group]

@@ -17,6 +17,7 @@ from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, L
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
 from acexp.engines.base import AUTO
+from acexp.metrics import WRITERS
 from acexp.optimizers import ALGORITHMS, DualConfig
 from acexp.system.user_code import import_users
 
@@ -61,6 +62,8 @@ def load(node: DictConfig) -> RunConfig:
         sides = {"optim.actor": config.optim.actor, "optim.critic": config.optim.critic}  # type: ignore[dict-item]
     for key, side in sides.items():
         _named(ALGORITHMS, side.algorithm, f"{key}.algorithm")
+    for writer in config.log.writers:
+        _named(WRITERS, writer, "log.writers")
     return config
 
 

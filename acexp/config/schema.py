@@ -79,13 +79,17 @@ class LogConfig:
     Attributes:
         every: Interval in env steps at which metrics are written.
         info: Keys of the info that the last step of an episode returns, whose numbers are logged as `info/<key>`.
+        writers: Names of the writers that log beside `metrics.jsonl`, which is always written.
     """
 
     every: int = 1000
     info: list[str] = setting(factory=list, since=2)
+    writers: list[str] = setting(factory=lambda: ["tensorboard"], since=2)
 
     def __post_init__(self) -> None:
         require(self.every >= 1, "The log interval is at least one env step.", "every", self.every)
+        is_distinct = len(set(self.writers)) == len(self.writers)
+        require(is_distinct, "Each writer is named once.", "writers", self.writers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +117,24 @@ class EvaluationConfig:
         every: Interval in env steps; None for none.
         episodes: Number of episodes of each evaluation.
         deterministic: Whether the most likely actions are taken rather than sampled ones.
+        keep_best: Whether the policy with the best evaluation so far is kept beside the last one.
     """
 
     every: int | None = None
     episodes: int = 10
     deterministic: bool = True
+    keep_best: bool = setting(False, since=2)
 
     def __post_init__(self) -> None:
         for key, value in (("every", self.every), ("episodes", self.episodes)):
             require(value is None or value > 0, "An evaluation has at least one episode and step.", key, value)
+        if self.keep_best and self.every is None:
+            raise UserError(
+                "The best policy is chosen by evaluations during training, and there are none.",
+                key="keep_best",
+                value=True,
+                remedy="set eval.every=..., the env steps from one evaluation to the next",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,15 @@ def streams(seed: int) -> Streams:
     return Streams(*np.random.SeedSequence(seed).spawn(len(Streams._fields)))
 
 
+def evaluation_stream(seed: int, *, again: bool = False) -> np.random.SeedSequence:
+    """Return the stream of a run's evaluation environments.
+
+    With `again`, it is another one, for policies that were chosen by how well they did in the first.
+    """
+    stream = streams(seed).evaluation
+    return stream.spawn(2)[1] if again else stream
+
+
 def environment_seeds(sequence: np.random.SeedSequence, n_envs: int, begin_at: int = 0) -> list[int]:
     """Return one seed in [0, 2^31) per environment, a range that every engine accepts, C++ engines included.
 

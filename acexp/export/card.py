@@ -20,6 +20,7 @@ from acexp.engines.environment import NO_LIMIT
 from acexp.export.graph import BATCH, Graph, Port
 from acexp.normalizers import NORMALIZERS
 from acexp.optimizers import DualConfig, OptimizerConfig
+from acexp.runs.saved_policy import Which
 
 ACTING = ("actor", "trunk")
 """The modules that the graph contains; the critic is only used in training."""
@@ -38,6 +39,7 @@ class Subject:
     Attributes:
         config: the run's config.
         policy: the run's policy, with one member.
+        which: which policy of the run it is.
         action_space: the action space of the environment.
         step: the env steps that the policy was trained for.
         graph: the policy in ONNX.
@@ -51,6 +53,7 @@ class Subject:
 
     config: RunConfig
     policy: Policy
+    which: Which
     action_space: gym.Space[Any]
     step: int
     graph: Graph
@@ -158,6 +161,15 @@ def _listed(parts: Sequence[str], between: str) -> str:
 
 
 def _reached(subject: Subject) -> str:
+    if subject.which is Which.LAST:
+        return _reached_by(subject)
+    chosen = f"This is the policy of env step {subject.step:,}, whose evaluation was the best during training."
+    if not subject.evaluated:
+        return f"{chosen} It has not been played again on other seeds: `acexp eval --which best` does that."
+    return f"{chosen} Played again on other seeds, because that choice makes the score too high: {_reached_by(subject)}"
+
+
+def _reached_by(subject: Subject) -> str:
     found = subject.evaluated
     if found and found["return"]["mean"] is not None:
         returns = found["return"]

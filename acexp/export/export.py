@@ -15,7 +15,7 @@ from acexp.export import graph as onnx_graph
 from acexp.export.card import TRAINED, Subject, card
 from acexp.export.graph import Graph
 from acexp.runs import evaluation, run_directory
-from acexp.runs.saved_policy import open_policy, saved_run
+from acexp.runs.saved_policy import Which, open_policy, saved_run
 from acexp.system.files import CHOOSE_OUT, refuse_foreign, replace_files, unwritable
 
 MODEL, CARD = "policy.onnx", "MODEL_CARD.md"
@@ -44,7 +44,9 @@ class Exported:
     compared: int
 
 
-def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = False) -> Exported:
+def export(
+    directory: Path, out: Path | None = None, which: Which = Which.LAST, *, allow_plugins: bool = False
+) -> Exported:
     """Write a run's policy as ONNX, and its model card, into `out` or the run's directory.
 
     Nothing is written unless onnxruntime and torch agree on real observations. Raises UserError if packages, the run's
@@ -54,12 +56,12 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
     target = out or directory
     model, page = target / MODEL, target / CARD
     refuse_foreign({model: MADE_BY, page: TRAINED})
-    run = saved_run(directory, allow_plugins=allow_plugins)
+    run = saved_run(directory, which, allow_plugins=allow_plugins)
     config = run.config
     summary = _content(run_directory.read_summary, directory, run_directory.SUMMARY)
-    evaluated = _content(evaluation.read, directory, evaluation.FILE)
+    evaluated = _content(lambda place: evaluation.read(place, which), directory, evaluation.file_of(which))
     status = run_directory.read_status(directory)
-    with open_policy([run], evaluation_engine([config], N_ENVS)) as saved:
+    with open_policy([run], evaluation_engine([config], N_ENVS), which) as saved:
         policy, (step,), action_space = saved.policy, saved.steps, saved.engine.action_space
         played = onnx_graph.play_some(policy, saved.engine, N_STEPS, evaluation_noise([config]))
     graph = onnx_graph.to_graph(policy, action_space, played, _notes(config, step))
@@ -69,6 +71,7 @@ def export(directory: Path, out: Path | None = None, *, allow_plugins: bool = Fa
         Subject(
             config=config,
             policy=policy,
+            which=which,
             action_space=action_space,
             step=step,
             graph=graph,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
+from acexp.metrics.writer import Writer
 
 STEP = "step"
 """The key of the env step in a line, besides its tags."""
@@ -29,7 +30,7 @@ class Series:
     values: NDArray[np.float64]
 
 
-class JsonlWriter:
+class JsonlWriter(Writer):
     """Writer that appends `{"step": ..., tag: value, ...}` lines, without values that depend on the wall clock.
 
     What is infinite or NaN is left out.

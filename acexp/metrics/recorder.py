@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from acexp.core.types import EnvironmentFault, Episode, UpdateStatistics
 from acexp.metrics import tags
 from acexp.metrics.console import Display
 from acexp.metrics.divergence import Divergence, culprit
+from acexp.metrics.writer import Writer
 
 RECENT_EPISODES = 100
 FOLD_AT = 2**18
@@ -33,19 +34,6 @@ def _mean(returns: Sequence[float]) -> float:
 def _plain(episode: Episode) -> tuple[float, int, dict[str, float]]:
     """Return an episode without its member as a checkpoint keeps it; those of earlier versions had no info."""
     return episode.episode_return, episode.length, dict(episode.info)
-
-
-class Writer(Protocol):
-    """Interface of an object that writes the scalars of one run."""
-
-    def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:
-        """Write the scalars measured up to env step `step`; `timings` holds values that depend on the wall clock."""
-
-    def end(self, step: int, results: Mapping[str, float]) -> None:
-        """Write the results of the run, which ended at env step `step`."""
-
-    def close(self) -> None:
-        """Flush and close the output."""
 
 
 class Recorder:

@@ -49,10 +49,15 @@ def info(infos: Sequence[Mapping[str, float]], prefix: str = "") -> dict[str, fl
     return {f"{prefix}{INFO}{key}": fmean(each[key] for each in infos if key in each) for key in keys}
 
 
-def evaluation(returns: Summary, lengths: Summary, infos: Sequence[Mapping[str, float]] = ()) -> dict[str, float]:
-    """Return the scalars of an evaluation by tag, from the returns, lengths and last infos of its episodes."""
-    named = {f"eval/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
-    return {**named, "eval/length_mean": lengths.mean, EVALUATED_EPISODES: returns.n, **info(infos, "eval/")}
+def evaluation(
+    returns: Summary, lengths: Summary, infos: Sequence[Mapping[str, float]] = (), part: str = "eval"
+) -> dict[str, float]:
+    """Return the scalars of an evaluation by tag, which `part` begins.
+
+    They are of the returns, the lengths and the last infos of its episodes.
+    """
+    named = {f"{part}/return_{name}": value for name, value in returns._asdict().items() if name != "n"}
+    return {**named, f"{part}/length_mean": lengths.mean, f"{part}/episodes": returns.n, **info(infos, f"{part}/")}
 
 
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from acexp.core.errors import UserError
 from acexp.metrics import Series, read_series, tags
 from acexp.runs import evaluation, run_directory
 from acexp.runs.run_directory import Status
+from acexp.runs.saved_policy import Which, read_score
 from acexp.sweeps import overview, sweep_directory
 from acexp.sweeps.sweep_directory import Sweep
 
@@ -47,6 +48,19 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Best:
+    """A run's best policy by evaluation during training.
+
+    Attributes:
+        chosen_by: the mean return of the evaluation that chose it.
+        again: its evaluation in environments that did not choose it; None if there is none.
+    """
+
+    chosen_by: float
+    again: Evaluated | None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One run, as its files describe it.
 
@@ -65,6 +79,7 @@ class Record:
         series: the values of each tag over training.
         versions: the versions of the packages that it ran with, by name.
         command: the command that started it.
+        best: its best policy by evaluation during training; None if it was not kept.
     """
 
     directory: Path
@@ -81,6 +96,7 @@ class Record:
     series: Mapping[str, Series]
     versions: Mapping[str, str]
     command: str
+    best: Best | None = None
 
     @property
     def is_done(self) -> bool:
@@ -179,7 +195,13 @@ def read(directory: Path, name: Path) -> Record:
         series=series,
         versions=status.get("versions", {}),
         command=str(status.get("command", "")),
+        best=_best(directory),
     )
+
+
+def _best(directory: Path) -> Best | None:
+    score = read_score(directory)
+    return score and Best(score.mean, _evaluated(evaluation.read(directory, Which.BEST), score.step))
 
 
 def _settings(config: Mapping[str, str]) -> dict[str, str]:
@@ -192,7 +214,7 @@ def _settings(config: Mapping[str, str]) -> dict[str, str]:
 
 
 def _evaluated(content: Mapping[str, Any], steps: int) -> Evaluated | None:
-    """Return the evaluation in eval.json; None if there is none, or if it is that of an earlier policy.
+    """Return what eval.json or eval.best.json holds; None for nothing, or for an evaluation of an earlier policy.
 
     It has no mean where a return is infinite or NaN; then there is none either.
     """

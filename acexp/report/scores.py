@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from acexp.metrics import tags
 from acexp.report.cells import Cell, Grid
 from acexp.report.curves import Curves
 from acexp.report.inference import Interval, Mean, Statistic, bootstrap, median
-from acexp.report.records import Floats, Record, last_value
+from acexp.report.records import Evaluated, Floats, Record, last_value
 
 SEED = 0
 """The seed of every resampling, so that the same runs give the same report."""
 
-EVALUATION, TRAINING, AREA = "evaluation", "training", "area"
+EVALUATION, TRAINING, AREA, BEST = "evaluation", "training", "area", "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ class Metric:
         verb: the verb that says what a run with a higher score does to another; higher is known to be better only for
             returns.
         axis: the description in a few words, for the axes of charts.
-        note: why the runs are scored in this way although they were evaluated too, and how to change it; may be empty.
+        note: what a reader must know of these scores, or why runs that were evaluated are scored in another way; may be
+            empty.
+        missing: why a run that is done may have no score.
     """
 
     description: str
@@ -59,6 +61,7 @@ class Metric:
     verb: str = "beats"
     axis: str = "score"
     note: str = ""
+    missing: str = "no episode of it ended"
 
     @property
     def is_return(self) -> bool:
@@ -72,7 +75,7 @@ class Metric:
 
 
 def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Metric:
-    """Return the metric called `name`: `evaluation`, `training`, `area`, or a tag, of which the last value counts.
+    """Return the metric called `name`: `evaluation`, `best`, `training`, `area`, or a tag, whose last value counts.
 
     `evaluation/info/<key>` is the mean of a number in the last infos of the final evaluation's episodes.
     Without a name, it is the final evaluation if every run has one, else the last training episodes. Raises UserError
@@ -91,16 +94,14 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
             note=note,
         )
     if name == EVALUATION:
-        kinds = sorted({(e.n_episodes, e.is_deterministic) for record in done if (e := record.evaluated)})
-        evaluated = " and ".join(
-            f"{n} episode{'' if n == 1 else 's'}, {'most likely' if is_deterministic else 'sampled'} actions"
-            for n, is_deterministic in kinds
-        )
+        how = _how_evaluated([record.evaluated for record in done])
         return Metric(
-            f"mean return of the final policy's evaluation ({evaluated or 'no run has been evaluated'})",
+            f"mean return of the final policy's evaluation ({how})",
             lambda record: record.evaluated.mean if record.evaluated else None,
             axis="return, final evaluation",
         )
+    if name == BEST:
+        return _best(done)
     if name == AREA:
         areas = _areas(grid, over_training)
         return Metric(
@@ -120,7 +121,7 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
             "No run has such a metric.",
             key="--metric",
             value=name,
-            choices=(EVALUATION, TRAINING, AREA, *(f"{EVALUATION}/{tag}" for tag in infos), *sorted(known)),
+            choices=(EVALUATION, BEST, TRAINING, AREA, *(f"{EVALUATION}/{tag}" for tag in infos), *sorted(known)),
         )
     return Metric(f"the last value of {name}", lambda record: last_value(record, name), verb="is above", axis=name)
 
@@ -128,6 +129,44 @@ def metric(name: str | None, grid: Grid, over_training: Sequence[Curves]) -> Met
 def _evaluated_info(record: Record, name: str) -> float | None:
     """Return what the final evaluation of a run has of `evaluation/info/<key>`; None if there is none."""
     return record.evaluated.infos.get(name.partition("/")[2]) if record.evaluated else None
+
+
+def _how_evaluated(evaluations: Iterable[Evaluated | None]) -> str:
+    """Return the numbers of episodes and the kinds of actions in words."""
+    kinds = sorted({(each.n_episodes, each.is_deterministic) for each in evaluations if each})
+    found = " and ".join(
+        f"{n} episode{'' if n == 1 else 's'}, {'most likely' if is_deterministic else 'sampled'} actions"
+        for n, is_deterministic in kinds
+    )
+    return found or "no run has been evaluated"
+
+
+def _best(done: Sequence[Record]) -> Metric:
+    """Return the metric of the best policies, played again; raise UserError if no run has kept its best one."""
+    kept = [record.best for record in done if record.best]
+    if not kept:
+        raise UserError(
+            "No run has kept its best policy.",
+            key="--metric",
+            value=BEST,
+            choices=(EVALUATION, TRAINING, AREA),
+            remedy="train with eval.keep_best=true and eval.every=...",
+        )
+    both = [(best.chosen_by, best.again.mean) for best in kept if best.again]
+    note = (
+        "Each run's best policy was chosen by its evaluations during training. Choosing makes scores too high, because "
+        "the luckiest of many evaluations is taken, unless the policies are played again on other seeds. They were."
+    )
+    if both:
+        chosen, again = (math.fsum(means) / len(both) for means in zip(*both, strict=True))
+        note += f" When they were chosen, their mean was {chosen:,.1f}; played again, it is {again:,.1f}."
+    return Metric(
+        f"mean return of the best policy, played again ({_how_evaluated([best.again for best in kept])})",
+        lambda record: record.best.again.mean if record.best and record.best.again else None,
+        axis="return, best policy played again",
+        note=note,
+        missing="its best policy was not kept, or not played again (acexp eval --which best)",
+    )
 
 
 def _why_training(done: Sequence[Record]) -> str:

@@ -22,7 +22,8 @@ class Question:
 
     Attributes:
         baseline: the levels to compare with, such as `arch=shared`; None for the first cell of each environment.
-        metric: `evaluation`, `training`, `area` or a tag; None for `evaluation` if every run has one, else `training`.
+        metric: `evaluation`, `best`, `training`, `area` or a tag; None for `evaluation` if every run has one, else
+            `training`.
         threshold: the return that counts as having learned; None for one that is derived from the curves.
     """
 
@@ -84,7 +85,7 @@ class Study:
 
     @property
     def unscored(self) -> list[Record]:
-        """The runs that are done but have no score, because no episode of theirs ended."""
+        """The runs that are done but have no score, for the reason `metric.missing`."""
         return [record for scores in self.scores for record in scores.cell.done if record.seed not in scores.by_seed]
 
 

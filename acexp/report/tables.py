@@ -208,7 +208,7 @@ def _unfinished(study: Study) -> Table:
         )
         for record in study.unfinished
     ]
-    rows += [(str(r.directory), "no score", r.steps, "no episode of it ended") for r in study.unscored]
+    rows += [(str(r.directory), "no score", r.steps, study.metric.missing) for r in study.unscored]
     rows += [(str(path), "unreadable", None, why) for path, why in study.runs.unreadable.items()]
     rows += [(str(path), "repeat", None, "equal to another run, seed included") for path in study.grid.repeats]
     if study.runs.n_unstarted:

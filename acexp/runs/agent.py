@@ -12,8 +12,9 @@ import numpy as np
 from acexp.algorithm.assembly import evaluation_engine, evaluation_noise
 from acexp.algorithm.policy import Policy
 from acexp.config import RunConfig
+from acexp.core.errors import UserError
 from acexp.engines.environment import make
-from acexp.runs.saved_policy import open_policy, saved_run
+from acexp.runs.saved_policy import Which, open_policy, saved_run
 
 
 class Agent:
@@ -47,13 +48,17 @@ class Agent:
         return action.item() if np.ndim(action) == 0 else action
 
 
-def load(directory: str | Path, *, allow_plugins: bool = False) -> Agent:
+def load(directory: str | Path, *, which: str = Which.LAST, allow_plugins: bool = False) -> Agent:
     """Return the agent that a run has trained; raises UserError where there is none.
 
-    Modules that the run's config names are imported only with `allow_plugins`: they run code.
+    `which` is `last`, or `best` for the policy that `eval.keep_best=true` has kept. Modules that the run's config names
+    are imported only with `allow_plugins`: they run code.
     """
-    run = saved_run(Path(directory), allow_plugins=allow_plugins)
-    with open_policy([run], evaluation_engine([run.config], 1)) as saved:
+    if which not in tuple(Which):
+        raise UserError("A run has no such policy.", key="which", value=which, choices=tuple(Which))
+    chosen = Which(which)
+    run = saved_run(Path(directory), chosen, allow_plugins=allow_plugins)
+    with open_policy([run], evaluation_engine([run.config], 1), chosen) as saved:
         return Agent(run.config, saved.policy, saved.steps[0])
 
 

@@ -18,7 +18,9 @@ FILES = (
     checkpoint.PREVIOUS,
     checkpoint.MANIFEST,
     saved_policy.FILE,
+    saved_policy.BEST_FILE,
     evaluation.FILE,
+    evaluation.BEST_FILE,
 )
 """The files of a run that are replaced while it trains, or when it is evaluated."""
 

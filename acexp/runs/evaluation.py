@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from acexp.algorithm.assembly import evaluation_engine, evaluation_noise, useful_threads
 from acexp.algorithm.policy import play
 from acexp.algorithm.population import Population
+from acexp.config import essence, to_yaml
 from acexp.core.estimators import Summary, summarize
 from acexp.core.stopping import ShouldStop, StopRequestedError
 from acexp.engines import FaultyEnvironmentError
@@ -17,12 +19,21 @@ from acexp.metrics import Recorder, read_series, tags
 from acexp.runs import run_directory
 from acexp.runs.awaiting import Patience
 from acexp.runs.run import Run
-from acexp.runs.saved_policy import open_policy, saved_run
+from acexp.runs.saved_policy import (
+    Score,
+    Which,
+    member_tensors,
+    open_policy,
+    read_score,
+    saved_run,
+    write_best,
+)
 from acexp.system.cores import available_cores, torch_threads
 from acexp.system.files import read_json, write_json
 
 MOST_ENVIRONMENTS = 32
 FILE = "eval.json"
+BEST_FILE = "eval.best.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class Evaluation:
     """The episodes that a policy played.
 
     Attributes:
+        which: Which policy of the run it is. The best one has played in environments that did not choose it.
         step: Env steps that the policy had been trained for.
         is_deterministic: Whether it took its most likely actions rather than sampled ones.
         returns: Return of each episode.
@@ -37,6 +49,7 @@ class Evaluation:
         infos: The numbers in the last info of each episode that `log.info` names.
     """
 
+    which: Which
     step: int
     is_deterministic: bool
     returns: tuple[float, ...]
@@ -54,24 +67,40 @@ class Evaluation:
         return summarize(self.lengths)
 
 
-def evaluate(directory: Path, n_episodes: int, *, deterministic: bool, allow_plugins: bool = False) -> Evaluation:
+def evaluate(
+    directory: Path,
+    n_episodes: int,
+    *,
+    deterministic: bool,
+    which: Which = Which.LAST,
+    allow_plugins: bool = False,
+) -> Evaluation:
     """Play a run's saved policy with its normalizer's statistics frozen; raises UserError where there is none."""
-    return evaluate_together([saved_run(directory, allow_plugins=allow_plugins)], n_episodes, deterministic)[0]
+    run = saved_run(directory, which, allow_plugins=allow_plugins)
+    return evaluate_together([run], n_episodes, deterministic, which)[0]
 
 
-def evaluate_together(runs: Sequence[Run], n_episodes: int, deterministic: bool) -> list[Evaluation]:
-    """Evaluate runs of equal structure side by side; each plays the episodes that it would have played alone."""
+def evaluate_together(
+    runs: Sequence[Run], n_episodes: int, deterministic: bool, which: Which = Which.LAST
+) -> list[Evaluation]:
+    """Evaluate runs of equal structure side by side; each plays the episodes that it would have played alone.
+
+    The best policies, which evaluations during training have chosen, play in environments with other seeds than those:
+    the score by which a policy is chosen from many is too high on average.
+    """
+    again = which is Which.BEST
     configs = [run.config for run in runs]
     # A run's own number of engine threads was chosen for the machine and the moment that it was trained in.
     wide = [replace(config, engine=replace(config.engine, threads=available_cores())) for config in configs]
     with (
-        open_policy(runs, evaluation_engine(wide, min(n_episodes, MOST_ENVIRONMENTS))) as saved,
+        open_policy(runs, evaluation_engine(wide, min(n_episodes, MOST_ENVIRONMENTS), again=again), which) as saved,
         torch_threads(useful_threads(saved.policy, available_cores())),
     ):
-        noise = None if deterministic else evaluation_noise(configs)
+        noise = None if deterministic else evaluation_noise(configs, again=again)
         played = play(saved.policy, saved.engine, n_episodes, noise)
     return [
         Evaluation(
+            which=which,
             step=step,
             is_deterministic=deterministic,
             returns=tuple(episode.episode_return for episode in episodes),
@@ -96,6 +125,7 @@ class PeriodicEvaluation:
         self, population: Population, runs: Sequence[Run], recorder: Recorder, say: Callable[[str], None]
     ) -> None:
         self._policy, self._recorder, self._say = population.policy, recorder, say
+        self._directories = [run.directory for run in runs]
         self._is_on = not population.process_group.rank
         self._configs = [run.config for run in runs]
         self._settings = self._configs[0].eval
@@ -107,6 +137,11 @@ class PeriodicEvaluation:
             self._logged = population.process_group.from_rank_zero(lambda: _evaluated_at(recorder.step, runs))
         if len(self._logged | recorder.divergences.keys()) == len(runs):
             self._evaluated_at = recorder.step
+        self._best = [_best_mean(run.directory, recorder.step) for run in runs] if self._keeps_best else []
+
+    @property
+    def _keeps_best(self) -> bool:
+        return self._settings.keep_best and self._is_on
 
     @property
     def is_due(self) -> bool:
@@ -146,7 +181,17 @@ class PeriodicEvaluation:
                 continue
             returns = summarize([episode.episode_return for episode in episodes])
             lengths = summarize([episode.length for episode in episodes])
+            if self._keeps_best and member not in self._recorder.divergences:
+                # Before it is logged: a run that is killed in between is evaluated again.
+                self._keep_if_best(member, Score(self._recorder.step, returns.mean, returns.n))
             self._recorder.note(member, tags.evaluation(returns, lengths, [episode.info for episode in episodes]))
+
+    def _keep_if_best(self, member: int, score: Score) -> None:
+        """Keep a member's policy if no evaluation before has had so high a mean return; of equal ones, the first."""
+        if math.isfinite(score.mean) and score.mean > self._best[member]:
+            config = to_yaml(essence(self._configs[member]))
+            write_best(self._directories[member], member_tensors(self._policy, member), score, config)
+            self._best[member] = score.mean
 
 
 def _evaluated_at(step: int, runs: Sequence[Run]) -> set[int]:
@@ -155,10 +200,19 @@ def _evaluated_at(step: int, runs: Sequence[Run]) -> set[int]:
     return {m for m, series in enumerate(logs) if series is not None and step in series.steps}
 
 
+def _best_mean(directory: Path, step: int) -> float:
+    """Return the mean return by which a run's best policy up to an env step was chosen; -inf if there is none."""
+    score = read_score(directory)
+    return -math.inf if score is None or score.step > step else score.mean
+
+
 def write(directory: Path, evaluation: Evaluation) -> None:
-    """Write eval.json beside the run; raises OSError where that fails."""
+    """Write eval.json beside the run, or eval.best.json for its best policy; raises OSError where that fails."""
+    score = read_score(directory) if evaluation.which is Which.BEST else None
+    chosen = {} if score is None else {"chosen_by": {"return_mean": score.mean, "episodes": score.n_episodes}}
     content = {
         "step": evaluation.step,
+        **chosen,
         "deterministic": evaluation.is_deterministic,
         "return": evaluation.summary._asdict(),
         "length": evaluation.length._asdict(),
@@ -166,12 +220,17 @@ def write(directory: Path, evaluation: Evaluation) -> None:
         "returns": list(evaluation.returns),
         "lengths": list(evaluation.lengths),
     }
-    write_json(directory / FILE, content)
+    write_json(directory / file_of(evaluation.which), content)
 
 
-def read(directory: Path) -> dict[str, Any]:
-    """Return the content of eval.json as `write` writes it, empty if there is none.
+def read(directory: Path, which: Which = Which.LAST) -> dict[str, Any]:
+    """Return the content of eval.json or eval.best.json as `write` writes it, empty if there is none.
 
     Raises OSError or ValueError if it cannot be read.
     """
-    return read_json(directory / FILE)
+    return read_json(directory / file_of(which))
+
+
+def file_of(which: Which) -> str:
+    """Return the name of the file with the evaluation of a run's last or best policy."""
+    return FILE if which is Which.LAST else BEST_FILE

@@ -14,6 +14,7 @@ from acexp.config import RunConfig
 from acexp.core.observations import input_shapes
 from acexp.engines.wrappers import in_words
 from acexp.metrics import tags
+from acexp.runs import run_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Examination:
         observation_space, action_space: The spaces of a single environment, as texts.
         wrappers: The environment's wrappers as calls, the innermost first.
         engine: Name of the engine that steps the environments.
+        writers: What the run would be logged with.
         input_shapes: Shapes of the network's inputs for a single observation.
         layers: The layers of the network, as pairs of name and description.
         parameter_counts: Number of parameters of each module.
@@ -66,6 +68,7 @@ class Examination:
     action_space: str
     wrappers: tuple[str, ...]
     engine: str
+    writers: tuple[str, ...]
     input_shapes: tuple[tuple[int, ...], ...]
     layers: tuple[tuple[str, str], ...]
     parameter_counts: dict[str, int]
@@ -101,6 +104,7 @@ def examine(config: RunConfig) -> Examination:
             action_space=str(population.collector.engine.action_space),
             wrappers=tuple(map(in_words, config.env.wrappers)),
             engine=config.engine.name,
+            writers=(run_directory.METRICS, *config.log.writers),
             input_shapes=input_shapes(population.observe.leaves),
             layers=tuple(population.architecture.describe()),
             parameter_counts={module: parameters.size(module) for module in parameters.modules},

@@ -21,7 +21,7 @@ from acexp.config import RunConfig, identity, require_equal_structure, to_yaml
 from acexp.core.errors import UserError
 from acexp.core.stopping import ShouldStop, StopRequestedError, never
 from acexp.engines import FaultyEnvironmentError
-from acexp.metrics import Display, Recorder, Silent, Writer
+from acexp.metrics import Display, Recorder, Silent, require_writers
 from acexp.runs import run_directory
 from acexp.runs.awaiting import Patience, stopping_line
 from acexp.runs.checkpointer import Checkpointer
@@ -32,7 +32,7 @@ from acexp.runs.outcome import Outcome, in_words, record_failure, write_tracebac
 from acexp.runs.resumption import Groups, Resumption, load_resumptions
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
-from acexp.runs.writers import open_writers, silent_write_errors
+from acexp.runs.writers import open_logs, silent_write_errors
 from acexp.system import distributed, torchrun
 from acexp.system.cores import available_cores, torch_threads
 from acexp.system.lock import locked
@@ -196,12 +196,11 @@ class _Session:
             runs = [self._runs[m] for m in members]
             population.collector.engine.should_stop = self._should_leave_rollout(should_stop)
             resume_at = [resumption.step if run_directory.has_begun(run.directory) else None for run in runs]
+            require_writers(configs[0].log.writers)
             # Nothing has been written up to here: whatever is refused leaves the runs as they were.
             self._open_directories(members, resumption)
-            writers: list[list[Writer]] = [
-                [] if group_.rank else open_writers(run, step, stack) for run, step in zip(runs, resume_at, strict=True)
-            ]
-            recorder = Recorder(population.objective, writers, configs[0].log.every, display)
+            logs = open_logs([] if group_.rank else runs, resume_at, display.note, stack)
+            recorder = Recorder(population.objective, logs.writers or [[] for _ in runs], configs[0].log.every, display)
             resumption.restore_recorder(recorder)
             budget = Budget(
                 total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs
@@ -235,7 +234,7 @@ class _Session:
                 outcome,
                 resume=resumption.kind,
                 obstacle=resumption.obstacle,
-                notes=(*notes[i], *outcome.notes),
+                notes=(*notes[i], *outcome.notes, *(logs.warnings[i] if logs.warnings else ())),
             )
             for i, outcome in outcomes.items()
         }

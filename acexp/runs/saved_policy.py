@@ -1,4 +1,6 @@
-"""The saved policy of a run: `policy.safetensors`, written at each checkpoint and opened to play, export or film it.
+"""The saved policies of a run, opened to play, export or film them: the last one, and the best one if it is kept.
+
+`policy.safetensors` is written at each checkpoint, `best.safetensors` after each evaluation that is the best so far.
 
 A safetensors file holds names, shapes and numbers, and nothing that could run.
 """
@@ -8,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +29,27 @@ from acexp.runs.run import Run
 from acexp.system.files import sync_directory, write_durably
 
 FILE = "policy.safetensors"
+BEST_FILE = "best.safetensors"
+
+
+class Which(StrEnum):
+    """Which policy of a run: that of its last checkpoint, or the one with the best evaluation during training."""
+
+    LAST = "last"
+    BEST = "best"
+
+    @property
+    def file(self) -> str:
+        """The file of this policy in the run's directory."""
+        return FILE if self is Which.LAST else BEST_FILE
+
+
+class Score(NamedTuple):
+    """The evaluation by which a best policy was chosen: its env step, its mean return and its number of episodes."""
+
+    step: int
+    mean: float
+    n_episodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +67,20 @@ class SavedPolicy:
     steps: tuple[int, ...]
 
 
-def saved_run(directory: Path, *, allow_plugins: bool) -> Run:
-    """Return the run in a directory; raises UserError unless it has saved a policy and its config can be read.
+def saved_run(directory: Path, which: Which = Which.LAST, *, allow_plugins: bool) -> Run:
+    """Return the run in a directory; raises UserError unless it has saved this policy and its config can be read.
 
     Modules that the run's config names are imported only with `allow_plugins`, because they run code.
     """
-    path = directory / FILE
+    path = directory / which.file
     config = from_yaml(directory / run_directory.CONFIG, allow_plugins=allow_plugins)
+    if which is Which.BEST and not path.is_file():
+        raise UserError(
+            "This run has kept no best policy.",
+            value=str(path),
+            remedy="use its last one (--which last), or train with eval.keep_best=true eval.every=... until the first "
+            "evaluation",
+        )
     if not path.is_file():
         raise UserError(
             "This run has saved no networks yet.",
@@ -60,7 +91,7 @@ def saved_run(directory: Path, *, allow_plugins: bool) -> Run:
 
 
 @contextmanager
-def open_policy(runs: Sequence[Run], engine: Engine) -> Iterator[SavedPolicy]:
+def open_policy(runs: Sequence[Run], engine: Engine, which: Which = Which.LAST) -> Iterator[SavedPolicy]:
     """Open the saved policies of runs of equal structure, to act in an engine's environments, which are closed after.
 
     Raises UserError for a file that does not fit the run's config.
@@ -69,7 +100,7 @@ def open_policy(runs: Sequence[Run], engine: Engine) -> Iterator[SavedPolicy]:
         policy = build_policy([run.config for run in runs], engine, torch.device("cpu"))
         tensors = _named(policy)
         steps = tuple(
-            _restore(run.directory / FILE, {name: tensor[m] for name, tensor in tensors.items()})
+            _restore(run.directory / which.file, {name: tensor[m] for name, tensor in tensors.items()})
             for m, run in enumerate(runs)
         )
         yield SavedPolicy(policy, engine, steps)
@@ -77,11 +108,28 @@ def open_policy(runs: Sequence[Run], engine: Engine) -> Iterator[SavedPolicy]:
         engine.close()
 
 
-def write(directory: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
-    """Replace the saved policy, completely or not at all; raises OSError where that fails."""
+def write(directory: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str], file: str = FILE) -> None:
+    """Replace a saved policy, completely or not at all; raises OSError where that fails."""
     data = to_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata=dict(notes))
-    write_durably(directory / f"{FILE}.tmp", data).replace(directory / FILE)
+    write_durably(directory / f"{file}.tmp", data).replace(directory / file)
     sync_directory(directory)
+
+
+def write_best(directory: Path, tensors: Mapping[str, Tensor], score: Score, config: str) -> None:
+    """Replace the best policy of a run, with the evaluation that chose it; raises OSError where that fails."""
+    notes = {"format": "pt", "step": str(score.step), "config": config}
+    chosen = {"score": repr(score.mean), "episodes": str(score.n_episodes)}
+    write(directory, tensors, {**notes, **chosen}, BEST_FILE)
+
+
+def read_score(directory: Path) -> Score | None:
+    """Return the evaluation that chose a run's best policy; None if there is none, or none that can be read."""
+    try:
+        with safe_open(directory / BEST_FILE, framework="pt") as file:
+            notes = file.metadata() or {}
+        return Score(int(notes["step"]), float(notes["score"]), int(notes["episodes"]))
+    except (OSError, SafetensorError, ValueError, KeyError):
+        return None
 
 
 def _named(policy: Policy) -> dict[str, Tensor]:

@@ -16,10 +16,10 @@ import torch
 from acexp.algorithm.assembly import evaluation_noise
 from acexp.algorithm.policy import LONGEST, Policy
 from acexp.core.errors import UserError
-from acexp.core.seeding import environment_seeds, streams
+from acexp.core.seeding import environment_seeds, evaluation_stream
 from acexp.engines import Gymnasium
 from acexp.engines.rendering import drawing, frames_per_second
-from acexp.runs.saved_policy import open_policy, saved_run
+from acexp.runs.saved_policy import Which, open_policy, saved_run
 from acexp.sweeps.sweep_directory import require_one_run
 from acexp.system.files import CHOOSE_OUT, refuse_foreign, unwritable
 from acexp.video.gif import writing_gif
@@ -72,6 +72,7 @@ class FilmOptions:
         seed: Number of the episode among those that evaluation plays, from 0.
         deterministic: Whether the most likely actions are taken rather than sampled ones.
         max_steps: Largest number of env steps to record; None for no such limit.
+        which: Which policy of the run plays.
     """
 
     formats: Sequence[str] = FORMATS
@@ -79,6 +80,7 @@ class FilmOptions:
     seed: int = 0
     deterministic: bool = True
     max_steps: int | None = None
+    which: Which = Which.LAST
 
 
 DEFAULTS = FilmOptions()
@@ -92,7 +94,8 @@ def film(directory: Path, options: FilmOptions = DEFAULTS, *, allow_plugins: boo
     Modules that the run's config names are imported only with `allow_plugins`. Videos that acexp did not write stay.
     """
     require_one_run(directory, "A video shows one run")
-    run = saved_run(directory, allow_plugins=allow_plugins)
+    which, again = options.which, options.which is Which.BEST
+    run = saved_run(directory, which, allow_plugins=allow_plugins)
     if "mp4" in options.formats:
         require_ffmpeg()
     environment = drawing(run.config.env)
@@ -100,11 +103,11 @@ def film(directory: Path, options: FilmOptions = DEFAULTS, *, allow_plugins: boo
     files = {name: place / f"{NAME}.{name}" for name in options.formats}
     refuse_foreign(dict.fromkeys(files.values(), MARK), own=files.values() if place == directory else ())
     _make(place)
-    seeds = environment_seeds(streams(run.config.seed).evaluation, options.seed + 1)[-1:]
+    seeds = environment_seeds(evaluation_stream(run.config.seed, again=again), options.seed + 1)[-1:]
     engine = Gymnasium.open(environment, seeds, run.config.engine)
     try:
-        with open_policy([run], engine) as saved:
-            noise = None if options.deterministic else evaluation_noise([run.config])
+        with open_policy([run], engine, which) as saved:
+            noise = None if options.deterministic else evaluation_noise([run.config], again=again)
             fps = frames_per_second(environment, engine.environments[0].metadata)
             moments = _play(saved.policy, engine, noise, min(options.max_steps or LONGEST, LONGEST))
             last = _write(files, moments, fps)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from acexp.core.seeding import environment_seeds, generator, streams
+from acexp.core.seeding import environment_seeds, evaluation_stream, generator, streams
 
 
 def test_seeds_0_to_99_share_no_environment_seed() -> None:
@@ -23,3 +23,10 @@ def test_streams_of_one_run_and_of_different_runs_differ() -> None:
 def test_the_same_seed_gives_the_same_numbers() -> None:
     a, b = (torch.rand(8, generator=generator(streams(7).actions)) for _ in range(2))
     assert torch.equal(a, b)
+
+
+def test_what_was_chosen_is_played_again_on_other_seeds() -> None:
+    for run in range(20):
+        chosen_on, again = (environment_seeds(evaluation_stream(run, again=again), 64) for again in (False, True))
+        assert chosen_on == environment_seeds(streams(run).evaluation, 64)
+        assert not set(again) & {*chosen_on, *environment_seeds(streams(run).environments, 64)}

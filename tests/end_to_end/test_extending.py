@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import REPOSITORY
+from tests.helpers import REPOSITORY, metrics
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -41,6 +41,7 @@ def test_the_page_has_what_it_promises() -> None:
         "my_conf/arch/wide.yaml",
         "my_normalizer.py",
         "my_optimizer.py",
+        "my_writer.py",
     ]
     assert len(COMMANDS) == 9
 
@@ -67,3 +68,15 @@ def test_a_wrong_name_lists_the_users_own(folder: Path, acexp: Acexp) -> None:
     assert result.returncode == 2
     assert "separate, shared, wide" in result.stderr
     assert re.search(r"did you mean:\s+wide", result.stderr)
+
+
+def test_the_writer_of_the_page_has_what_was_logged(folder: Path, acexp: Acexp) -> None:
+    (command,) = [shlex.split(command)[3:] for command in COMMANDS if "log.writers" in command]
+    assert acexp(*command, "name=run", cwd=folder).returncode == 0
+    (directory,) = folder.glob("outputs/*/run")
+    lines = [line.split(",") for line in (directory / "metrics.csv").read_text().splitlines()]
+    written = {(int(step), tag): float(value) for step, tag, value in lines}
+    for line in metrics(directory):
+        for tag, value in line.items():
+            assert tag == "step" or written[int(line["step"]), tag] == value
+    assert any(tag.startswith("final/") for _, tag in written)

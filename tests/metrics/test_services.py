@@ -1,0 +1,124 @@
+"""Weights & Biases and MLflow, the real packages, without a network; both are extras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from acexp.config import RunConfig
+from acexp.runs import runner
+from acexp.runs.run import Run, TrainOptions
+from acexp.runs.run_directory import Status
+from acexp.runs.writers import add_to_logs
+from tests.helpers import metrics
+
+Config = Callable[..., RunConfig]
+
+SMALL = ("env=cliffwalking", "total_steps=800", "log.every=200", "a2c.n_envs=4", "a2c.n_steps=5")
+FINAL = "final/mean_return_last_100"
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
+
+
+def train_in_two_parts(config: Config, folder: Path, name: str) -> list[Run]:
+    """A population of two runs of a sweep, resumed once, and an evaluation of the first."""
+    runs = [
+        Run(config(*SMALL, f"log.writers=[{name}]", f"seed={seed}"), folder / "first" / f"seed={seed}", ("seed",))
+        for seed in range(2)
+    ]
+    runner.train(runs, TrainOptions(until=400))
+    outcomes = runner.train(runs, TrainOptions(resume=True))
+    assert [(outcome.status, outcome.notes) for outcome in outcomes] == [(Status.DONE, ())] * 2
+    add_to_logs(runs[0], 800, {"eval/return_mean": -13.0}, pytest.fail)
+    return runs
+
+
+def test_mlflow_has_each_run_of_a_population_once(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    runs = train_in_two_parts(config, tmp_path, "mlflow")
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name("first")
+    found = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
+    assert sorted(found) == ["seed=0", "seed=1"], "a resumed run is the same run"
+    for run in runs:
+        each = found[run.directory.name]
+        assert each.info.status == "FINISHED"
+        assert each.data.params["seed"] == str(run.config.seed)
+        assert each.data.params["env.id"] == "CliffWalking-v1"
+        assert f"seed={run.config.seed}" in each.data.tags["acexp.group"]
+        history = {point.step: point.value for point in client.get_metric_history(each.info.run_id, "losses/critic")}
+        assert history == {line["step"]: line["losses/critic"] for line in metrics(run.directory)}
+        assert FINAL in each.data.metrics
+    assert found["seed=0"].data.metrics["eval/return_mean"] == -13.0
+
+
+def written(content: bytes) -> Iterator[bytes]:
+    """The records of a .wandb file: after a header of 7 bytes, the blocks of LevelDB's log format."""
+    position, record = 7, b""
+    while position + 7 <= len(content):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        length, kind = int.from_bytes(content[position + 4 : position + 6], "little"), content[position + 6]
+        record += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield record
+            record = b""
+
+
+def test_wandb_has_each_run_of_a_population_offline(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    from wandb.proto import wandb_internal_pb2
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for run in train_in_two_parts(config, tmp_path, "wandb"):
+        files = sorted(run.directory.glob("wandb/offline-run-*/*.wandb"))
+        assert len(files) == (3 if run.config.seed == 0 else 2), "begun, resumed and evaluated"
+        ids, points, summary = set(), {}, set()
+        for i, path in enumerate(files):
+            for data in written(path.read_bytes()):
+                record = wandb_internal_pb2.Record()
+                record.ParseFromString(data)
+                if record.HasField("run"):
+                    ids.add(record.run.run_id)
+                    assert (record.run.project, record.run.display_name) == ("first", run.directory.name)
+                    assert (f"seed={run.config.seed}" in record.run.run_group) == (i == 0)
+                if record.HasField("history"):
+                    line = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+                    if "losses/critic" in line:
+                        points[int(line["env_step"])] = float(line["losses/critic"])
+                if record.HasField("summary"):
+                    summary |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
+        assert len(ids) == 1, "the id is kept over a resume"
+        assert points == {line["step"]: line["losses/critic"] for line in metrics(run.directory)}
+        assert FINAL in summary
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_server_that_nobody_runs_costs_a_warning(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    pytest.importorskip(name)
+    nowhere = "http://127.0.0.1:9"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nowhere)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("WANDB_BASE_URL", nowhere)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr("acexp.metrics.remote.SECONDS", 5.0)
+    (outcome,) = runner.train([Run(config(*SMALL, f"log.writers=[{name}]"), tmp_path / "run")])
+    assert outcome.status is Status.DONE
+    (note,) = outcome.notes
+    assert note.startswith(f"log.writers: {name} misses values of this run")
+    assert metrics(outcome.directory)[-1]["step"] == 800
