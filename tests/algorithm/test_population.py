@@ -39,6 +39,9 @@ SETTINGS = {
         "optim.trunk=actor",
     ),
     "pendulum by module": ("env=gym", "env.id=Pendulum-v1", "clip.scope=module", "reward_normalizer=return_std"),
+    "sides that differ": ("env=halfcheetah", "arch.layer_norm=true", "arch.critic.hidden_sizes=[32]"),
+    "squashed": ("env=halfcheetah", "policy=squashed", "policy.std=network", "arch=shared"),
+    "beta": ("env=halfcheetah", "policy=beta"),
     "dual with its own rates": ("env=gym", "env.id=CartPole-v1", "optim=dual", "optim.critic.learning_rate=2e-3"),
 }
 
@@ -87,6 +90,8 @@ def test_members_are_equal_to_the_bit_in_an_mlp_population(config: Config) -> No
 
 
 MARGINS = {
+    "squashed": ("policy=squashed", "policy.std=network", "a2c.n_envs=3", "a2c.n_steps=3"),
+    "beta": ("policy=beta", "a2c.n_envs=3", "a2c.n_steps=3"),
     "one environment": ("a2c.n_envs=1", "a2c.n_steps=8"),
     "one step": ("a2c.n_envs=4", "a2c.n_steps=1"),
     "one unit": ("arch.hidden_sizes=[1]", "a2c.n_envs=2", "a2c.n_steps=4"),
