@@ -46,7 +46,7 @@ class Beta(SquashedDistribution):
 
         Each is the first of its candidates that the method of Marsaglia and Tsang (2000) does not reject.
         """
-        d = 1.0 + _softplus(parameters).unflatten(-1, (2, self.size)) - 1.0 / 3.0
+        d = torch.stack(_concentrations(parameters), -2) - 1.0 / 3.0  # [..., 2, size]
         normal, exponential = noise.unbind(-1)
         root = 1.0 + normal / (3.0 * d.sqrt()).unsqueeze(-1)
         log_v = 3.0 * root.clamp_min(torch.finfo(root.dtype).tiny).log()
@@ -54,7 +54,8 @@ class Beta(SquashedDistribution):
         is_taken = (root > 0.0) & (-exponential < bound)
         first = is_taken.to(torch.uint8).argmax(-1, keepdim=True)
         log_g, log_h = (d.log() + log_v.gather(-1, first).squeeze(-1)).unbind(-2)
-        return 0.5 * (log_g - log_h)
+        logit: Tensor = log_g - log_h
+        return 0.5 * logit
 
     def mode(self, parameters: Tensor) -> Tensor:
         """Return `logit(x) / 2` of the mode `x = (a - 1) / (a + b - 2)` of concentrations a and b, in float64."""
