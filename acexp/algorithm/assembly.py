@@ -11,7 +11,7 @@ import torch
 from acexp.algorithm.policy import Policy
 from acexp.algorithm.population import Population
 from acexp.algorithm.rollout import Collector, RolloutShape
-from acexp.architectures import ARCHITECTURES, Interface
+from acexp.architectures import ARCHITECTURES, ArchitectureConfig, Interface
 from acexp.config import RunConfig
 from acexp.config.effects import BUILT_IN
 from acexp.core.distributions import distribution_for
@@ -90,14 +90,21 @@ def build_policy(configs: Sequence[RunConfig], engine: Engine, device: torch.dev
     """Build the members' initial networks and normalizers, for the engine's spaces."""
     first = configs[0]
     leaves = leaves_of(engine.observation_space)
-    distribution = distribution_for(engine.action_space)
-    # The built-in networks look up the rows of their first hidden layer where one-hot vectors would be long.
-    as_indices = first.arch.name in BUILT_IN and bool(first.arch.hidden_sizes) and are_long_one_hots(leaves)
+    distribution = distribution_for(engine.action_space, first.policy)
+    as_indices = _looks_up_rows(first.arch) and are_long_one_hots(leaves)
     observe = build_observation_normalizer(leaves, len(configs), first.normalizer, device, as_indices=as_indices)
-    interface = Interface(input_shapes(leaves), distribution.n_outputs, distribution.n_parameters)
+    interface = Interface(
+        input_shapes(leaves), distribution.n_outputs, distribution.n_parameters, distribution.n_log_std
+    )
     generators = [generator(streams(config.seed).initialization) for config in configs]
     architecture = ARCHITECTURES[first.arch.name].build(first.arch, interface, generators, device)
     return Policy(observe, architecture, distribution, device)
+
+
+def _looks_up_rows(arch: ArchitectureConfig) -> bool:
+    """Return True if all networks can look up the rows of their first hidden layer, in place of one-hot vectors."""
+    networks = (arch.side("actor"), arch.side("critic")) if arch.name == "separate" else (arch,)
+    return arch.name in BUILT_IN and all(network.hidden_sizes for network in networks)
 
 
 def evaluation_engine(configs: Sequence[RunConfig], n_envs: int, *, again: bool = False) -> Engine:

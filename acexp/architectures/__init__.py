@@ -7,6 +7,7 @@ from acexp.architectures.base import (
     Backward,
     ConvolutionConfig,
     Interface,
+    SideConfig,
 )
 from acexp.architectures.module import ModuleArchitecture, register_module
 from acexp.architectures.separate import Separate
@@ -22,5 +23,6 @@ __all__ = [
     "ModuleArchitecture",
     "Separate",
     "Shared",
+    "SideConfig",
     "register_module",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 from acexp.core.registry import Registry
+from acexp.core.settings import setting
 from acexp.core.tape import Tape
 
 
@@ -71,6 +73,19 @@ class ConvolutionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideConfig:
+    """What the network of one side, the actor or the critic, has of its own; None takes the setting of the whole.
+
+    Attributes:
+        hidden_sizes, activation, layer_norm: As in ArchitectureConfig.
+    """
+
+    hidden_sizes: list[int] | None = None
+    activation: str | None = None
+    layer_norm: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchitectureConfig:
     """The settings of every architecture. The config of your own architecture may inherit from it and add fields.
 
@@ -78,9 +93,12 @@ class ArchitectureConfig:
         name: Name of the architecture in ARCHITECTURES.
         hidden_sizes: Widths of the hidden layers that read vectors; empty for a linear network.
         activation: One of ACTIVATIONS, applied after each hidden layer. Convolutions use relu.
-        init: Initialization: `orthogonal` (gain sqrt 2, policy head 0.01, value head 1) or `torch`, PyTorch's default.
-        log_std_init: The initial log standard deviation of a Gaussian policy.
+        init: Initialization: `orthogonal` (gain sqrt 2, value head 1) or `torch`, PyTorch's default.
+        log_std_init: The initial log standard deviation of a Gaussian policy, squashed or not.
         cnn: The convolutions that read images.
+        layer_norm: Whether hidden layers that read vectors are normalized before their activation (Ba et al., 2016).
+        policy_gain: Gain of the policy head with `orthogonal` initialization.
+        actor, critic: What each of two separate networks has in place of the settings above.
     """
 
     name: str
@@ -89,24 +107,47 @@ class ArchitectureConfig:
     init: str = "orthogonal"
     log_std_init: float = 0.0
     cnn: ConvolutionConfig = field(default_factory=ConvolutionConfig)
+    layer_norm: bool = setting(False, since=2)
+    policy_gain: float = setting(0.01, since=2)
+    actor: SideConfig = setting(factory=SideConfig, since=2)
+    critic: SideConfig = setting(factory=SideConfig, since=2)
 
     def __post_init__(self) -> None:
-        if any(size < 1 for size in self.hidden_sizes):
-            raise UserError(
-                "Hidden layers must have at least one unit.", key="hidden_sizes", value=str(self.hidden_sizes)
-            )
+        for whose, sizes in (
+            ("", self.hidden_sizes),
+            ("actor.", self.actor.hidden_sizes),
+            ("critic.", self.critic.hidden_sizes),
+        ):
+            if any(size < 1 for size in sizes or ()):
+                raise UserError(
+                    "Hidden layers must have at least one unit.", key=f"{whose}hidden_sizes", value=str(sizes)
+                )
         if not abs(self.log_std_init) <= LARGEST_LOG_STD:
             raise UserError(
                 f"A log standard deviation must lie between -{LARGEST_LOG_STD} and {LARGEST_LOG_STD}.",
                 key="log_std_init",
                 value=self.log_std_init,
             )
+        if not 0.0 <= self.policy_gain < math.inf:
+            raise UserError("A gain must be finite and not negative.", key="policy_gain", value=self.policy_gain)
         for key, value, choices in (
             ("activation", self.activation, tuple(ACTIVATIONS)),
+            ("actor.activation", self.actor.activation, (None, *ACTIVATIONS)),
+            ("critic.activation", self.critic.activation, (None, *ACTIVATIONS)),
             ("init", self.init, INITIALIZATIONS),
         ):
             if value not in choices:
-                raise UserError(f"There is no {key} called {value!r}.", key=key, value=value, choices=choices)
+                raise UserError(
+                    f"There is no {key.rpartition('.')[2]} called {value!r}.",
+                    key=key,
+                    value=value,
+                    choices=tuple(choice for choice in choices if choice is not None),
+                )
+
+    def side(self, name: str) -> Self:
+        """Return the settings of the network of one side, `actor` or `critic`, where each has a network of its own."""
+        own = asdict(self.actor if name == "actor" else self.critic)
+        return replace(self, **{key: value for key, value in own.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +158,13 @@ class Interface:
         input_shapes: Input shapes for one slot: one vector `(features,)` if there is any, then each image `(C, H, W)`.
         n_outputs: Number of outputs of the policy's last layer.
         n_parameters: K, which includes the state-independent log standard deviations of a Gaussian.
+        n_log_std: Number of the last layer's outputs, its last ones, that are log standard deviations.
     """
 
     input_shapes: tuple[tuple[int, ...], ...]
     n_outputs: int
     n_parameters: int
+    n_log_std: int = 0
 
 
 class Backward(Protocol):

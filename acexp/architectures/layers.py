@@ -12,15 +12,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from acexp.architectures.base import ACTIVATIONS
 from acexp.core.parameters import Initializer, ParameterSpec
 from acexp.core.tape import Tape
 
+_aten = torch.ops.aten
 GAIN_HIDDEN = math.sqrt(2.0)
+LAYER_NORM_EPS = 1e-5
+"""The number that PyTorch's LayerNorm adds to the variance."""
 
 Weights = Iterator[Tensor]
 """An iterator over the parameters `[M, *shape]` of a network in the order of its specs; each layer takes its own."""
@@ -135,25 +140,67 @@ class Linear:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Layer normalization: mean 0 and variance 1 over the units, then a gain and a bias: `[M, B, n]` -> `[M, B, n]`."""
+
+    name: str
+    n: int
+
+    def specs(self) -> list[ParameterSpec]:
+        return [
+            ParameterSpec(f"{self.name}.weight", (self.n,), constant(1.0), read_as=(1, self.n)),
+            ParameterSpec(f"{self.name}.bias", (self.n,), constant(0.0), read_as=(1, self.n)),
+        ]
+
+    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+        gain, bias = next(weights), next(weights)
+        return F.layer_norm(x, (self.n,), eps=LAYER_NORM_EPS) * gain + bias
+
+    def forward_with_backward(self, weights: Weights, x: Tensor) -> tuple[Tensor, BackwardToAll]:
+        """Return the output and the backward pass."""
+        gain, bias = next(weights), next(weights)
+        normalized, mean, inverse_std = _aten.native_layer_norm(x, [self.n], None, None, LAYER_NORM_EPS)
+
+        def backward(gradient: Tensor) -> tuple[Tensor, Gradients]:
+            grad_x, _, _ = _aten.native_layer_norm_backward(
+                gradient * gain, x, [self.n], mean, inverse_std, None, None, [True, False, False]
+            )
+            return grad_x, [(gradient * normalized).sum(1), gradient.sum(1)]
+
+        return normalized * gain + bias, backward
+
+    def describe(self) -> str:
+        return f"LayerNorm({self.n})"
+
+
+class HiddenLayer(NamedTuple):
+    """A linear layer, and the normalization of its outputs, if there is one."""
+
+    linear: Linear
+    norm: LayerNorm | None
+
+
+@dataclass(frozen=True, slots=True)
 class Perceptron:
     """Hidden layers, each followed by the activation: `[M, B, in]` -> `[M, B, last hidden size]`."""
 
-    layers: tuple[Linear, ...]
+    layers: tuple[HiddenLayer, ...]
     n_in: int
     activation: str
 
     @property
     def n_out(self) -> int:
-        return self.layers[-1].n_out if self.layers else self.n_in
+        return self.layers[-1].linear.n_out if self.layers else self.n_in
 
     def specs(self) -> list[ParameterSpec]:
-        return [spec for layer in self.layers for spec in layer.specs()]
+        return [spec for layer in self.layers for part in layer if part is not None for spec in part.specs()]
 
     def __call__(self, weights: Weights, x: Tensor, tape: Tape | None = None) -> Tensor:
         """Return the features. Nothing is stored on the tape, because computing it again is cheaper."""
         activate = ACTIVATIONS[self.activation].forward
-        for layer in self.layers:
-            x = activate(layer(weights, x))
+        for linear, norm in self.layers:
+            x = linear(weights, x)
+            x = activate(x if norm is None else norm(weights, x))
         return x
 
     def forward_with_backward(
@@ -162,26 +209,37 @@ class Perceptron:
         """Return the features and the backward pass."""
         activate, activation_backward = ACTIVATIONS[self.activation]
         saved = []
-        for layer in self.layers:
+        for linear, norm in self.layers:
             weight, bias = next(weights), next(weights)
-            before = layer(iter((weight, bias)), x)
+            before = linear(iter((weight, bias)), x)
+            norm_backward: BackwardToAll | None = None
+            if norm is not None:
+                before, norm_backward = norm.forward_with_backward(weights, before)
             after = activate(before)
-            saved.append((layer, weight, x, before, after))
+            saved.append((linear, weight, x, norm_backward, before, after))
             x = after
 
         def backward(gradient: Tensor) -> Gradients:
             gradients: Gradients = []
-            for layer, weight, x, before, after in reversed(saved):
+            for linear, weight, x, norm_backward, before, after in reversed(saved):
                 gradient = activation_backward(gradient, before, after)
-                gradients[:0] = layer.grad_parameters(x, gradient)
-                if layer is not self.layers[0]:
-                    gradient = layer.grad_input(weight, gradient)
+                if norm_backward is not None:
+                    gradient, grad_norm = norm_backward(gradient)
+                    gradients[:0] = grad_norm
+                gradients[:0] = linear.grad_parameters(x, gradient)
+                if linear is not self.layers[0].linear:
+                    gradient = linear.grad_input(weight, gradient)
             return gradients
 
         return x, backward
 
     def describe(self) -> list[tuple[str, str]]:
-        return [(name, f"{text}, {self.activation}") for layer in self.layers for name, text in layer.describe()]
+        rows = []
+        for linear, norm in self.layers:
+            ((name, text),) = linear.describe()
+            steps = [text, *([] if norm is None else [norm.describe()]), self.activation]
+            rows.append((name, ", ".join(steps)))
+        return rows
 
 
 def columns(gradients: Gradients) -> Tensor:

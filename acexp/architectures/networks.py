@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -14,16 +14,18 @@ from acexp.architectures.layers import (
     BackwardToAll,
     BackwardToParameters,
     Gradients,
+    HiddenLayer,
+    LayerNorm,
     Linear,
     Perceptron,
     Weights,
     constant,
 )
+from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
-from acexp.core.parameters import ParameterSpec
+from acexp.core.parameters import Initializer, ParameterSpec
 from acexp.core.tape import Tape
 
-GAIN_POLICY = 0.01
 GAIN_VALUE = 1.0
 
 
@@ -67,16 +69,34 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class PolicyHead:
-    """The actor's last layer, followed by its log standard deviations: `[M, B, features]` -> `[M, B, K]`."""
+    """The actor's last layer, followed by its log standard deviations: `[M, B, features]` -> `[M, B, K]`.
+
+    Attributes:
+        linear: The last layer.
+        n_log_std: Number of log standard deviations that are parameters, the same in every state.
+        n_log_std_outputs: Number of the last layer's outputs, its last ones, that are log standard deviations.
+        log_std_init: What all of them are in the beginning, but for the small weights of the last layer.
+    """
 
     linear: Linear
     n_log_std: int
+    n_log_std_outputs: int
     log_std_init: float
 
     def specs(self) -> list[ParameterSpec]:
         size, start = self.n_log_std, constant(self.log_std_init)
         log_std = [ParameterSpec("log_std", (size,), start, read_as=(1, size))] if size else []
-        return self.linear.specs() + log_std
+        weight, bias = self.linear.specs()
+        if self.n_log_std_outputs:
+            bias = replace(bias, initialize=self._initial_bias(bias.initialize))
+        return [weight, bias, *log_std]
+
+    def _initial_bias(self, initialize: Initializer) -> Initializer:
+        def initialize_all(out: Tensor, generator: torch.Generator) -> None:
+            initialize(out, generator)
+            out[-self.n_log_std_outputs :] = self.log_std_init
+
+        return initialize_all
 
     def __call__(self, weights: Weights, features: Tensor) -> Tensor:
         output = self.linear(weights, features)
@@ -109,21 +129,35 @@ def body(config: ArchitectureConfig, interface: Interface) -> Body:
     n_images = 0
     for shape in interface.input_shapes:
         if len(shape) == 1:
-            sizes = [shape[0], *config.hidden_sizes]
-            layers = tuple(
-                Linear(f"hidden{i}", n_in, n_out, config.init) for i, (n_in, n_out) in enumerate(pairwise(sizes))
-            )
-            parts.append(Perceptron(layers, shape[0], config.activation))
+            parts.append(Perceptron(_hidden_layers(config, shape[0]), shape[0], config.activation))
         else:
             parts.append(Convolutions(f"image{n_images}", shape, config.cnn, config.init))
             n_images += 1
     return Body(tuple(parts))
 
 
+def _hidden_layers(config: ArchitectureConfig, n_in: int) -> tuple[HiddenLayer, ...]:
+    if config.layer_norm and 1 in config.hidden_sizes:
+        raise UserError(
+            "The mean over a single unit is the unit itself: normalized by its layer, it would always be 0.",
+            key="arch.layer_norm",
+            value=f"true, with hidden layers of {list(config.hidden_sizes)}",
+            remedy="use layers of two units or more, or set layer_norm=false",
+        )
+    return tuple(
+        HiddenLayer(
+            Linear(f"hidden{i}", fan_in, fan_out, config.init),
+            LayerNorm(f"hidden{i}.norm", fan_out) if config.layer_norm else None,
+        )
+        for i, (fan_in, fan_out) in enumerate(pairwise([n_in, *config.hidden_sizes]))
+    )
+
+
 def policy_head(config: ArchitectureConfig, interface: Interface, n_features: int) -> PolicyHead:
     """Build the actor's last layer."""
-    linear = Linear("policy", n_features, interface.n_outputs, config.init, GAIN_POLICY)
-    return PolicyHead(linear, interface.n_parameters - interface.n_outputs, config.log_std_init)
+    linear = Linear("policy", n_features, interface.n_outputs, config.init, config.policy_gain)
+    n_log_std = interface.n_parameters - interface.n_outputs
+    return PolicyHead(linear, n_log_std, interface.n_log_std, config.log_std_init)
 
 
 def value_head(config: ArchitectureConfig, n_features: int) -> Linear:

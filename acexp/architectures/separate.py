@@ -26,28 +26,28 @@ class Separate:
         generators: Sequence[torch.Generator],
         device: torch.device,
     ) -> None:
-        self._body = body(config, interface)
-        self._policy = policy_head(config, interface, self._body.n_out)
-        self._value = value_head(config, self._body.n_out)
+        self._actor, self._critic = body(config.side("actor"), interface), body(config.side("critic"), interface)
+        self._policy = policy_head(config, interface, self._actor.n_out)
+        self._value = value_head(config, self._critic.n_out)
         specs = {
-            "actor": self._body.specs() + self._policy.specs(),
-            "critic": self._body.specs() + self._value.specs(),
+            "actor": self._actor.specs() + self._policy.specs(),
+            "critic": self._critic.specs() + self._value.specs(),
         }
         self.parameters = Parameters(specs, generators, device)
 
     def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
         weights = iter(self.parameters.of("actor"))
-        return self._policy(weights, self._body(weights, inputs, tape))
+        return self._policy(weights, self._actor(weights, inputs, tape))
 
     def value(self, inputs: Inputs) -> Tensor:
         weights = iter(self.parameters.of("critic"))
-        return self._value(weights, self._body(weights, inputs)).squeeze(-1)
+        return self._value(weights, self._critic(weights, inputs)).squeeze(-1)
 
     def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
         actor, critic = iter(self.parameters.of("actor")), iter(self.parameters.of("critic"))
-        actor_features, actor_backward = self._body.forward_with_backward(actor, inputs, tape)
+        actor_features, actor_backward = self._actor.forward_with_backward(actor, inputs, tape)
         output, policy_backward = self._policy.forward_with_backward(actor, actor_features)
-        critic_features, critic_backward = self._body.forward_with_backward(critic, inputs)
+        critic_features, critic_backward = self._critic.forward_with_backward(critic, inputs)
         value, value_backward = self._value.forward_with_backward(critic, critic_features)
 
         def backward(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
@@ -63,6 +63,6 @@ class Separate:
         return output, value.squeeze(-1), backward
 
     def describe(self) -> list[tuple[str, str]]:
-        actor = self._body.describe() + self._policy.describe()
-        critic = self._body.describe() + self._value.describe()
+        actor = self._actor.describe() + self._policy.describe()
+        critic = self._critic.describe() + self._value.describe()
         return [(f"actor.{name}", text) for name, text in actor] + [(f"critic.{name}", text) for name, text in critic]

@@ -63,7 +63,7 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
             ("normalized", _array(part.normalized)),
         ]
         sections.append((f"{part.path}, first value ({part.kind})", rows))
-    policy = [(name, _numbers(values)) for name, values in e.policy.items()]
+    policy = [("distribution", e.distribution), *((name, _numbers(values)) for name, values in e.policy.items())]
     sections.append(("Policy and value of this observation", [*policy, ("value", f"{e.value:.4f}")]))
 
     steps, envs = e.batch

@@ -14,6 +14,10 @@ NO_DEVIATION = "discrete actions"
 
 _CONVOLUTIONS = ("arch.cnn.channels", "arch.cnn.kernel_sizes", "arch.cnn.strides", "arch.cnn.features")
 
+_NETWORKS = ("actor", "critic")
+_OF_HIDDEN_LAYERS = ("hidden_sizes", "activation", "layer_norm")
+"""The settings of hidden layers, which each of two separate networks may have of its own."""
+
 _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"clip.name": "none"}, ("clip.max_norm", "clip.max_value", "clip.scope")),
     ({"clip.name": "norm"}, ("clip.max_value",)),
@@ -27,16 +31,21 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     # The advantage of a single step is its TD error.
     ({"a2c.n_steps": "1"}, ("a2c.gae_lambda",)),
     ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic", "eval.keep_best")),
-    ({"arch.name": "separate", "arch.hidden_sizes": "[]"}, ("arch.activation",)),
-    ({"arch.name": "shared", "arch.hidden_sizes": "[]"}, ("arch.activation",)),
+    ({"arch.name": "shared", "arch.hidden_sizes": "[]"}, ("arch.activation", "arch.layer_norm")),
+    ({"arch.name": "shared"}, tuple(f"arch.{side}.{key}" for side in _NETWORKS for key in _OF_HIDDEN_LAYERS)),
+    ({"policy.name": "beta"}, ("policy.std",)),
+    ({"arch.name": "separate", "policy.name": "beta"}, ("arch.log_std_init",)),
+    ({"arch.name": "shared", "policy.name": "beta"}, ("arch.log_std_init",)),
+    ({"arch.name": "separate", "arch.init": "torch"}, ("arch.policy_gain",)),
+    ({"arch.name": "shared", "arch.init": "torch"}, ("arch.policy_gain",)),
 )
 """Settings without effect where other settings have these values; runs that differ only in them are repeats."""
 
 _BY_SPACES = {
     NO_IMAGES: _CONVOLUTIONS,
-    ONLY_IMAGES: ("arch.hidden_sizes", "arch.activation"),
+    ONLY_IMAGES: tuple(f"arch.{side}{key}" for side in ("", "actor.", "critic.") for key in _OF_HIDDEN_LAYERS),
     NO_NUMBERS: ("normalizer.name",),
-    NO_DEVIATION: ("arch.log_std_init",),
+    NO_DEVIATION: ("arch.log_std_init", "policy.std"),
 }
 """Settings without effect where this is known of an environment's spaces."""
 
@@ -55,6 +64,7 @@ _SIDES = ("optim", "optim.actor", "optim.critic")
 
 SOMETIMES_WITHOUT_EFFECT = frozenset(
     [key for _, keys in _BY_SETTINGS for key in keys]
+    + [f"arch.{side}{key}" for side in ("", "actor.", "critic.") for key in _OF_HIDDEN_LAYERS]
     + [f"{side}.{key}" for side in _SIDES for keys in _NOT_READ_BY.values() for key in keys]
 )
 """The settings that other settings can leave without effect."""
@@ -74,9 +84,32 @@ def without_effect(settings: Mapping[str, object], spaces: Iterable[str] = ()) -
     for side in _SIDES[1:] if settings.get("optim.name") == "dual" else _SIDES[:1]:
         algorithm = str(settings.get(f"{side}.algorithm"))
         found |= {f"{side}.{key}": f"{side}.algorithm={algorithm}" for key in _NOT_READ_BY.get(algorithm, ())}
+    if settings.get("arch.name") == "separate":
+        found |= _of_separate_networks(settings)
     for fact in spaces:
         is_known = settings.get("arch.name") in BUILT_IN
         found |= {key: fact for key in _BY_SPACES[fact] if is_known or not key.startswith("arch.")}
+    return found
+
+
+def _of_separate_networks(settings: Mapping[str, object]) -> dict[str, str]:
+    """Return what two separate networks do not read: what both replace, and what concerns hidden layers they lack."""
+    found: dict[str, str] = {}
+    replaced: dict[str, list[str]] = {key: [] for key in _OF_HIDDEN_LAYERS}
+    for side in _NETWORKS:
+        sizes = f"arch.{side}.hidden_sizes"
+        sizes = "arch.hidden_sizes" if _text(settings.get(sizes)) == "null" else sizes
+        is_linear = _text(settings.get(sizes)) == "[]"
+        for key in _OF_HIDDEN_LAYERS:
+            own = f"arch.{side}.{key}"
+            if is_linear and key != "hidden_sizes":
+                found[own] = f"{sizes}=[]"
+                replaced[key].append(found[own])
+            elif (value := _text(settings.get(own))) != "null":
+                replaced[key].append(f"{own}={value}")
+    for key, reasons in replaced.items():
+        if len(reasons) == len(_NETWORKS):
+            found[f"arch.{key}"] = " and ".join(dict.fromkeys(reasons))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from acexp.architectures import ARCHITECTURES
+from acexp.core.distributions import POLICIES
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.engines import ENGINES
@@ -41,6 +42,7 @@ CONFIG_GROUPS = (
         "the environment, its `env.wrappers`, and settings that suit it; `gym` takes any Gymnasium id: `env.id=...`",
     ),
     Group("arch", "the networks: one each for actor and critic, or a shared trunk with two heads", ARCHITECTURES),
+    Group("policy", "the distribution of actions: gaussian, squashed or beta for numbers, see `policy.std`", POLICIES),
     Group("optim", "one optimizer for the sum of the losses, or one each for actor and critic", OPTIMIZERS),
     Group("normalizer", "normalization of observations", NORMALIZERS),
     Group("reward_normalizer", "scaling of rewards for learning; logged returns are never scaled", REWARD_NORMALIZERS),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from acexp.architectures import ArchitectureConfig
 from acexp.config.checks import require
 from acexp.core.annealing import require_annealing
+from acexp.core.distributions import PolicyConfig
 from acexp.core.errors import UserError
 from acexp.core.settings import leaves_without, setting
 from acexp.engines import EngineConfig, EnvironmentConfig
@@ -186,6 +187,7 @@ class RunConfig(RunSettings):
     normalizer: NormalizerConfig
     reward_normalizer: RewardNormalizerConfig
     clip: ClipConfig
+    policy: PolicyConfig = setting(factory=PolicyConfig, since=2)
     log: LogConfig = setting(factory=LogConfig, incidental=True)
     checkpoint: CheckpointConfig = setting(factory=CheckpointConfig, incidental=True)
     eval: EvaluationConfig = setting(factory=EvaluationConfig, incidental=True)

@@ -13,6 +13,7 @@ from gymnasium import spaces
 
 from acexp.algorithm.policy import Policy
 from acexp.config import RunConfig
+from acexp.core.distributions import BoxDistribution, Distribution
 from acexp.core.markdown import grid
 from acexp.core.observations import Leaf, LeafKind
 from acexp.engines import as_code
@@ -104,7 +105,7 @@ def usage(subject: Subject) -> str:
 def _ports(subject: Subject) -> str:
     leaves = subject.policy.observe.leaves
     meanings = [("input", _input_meaning(leaf)) for leaf in leaves]
-    meanings += [("output", text) for text in _output_meanings(subject.action_space)]
+    meanings += [("output", text) for text in _output_meanings(subject.action_space, subject.policy.distribution)]
     ports = (*subject.graph.inputs, *subject.graph.outputs)
     rows = [
         (kind, f"`{port.name}`", port.dtype, batched(port), text)
@@ -130,7 +131,7 @@ def _input_meaning(leaf: Leaf) -> str:
     return f"{what}: numbers, as they are"
 
 
-def _output_meanings(space: gym.Space[Any]) -> tuple[str, str]:
+def _output_meanings(space: gym.Space[Any], distribution: Distribution) -> tuple[str, str]:
     """Return the meanings of the outputs `action` and `policy`."""
     match space:
         case spaces.Discrete():
@@ -147,7 +148,8 @@ def _output_meanings(space: gym.Space[Any]) -> tuple[str, str]:
         case spaces.Box():
             bounds = np.unique(np.stack((space.low.reshape(-1), space.high.reshape(-1))), axis=1)
             limits = f"[{bounds[0, 0]:g}, {bounds[1, 0]:g}]" if bounds.shape[1] == 1 else "the space's bounds"
-            return f"the mean, brought into {limits}", "means, before that, then log standard deviations"
+            named = distribution if isinstance(distribution, BoxDistribution) else BoxDistribution
+            return f"{named.mode_in_words}, brought into {limits}", named.parameters_in_words
     raise ValueError(f"actions from {space}")
 
 

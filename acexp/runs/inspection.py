@@ -56,6 +56,7 @@ class Examination:
         layers: The layers of the network, as pairs of name and description.
         parameter_counts: Number of parameters of each module.
         observations: Each part of the first observation.
+        distribution: The distribution of actions, in words.
         policy: The policy's output for the first observation, as probabilities or as mean and standard deviation.
         value: The critic's value of the first observation.
         batch: The numbers of steps and of environments in a rollout, (T, N).
@@ -73,6 +74,7 @@ class Examination:
     layers: tuple[tuple[str, str], ...]
     parameter_counts: dict[str, int]
     observations: tuple[ObservationFacts, ...]
+    distribution: str
     policy: dict[str, list[float]]
     value: float
     batch: tuple[int, int]
@@ -98,7 +100,7 @@ def examine(config: RunConfig) -> Examination:
             inputs = population.observe(first)
             policy, value = population.architecture.policy(inputs), population.architecture.value(inputs)
         statistics = update(population, batch, backward, progress=0.0, measure_trunk=True)
-        parameters = population.architecture.parameters
+        parameters, distribution = population.architecture.parameters, population.objective.distribution
         return Examination(
             observation_space=str(population.collector.engine.observation_space),
             action_space=str(population.collector.engine.action_space),
@@ -120,7 +122,8 @@ def examine(config: RunConfig) -> Examination:
                     population.observe.leaves, population.observe.names, first, normalized, strict=True
                 )
             ),
-            policy={name: x[0, 0].tolist() for name, x in population.objective.distribution.readable(policy).items()},
+            distribution=(type(distribution).__doc__ or type(distribution).__name__).strip().splitlines()[0],
+            policy={name: x[0, 0].tolist() for name, x in distribution.readable(policy).items()},
             value=float(value[0, 0]),
             batch=(config.a2c.n_steps, config.a2c.n_envs),
             groups={group.loss: group.modules for group in population.groups},

@@ -67,9 +67,10 @@ def test_training_is_the_same_as_with_one_hot_vectors(
         assert torch.equal(looked_up[name][1:2], tensor), name
 
 
-def test_a_linear_network_reads_one_hot_vectors(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("linear", ["arch.hidden_sizes=[]", "arch.critic.hidden_sizes=[]"])
+def test_a_linear_network_reads_one_hot_vectors(config: Config, monkeypatch: pytest.MonkeyPatch, linear: str) -> None:
     monkeypatch.setattr("acexp.core.observations.LONG_ONE_HOT", 1)
-    with assemble([resolve(config("env=cliffwalking", "arch.hidden_sizes=[]"))]) as population:
+    with assemble([resolve(config("env=cliffwalking", linear))]) as population:
         advance(population, 2)
     assert isinstance(population.collector.engine.observation_space, gym.spaces.Discrete)
 

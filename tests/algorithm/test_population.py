@@ -39,6 +39,9 @@ SETTINGS = {
         "optim.trunk=actor",
     ),
     "pendulum by module": ("env=gym", "env.id=Pendulum-v1", "clip.scope=module", "reward_normalizer=return_std"),
+    "sides that differ": ("env=halfcheetah", "arch.layer_norm=true", "arch.critic.hidden_sizes=[32]"),
+    "squashed": ("env=halfcheetah", "policy=squashed", "policy.std=network", "arch=shared"),
+    "beta": ("env=halfcheetah", "policy=beta"),
     "dual with its own rates": ("env=gym", "env.id=CartPole-v1", "optim=dual", "optim.critic.learning_rate=2e-3"),
 }
 
@@ -95,18 +98,28 @@ MARGINS = {
 }
 
 
-@pytest.mark.parametrize("environment", ["cliffwalking", "halfcheetah"])
-@pytest.mark.parametrize("settings", MARGINS.values(), ids=MARGINS)
-def test_members_are_equal_to_the_bit_at_the_margins(
-    config: Config, settings: tuple[str, ...], environment: str
-) -> None:
+POLICIES = {
+    "squashed": ("policy=squashed", "policy.std=network", "a2c.n_envs=3", "a2c.n_steps=3"),
+    "beta": ("policy=beta", "a2c.n_envs=3", "a2c.n_steps=3"),
+}
+"""Policies of numbers, with rollouts whose sizes are no multiples of a processor's vectors."""
+
+PLACES = [
+    *((environment, name) for environment in ("cliffwalking", "halfcheetah") for name in MARGINS),
+    *(("halfcheetah", name) for name in POLICIES),
+]
+
+
+@pytest.mark.parametrize(("environment", "name"), PLACES, ids=["-".join(place) for place in PLACES])
+def test_members_are_equal_to_the_bit_at_the_margins(config: Config, environment: str, name: str) -> None:
     """A tensor with an axis of length 1 can be a view with other strides, for which torch has other kernels."""
+    settings = (MARGINS | POLICIES)[name]
     configs = [resolve(config(f"env={environment}", *settings, *member)) for member in MEMBERS[:3]]
 
     together = trained(configs, 100)
     for m, member in enumerate(configs):
-        for name, tensor in trained([member], 100).items():
-            assert torch.equal(together[name][m], tensor[0]), f"{name} of member {m}"
+        for key, tensor in trained([member], 100).items():
+            assert torch.equal(together[key][m], tensor[0]), f"{key} of member {m}"
 
 
 @pytest.mark.parametrize("settings", [("a2c.n_envs=1", "a2c.n_steps=1"), ("a2c.n_envs=1", "arch.hidden_sizes=[]")])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from acexp.architectures import (
     ConvolutionConfig,
     Interface,
     ModuleArchitecture,
+    SideConfig,
 )
 from acexp.architectures.base import ACTIVATIONS
 from acexp.architectures.layers import Linear
@@ -139,6 +141,99 @@ def test_the_way_back_through_every_perceptron(activation: str, hidden_sizes: li
     check_backward(network, VECTOR, WAYS_BACK["both losses"])
 
 
+@pytest.mark.parametrize("way", WAYS_BACK.values(), ids=WAYS_BACK)
+@pytest.mark.parametrize("interface", [VECTOR, GAUSSIAN, BOTH], ids=["vector", "gaussian", "both"])
+@pytest.mark.parametrize("name", ["separate", "shared"])
+def test_the_way_back_through_layer_normalization(
+    name: str, interface: Interface, way: tuple[bool, bool, tuple[str, ...]]
+) -> None:
+    network = build(name, interface, layer_norm=True, hidden_sizes=[7, 6], policy_gain=1.0)
+    for key, tensor in network.parameters.named().items():
+        if ".norm." in key:
+            tensor.uniform_(-2.0, 2.0)
+    check_backward(network, interface, way)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("way", WAYS_BACK.values(), ids=WAYS_BACK)
+def test_the_way_back_through_sides_that_differ(activation: str, way: tuple[bool, bool, tuple[str, ...]]) -> None:
+    critic = SideConfig(hidden_sizes=[9, 7, 5], activation=activation, layer_norm=True)
+    check_backward(build("separate", BOTH, actor=SideConfig(hidden_sizes=[]), critic=critic), BOTH, way)
+
+
+def test_each_side_has_what_is_its_own_and_the_rest_of_the_whole() -> None:
+    network = build(
+        "separate",
+        VECTOR,
+        hidden_sizes=[7],
+        layer_norm=True,
+        actor=SideConfig(activation="relu"),
+        critic=SideConfig(hidden_sizes=[9, 4], layer_norm=False),
+    )
+    assert network.describe() == [
+        ("actor.hidden0", "Linear(5, 7), LayerNorm(7), relu"),
+        ("actor.policy", "Linear(7, 3)"),
+        ("critic.hidden0", "Linear(5, 9), tanh"),
+        ("critic.hidden1", "Linear(9, 4), tanh"),
+        ("critic.value", "Linear(4, 1)"),
+    ]
+    assert network.parameters.size("actor") == 5 * 7 + 7 + 2 * 7 + 7 * 3 + 3
+    assert network.parameters.size("critic") == 5 * 9 + 9 + 9 * 4 + 4 + 4 + 1
+
+
+def test_sides_that_are_alike_draw_what_they_drew_before() -> None:
+    """Sides that are given what the whole has, and a normalization, which draws nothing: the same weights."""
+    plain = build("separate", VECTOR, hidden_sizes=[7, 6]).parameters.named()
+    side = SideConfig(hidden_sizes=[7, 6], activation="tanh", layer_norm=True)
+    given = build("separate", VECTOR, hidden_sizes=[3], actor=side, critic=side).parameters.named()
+    assert all(torch.equal(given[name], tensor) for name, tensor in plain.items())
+
+
+def test_layers_are_normalized_as_torchs_are() -> None:
+    network = build("separate", VECTOR, hidden_sizes=[7, 6], layer_norm=True, policy_gain=1.0)
+    named = {name: tensor[1] for name, tensor in network.parameters.named().items()}
+    for name, tensor in named.items():
+        if ".norm." in name:
+            tensor.uniform_(-2.0, 2.0)
+    (x,) = inputs(VECTOR)
+    h = x[1]
+    for i, size in enumerate((7, 6)):
+        layer = nn.LayerNorm(size)
+        layer.weight.data, layer.bias.data = (named[f"actor.hidden{i}.norm.{part}"] for part in ("weight", "bias"))
+        h = torch.tanh(layer(h @ named[f"actor.hidden{i}.weight"] + named[f"actor.hidden{i}.bias"]))
+    torch.testing.assert_close(network.policy((x,))[1], h @ named["actor.policy.weight"] + named["actor.policy.bias"])
+
+
+def test_a_normalized_layer_of_one_unit_is_refused() -> None:
+    with pytest.raises(UserError, match="always be 0") as refusal:
+        build("separate", VECTOR, hidden_sizes=[4, 1], critic=SideConfig(layer_norm=True))
+    assert refusal.value.key == "arch.layer_norm"
+    build("shared", IMAGE, hidden_sizes=[1], layer_norm=True)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.3, 2.0])
+def test_the_last_layer_of_the_actor_has_its_gain(gain: float) -> None:
+    weight = build("shared", Interface(((64,),), 4, 4), policy_gain=gain).parameters.named()["actor.policy.weight"][1]
+    torch.testing.assert_close(weight.T @ weight, gain**2 * torch.eye(4), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "complaint"),
+    [
+        ({"policy_gain": -1.0}, "policy_gain", "not negative"),
+        ({"policy_gain": math.inf}, "policy_gain", "finite"),
+        ({"actor": SideConfig(hidden_sizes=[8, 0])}, "actor.hidden_sizes", "at least one unit"),
+        ({"critic": SideConfig(activation="tan")}, "critic.activation", "no activation called 'tan'"),
+    ],
+    ids=str,
+)
+def test_settings_that_no_network_can_have_are_refused(settings: dict[str, Any], key: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint) as refusal:
+        ArchitectureConfig(name="separate", **settings)
+    assert refusal.value.key == key
+    assert "None" not in str(refusal.value)
+
+
 def reference(network: Architecture, module: str, member: int, activation: nn.Module) -> Iterator[nn.Module]:
     """The member's perceptron as plain torch modules."""
     weights = [tensor[member] for name, tensor in network.parameters.named().items() if name.startswith(f"{module}.")]
@@ -199,6 +294,27 @@ def test_log_std_starts_where_the_config_says() -> None:
     assert (network.policy(inputs(GAUSSIAN))[..., 2:] == -1.5).all()
     assert network.parameters.modules == ("actor", "trunk", "critic")
     assert "actor.log_std" in network.parameters.named()
+
+
+NETWORK_STD = Interface(((5,),), 4, 4, 2)
+
+
+@pytest.mark.parametrize("init", ["orthogonal", "torch"])
+def test_log_std_of_the_network_starts_there_too(init: str) -> None:
+    """In every state, but for the small weights of the last layer; the means start as they do otherwise."""
+    network = build("separate", NETWORK_STD, log_std_init=-1.5, init=init)
+    named = network.parameters.named()
+    assert (named["actor.policy.bias"][:, 2:] == -1.5).all()
+    assert (named["actor.policy.bias"][:, :2] == 0.0).all() == (init == "orthogonal")
+    assert "actor.log_std" not in named
+    spread = 0.05 if init == "orthogonal" else 2.0
+    assert (network.policy(inputs(NETWORK_STD))[..., 2:] + 1.5).abs().max() < spread
+
+
+@pytest.mark.parametrize("way", WAYS_BACK.values(), ids=WAYS_BACK)
+@pytest.mark.parametrize("name", ["separate", "shared"])
+def test_the_way_back_through_log_std_of_the_network(name: str, way: tuple[bool, bool, tuple[str, ...]]) -> None:
+    check_backward(build(name, NETWORK_STD, policy_gain=1.0), NETWORK_STD, way)
 
 
 def test_no_hidden_layers_make_a_linear_network() -> None:

@@ -25,6 +25,8 @@ Config = Callable[..., RunConfig]
 SMALL = ("env=lunarlander", "engine=gymnasium", "a2c.n_envs=3", "a2c.n_steps=4", "arch.hidden_sizes=[8]")
 SMALL += ("optim.anneal=none",)
 
+CHEETAH = ("env=halfcheetah", "engine=auto", "a2c.n_envs=3", "a2c.n_steps=4")
+
 VALUES = {
     "clip.max_norm": ("0.01", "1"),
     "clip.max_value": ("1e-4", "1"),
@@ -33,7 +35,12 @@ VALUES = {
     "a2c.value_coef": ("0.1", "2"),
     "a2c.entropy_anneal": ("none", "linear"),
     "a2c.gae_lambda": ("0.1", "0.9"),
-    "arch.activation": ("tanh", "relu"),
+    **{f"arch.{side}hidden_sizes": ("[4]", "[6]") for side in ("", "actor.", "critic.")},
+    **{f"arch.{side}activation": ("tanh", "relu") for side in ("", "actor.", "critic.")},
+    **{f"arch.{side}layer_norm": ("false", "true") for side in ("", "actor.", "critic.")},
+    "arch.policy_gain": ("0.01", "1"),
+    "arch.log_std_init": ("0", "-1"),
+    "policy.std": ("parameter", "network"),
     "eval.episodes": ("1", "5"),
     "eval.deterministic": ("true", "false"),
     "optim.alpha": ("0.5", "0.9"),
@@ -49,7 +56,18 @@ READ = {
     "a2c.value_coef": ("optim=single",),
     "a2c.entropy_anneal": ("a2c.entropy_coef=0.1",),
     "a2c.gae_lambda": (),
-    "arch.activation": (),
+    "arch.hidden_sizes": ("arch.critic.hidden_sizes=[8]",),
+    "arch.activation": ("arch.hidden_sizes=[]", "arch.critic.hidden_sizes=[8]"),
+    "arch.layer_norm": ("arch.actor.layer_norm=true",),
+    "arch.actor.hidden_sizes": (),
+    "arch.critic.hidden_sizes": ("arch.actor.hidden_sizes=[]",),
+    "arch.actor.activation": ("arch.hidden_sizes=[]", "arch.actor.hidden_sizes=[8]"),
+    "arch.critic.activation": ("arch.actor.hidden_sizes=[]",),
+    "arch.actor.layer_norm": ("arch.layer_norm=true",),
+    "arch.critic.layer_norm": ("arch.actor.hidden_sizes=[]",),
+    "arch.policy_gain": (),
+    "arch.log_std_init": (*CHEETAH, "policy.std=network"),
+    "policy.std": CHEETAH,
     "optim.alpha": ("optim.algorithm=rmsprop",),
     "optim.momentum": ("optim.algorithm=sgd",),
     "optim.betas": ("optim.algorithm=adam",),
@@ -88,9 +106,23 @@ ALGORITHMS = [
 ]
 
 
-@pytest.mark.parametrize(("conditions", "key"), [*ROWS, *ALGORITHMS], ids=str)
+LINEAR = {"arch.name": "separate", "arch.hidden_sizes": "[]"}
+LINEAR_SIDES = {"arch.name": "separate", "arch.actor.hidden_sizes": "[]", "arch.critic.hidden_sizes": "[]"}
+SEPARATE = [
+    *((LINEAR, f"arch.{side}{key}") for side in ("", "actor.", "critic.") for key in ("activation", "layer_norm")),
+    *((LINEAR_SIDES, f"arch.{key}") for key in ("hidden_sizes", "activation", "layer_norm")),
+    ({"arch.name": "separate", "arch.actor.hidden_sizes": "[]"}, "arch.actor.activation"),
+    ({"arch.name": "separate", "arch.critic.hidden_sizes": "[]"}, "arch.critic.layer_norm"),
+    ({"arch.name": "separate", "arch.actor.activation": "elu", "arch.critic.activation": "relu"}, "arch.activation"),
+    ({"arch.name": "separate", "arch.actor.layer_norm": "true", "arch.critic.hidden_sizes": "[]"}, "arch.layer_norm"),
+]
+"""What two separate networks do not read, which is not in the table."""
+
+
+@pytest.mark.parametrize(("conditions", "key"), [*ROWS, *ALGORITHMS, *SEPARATE], ids=str)
 def test_what_is_said_to_have_no_effect_has_none(config: Config, conditions: dict[str, str], key: str) -> None:
-    given = [*SMALL, *overrides(conditions)]
+    # Only numbers have the distribution beta.
+    given = [*SMALL, *(CHEETAH if conditions.get("policy.name") == "beta" else ()), *overrides(conditions)]
     runs = []
     for value in VALUES[key]:
         # A layout with one optimizer has no such setting to begin with.
@@ -114,6 +146,7 @@ def test_spaces_leave_settings_of_the_built_in_architectures_without_effect(arch
     facts = (NO_IMAGES, ONLY_IMAGES, NO_NUMBERS, NO_DEVIATION)
     found = without_effect(given, facts)
     assert found["normalizer.name"] == NO_NUMBERS
+    assert found["policy.std"] == NO_DEVIATION
     known = {"arch.cnn.features": NO_IMAGES, "arch.hidden_sizes": ONLY_IMAGES, "arch.log_std_init": NO_DEVIATION}
     for key, fact in known.items():
         assert found.get(key) == (fact if architecture in BUILT_IN else None)

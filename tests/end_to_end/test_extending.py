@@ -39,11 +39,16 @@ def test_the_page_has_what_it_promises() -> None:
         "my_wrapper.py",
         "my_networks.py",
         "my_conf/arch/wide.yaml",
+        "my_sides.py",
+        "my_policy.py",
         "my_normalizer.py",
         "my_optimizer.py",
         "my_writer.py",
     ]
-    assert len(COMMANDS) == 9
+    assert len(COMMANDS) == 14
+    lengths = {name: len(text.splitlines()) for name, text in FILES}
+    assert lengths["my_sides.py"] <= 25
+    assert lengths["my_policy.py"] <= 25
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -102,6 +102,7 @@ NAMES = [(group, name) for group in GROUPS for name in registered(group)]
 @pytest.mark.parametrize(("group", "name"), NAMES, ids=["=".join(row) for row in NAMES])
 def test_every_registered_name_composes_builds_and_trains(config: Config, train: Train, group: str, name: str) -> None:
     environment = {"ale": ("env=pong",), "mujoco": ("env=halfcheetah",)}.get(name, ()) if group == "engine" else ()
+    environment = ("env=halfcheetah",) if group == "policy" else environment
     identity = ("env.id=CartPole-v1",) if (group, name) == ("env", "gym") else ()
     is_choice = name in {choice.name for choice in choices(group, [config_directory()])}
     chosen = f"{group}={name}" if is_choice else f"{group}.name={name}"
@@ -162,6 +163,41 @@ def test_every_algorithm_trains(config: Config, train: Train, algorithm: str, la
 @pytest.mark.parametrize("scope", ["optimizer", "module"])
 def test_every_owner_and_scope_trains(config: Config, train: Train, trunk: str, scope: str) -> None:
     trains(train, config(*SMALL, "arch=shared", "optim=dual", f"optim.trunk={trunk}", f"clip.scope={scope}"))
+
+
+@pytest.mark.parametrize("policy", registered("policy"))
+@pytest.mark.parametrize("std", ["parameter", "network"])
+@pytest.mark.parametrize("arch", ["separate", "shared"])
+@pytest.mark.parametrize("optim", ["single", "dual"])
+def test_every_policy_trains(config: Config, train: Train, policy: str, std: str, arch: str, optim: str) -> None:
+    chosen = [f"policy={policy}", f"policy.std={std}", f"arch={arch}", f"optim={optim}", "a2c.entropy_coef=0.01"]
+    trains(train, *(config(*ENVIRONMENTS["halfcheetah"], *SMALL, *chosen, f"seed={n}") for n in (0, 1)))
+
+
+@pytest.mark.parametrize("policy", [name for name in registered("policy") if name != "auto"])
+@pytest.mark.parametrize("env", ["cliffwalking", "lunarlander", "pong"])
+def test_policies_of_numbers_are_refused_for_discrete_actions(config: Config, policy: str, env: str) -> None:
+    with pytest.raises(UserError, match=f"policy={policy} is a distribution of numbers"):
+        check(config(*ENVIRONMENTS[env], *SMALL, f"policy={policy}"))
+
+
+SIDES = {
+    "normalized": ("arch.layer_norm=true",),
+    "gain": ("arch.policy_gain=1",),
+    "sizes": ("arch.actor.hidden_sizes=[]", "arch.critic.hidden_sizes=[16,8]"),
+    "all": ("arch.actor.layer_norm=true", "arch.critic.activation=relu", "arch.critic.hidden_sizes=[9]"),
+}
+
+
+@pytest.mark.parametrize("env", ["cliffwalking", "halfcheetah"])
+@pytest.mark.parametrize("arch", ["separate", "shared"])
+@pytest.mark.parametrize("optim", ["single", "dual"])
+@pytest.mark.parametrize("sides", SIDES.values(), ids=SIDES)
+def test_every_network_trains(
+    config: Config, train: Train, env: str, arch: str, optim: str, sides: tuple[str, ...]
+) -> None:
+    chosen = [config(*ENVIRONMENTS[env], *SMALL, f"arch={arch}", f"optim={optim}", *sides, f"seed={n}") for n in (0, 1)]
+    trains(train, *chosen)
 
 
 def test_every_group_has_a_default_and_a_line_for_each_choice() -> None:

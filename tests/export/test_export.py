@@ -46,6 +46,7 @@ ACTIONS: dict[str, gym.Space[Any]] = {
     "multi_discrete": spaces.MultiDiscrete([3, 2], start=[1, -1], dtype=np.int32),
     "multi_binary": spaces.MultiBinary((2, 2)),
     "box": spaces.Box(np.array([[-2.0, 0.0, -np.inf]]), np.array([[3.0, np.inf, np.inf]]), dtype=np.float64),
+    "bounded": spaces.Box(np.array([[-2.0, 0.1, -0.1]]), np.array([[3.0, 0.7, 0.3]]), dtype=np.float64),
 }
 
 
@@ -158,6 +159,12 @@ WORLDS = {
     "cliffwalking": ("env=cliffwalking", "arch=shared"),
     "lunarlander": ("env=lunarlander", "arch=separate", "normalizer=bounds", "arch.activation=elu"),
     "halfcheetah": ("env=halfcheetah", "arch=shared", "normalizer=running", "env.max_episode_steps=40"),
+    "layer normalization": ("env=lunarlander", "arch.layer_norm=true", "arch.actor.hidden_sizes=[9]"),
+    "gaussian of a network": ("env=halfcheetah", "policy=gaussian", "policy.std=network", "env.max_episode_steps=40"),
+    "squashed": ("env=halfcheetah", "policy=squashed", "env.max_episode_steps=40"),
+    "squashed, float64": (*MIXED, *TWO, "+env.kwargs.actions=bounded", "policy=squashed", "policy.std=network"),
+    "beta": ("env=halfcheetah", "policy=beta", "arch=shared", "env.max_episode_steps=40"),
+    "beta, float64": (*MIXED, *TWO, "+env.kwargs.actions=bounded", "policy=beta"),
     "pong": ("env=pong", "arch=shared", "total_steps=80", *TINY_CNN),
     "discrete, from 4": (*MIXED, *TWO, "normalizer=bounds"),
     "multi_discrete": (*MIXED, *TWO, "+env.kwargs.actions=multi_discrete", "normalizer=running", "arch=shared"),

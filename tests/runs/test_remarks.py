@@ -72,8 +72,11 @@ def env(name: str) -> list[str]:
         ("Index", "arch.cnn.strides=[1,2,3]", "observations without images"),
         ("Pixels40", "arch.hidden_sizes=[16]", "observations of images alone"),
         ("Pixels40", "arch.activation=relu", "observations of images alone"),
+        ("Pixels40", "arch.layer_norm=true", "observations of images alone"),
+        ("Pixels40", "arch.critic.hidden_sizes=[16]", "observations of images alone"),
         ("Index", "normalizer=running", "observations without numbers"),
         ("Vector", "arch.log_std_init=-1", "discrete actions"),
+        ("Vector", "policy.std=network", "discrete actions"),
     ],
 )
 def test_a_setting_that_the_spaces_leave_without_effect_is_named(

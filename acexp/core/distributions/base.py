@@ -1,13 +1,41 @@
-"""The interface of an action distribution."""
+"""The interface of an action distribution, its config and its registry."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
+
+from acexp.core.errors import UserError
+from acexp.core.registry import Registry
+
+STDS = ("parameter", "network")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyConfig:
+    """The settings of every policy. The config of your own may inherit from it and add fields.
+
+    Attributes:
+        name: Name of the policy in POLICIES.
+        std: Where the standard deviations of continuous actions come from: `parameter`, the same in every state, or
+            `network`, outputs of the actor's last layer. They begin at exp(arch.log_std_init).
+    """
+
+    name: str = "auto"
+    std: str = "parameter"
+
+    def __post_init__(self) -> None:
+        if self.std not in STDS:
+            raise UserError(
+                f"Standard deviations cannot come from {self.std!r}.", key="std", value=self.std, choices=STDS
+            )
 
 
 class Distribution(Protocol):
@@ -16,6 +44,7 @@ class Distribution(Protocol):
     Attributes:
         n_parameters: K, the number of a policy's outputs: those of the actor's last layer and its extra parameters.
         n_outputs: Number of those from the last layer; the rest are state-independent log standard deviations.
+        n_log_std: Number of those from the last layer, its last ones, that are log standard deviations.
         noise_shape: Shape of the noise that `draw` returns for one slot.
         action_shape: Shape of the action that `sample` returns for one slot.
         action_dtype: Dtype of that action.
@@ -23,6 +52,7 @@ class Distribution(Protocol):
 
     n_parameters: int
     n_outputs: int
+    n_log_std: int
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
     action_dtype: torch.dtype
@@ -34,13 +64,13 @@ class Distribution(Protocol):
         """Sample actions with the given noise: `[..., K]`, `[..., *noise_shape]` -> `[..., *action_shape]`."""
 
     def mode(self, parameters: Tensor) -> Tensor:
-        """Return the most likely actions: `[..., K]` -> `[..., *action_shape]`."""
+        """Return the most likely actions, or the medians: `[..., K]` -> `[..., *action_shape]`."""
 
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
         """Return the log-probability (or log-density) of actions: `[..., K]`, `[..., *action_shape]` -> `[...]`."""
 
     def entropy(self, parameters: Tensor) -> Tensor:
-        """Return the entropy in nats: `[..., K]` -> `[...]`."""
+        """Return the entropy in nats, or an estimate of it: `[..., K]` -> `[...]`."""
 
     def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
         """Return the gradient of a loss with respect to `parameters`, `[..., K]`.
@@ -62,6 +92,11 @@ class Distribution(Protocol):
 
     def translate(self, actions: Tensor) -> Tensor:
         """Return the same as `to_environment`, bit for bit, computed in torch: slower, but it can be exported."""
+
+
+Builder = Callable[[gym.Space[Any], PolicyConfig], Distribution]
+POLICIES: Registry[Builder] = Registry("policy", PolicyConfig)
+"""Builders take the action space; they raise UserError if theirs is not a distribution of such actions."""
 
 
 def torch_dtype(dtype: DTypeLike) -> torch.dtype:

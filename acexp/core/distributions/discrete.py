@@ -52,6 +52,7 @@ class Categorical:
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
     action_dtype = torch.int64
+    n_log_std = 0
 
     def __init__(self, space: spaces.Discrete) -> None:
         self.n_parameters = self.n_outputs = int(space.n)
@@ -95,6 +96,7 @@ class MultiCategorical:
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
     action_dtype = torch.int64
+    n_log_std = 0
 
     def __init__(self, space: spaces.MultiDiscrete) -> None:
         self._sizes = [int(n) for n in space.nvec.reshape(-1)]
@@ -144,6 +146,7 @@ class Bernoulli:
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
     action_dtype = torch.float32
+    n_log_std = 0
 
     def __init__(self, space: spaces.MultiBinary) -> None:
         self._space_shape = space.shape

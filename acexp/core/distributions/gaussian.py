@@ -1,66 +1,46 @@
-"""The distribution of continuous actions."""
+"""The Gaussian distribution of continuous actions, as it is and squashed by tanh."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium import spaces
-from numpy.typing import NDArray
 from torch import Tensor
 
-from acexp.core.distributions.base import torch_dtype
-from acexp.core.observations import is_infinite
+from acexp.core.distributions.base import POLICIES, PolicyConfig
+from acexp.core.distributions.box import BoxDistribution, SquashedDistribution, log_derivative_of_tanh
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+N_NODES = 32
+"""The number of points of the quadrature that estimates entropies."""
 
 
-class DiagonalGaussian:
-    """The distribution of Box actions: a Gaussian with a mean and a log standard deviation for each dimension.
+@POLICIES.register("gaussian")
+class DiagonalGaussian(BoxDistribution):
+    """A Gaussian for each dimension, whose samples are clipped to the bounds; for Box actions."""
 
-    The unclipped sample is stored and scored. For a dimension with two bounds, neither of which counts as infinite (see
-    `is_infinite`), the environment receives `low + (clip(a, -1, 1) + 1) / 2 * (high - low)`; for the others, the sample
-    itself, clipped at a single bound.
-    """
-
-    noise_shape: tuple[int, ...]
-    action_shape: tuple[int, ...]
-    action_dtype = torch.float32
-
-    def __init__(self, space: spaces.Box) -> None:
-        size = math.prod(space.shape)
-        self._space_shape = space.shape
-        self._dtype = space.dtype
-        low, high = (np.asarray(bound, np.float64).reshape(-1) for bound in (space.low, space.high))
-        self._low, self._high = low, high
-        self._bounded = ~(is_infinite(low) | is_infinite(high))
-        self._half_range = np.where(self._bounded, high - np.where(self._bounded, low, 0.0), 0.0) / 2.0
-        self._already_unit = bool(np.all(self._bounded & (low == -1.0) & (high == 1.0)))
-        self.n_outputs = size
-        self.n_parameters = 2 * size
-        self.noise_shape = self.action_shape = (size,)
+    mode_in_words = "the mean"
+    parameters_in_words = "means, before that, then log standard deviations"
 
     def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return torch.randn(*slots, self.n_outputs, generator=generator, device=generator.device)
+        return torch.randn(*slots, self.size, generator=generator, device=generator.device)
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         mean, log_std = parameters.chunk(2, -1)
         return torch.addcmul(mean, log_std.exp(), noise)
 
-    def mode(self, parameters: Tensor) -> Tensor:
-        return parameters.chunk(2, -1)[0]
-
     def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
         """Return `-((a - mean) / std)^2 / 2 - log std - log sqrt(2 pi)`, summed over the dimensions."""
         mean, log_std = parameters.chunk(2, -1)
         standardized = (actions - mean) * torch.exp(-log_std)
-        return -(0.5 * standardized.square() + log_std).sum(-1) - self.n_outputs * LOG_SQRT_2PI
+        return -(0.5 * standardized.square() + log_std).sum(-1) - self.size * LOG_SQRT_2PI
 
     def entropy(self, parameters: Tensor) -> Tensor:
         """Return `log std + log sqrt(2 pi) + 1/2`, summed over the dimensions."""
-        return parameters.chunk(2, -1)[1].sum(-1) + self.n_outputs * (LOG_SQRT_2PI + 0.5)
+        return parameters.chunk(2, -1)[1].sum(-1) + self.size * (LOG_SQRT_2PI + 0.5)
 
     def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
         """Return the gradient of a loss with respect to the mean and log std.
@@ -82,22 +62,54 @@ class DiagonalGaussian:
         mean, log_std = parameters.chunk(2, -1)
         return {"mean": mean, "std": log_std.exp()}
 
-    def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
-        if self._already_unit:
-            # np.clip gives the same result, but takes five times as long.
-            scaled = np.minimum(np.maximum(actions, -1.0), 1.0)
-        else:
-            unit = np.clip(actions, -1.0, 1.0)
-            inside = np.where(self._bounded, self._low, 0.0) + (unit + 1.0) * self._half_range
-            scaled = np.where(self._bounded, inside, np.clip(actions, self._low, self._high))
-        shaped: NDArray[Any] = scaled.reshape(len(actions), *self._space_shape).astype(self._dtype, copy=False)
-        return shaped
 
-    def translate(self, actions: Tensor) -> Tensor:
-        unit = scaled = actions.clamp(-1.0, 1.0)
-        if not self._already_unit:
-            low, high, half_range = map(torch.tensor, (self._low, self._high, self._half_range))  # float64, as NumPy
-            bounded = torch.tensor(self._bounded)
-            inside = torch.where(bounded, low, 0.0) + (unit + 1.0) * half_range
-            scaled = torch.where(bounded, inside, actions.to(torch.float64).clamp(low, high))
-        return scaled.reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
+@POLICIES.register("squashed")
+class SquashedGaussian(SquashedDistribution, DiagonalGaussian):
+    """The tanh of a Gaussian for each dimension, as in SAC (Haarnoja et al., 2018); for Box actions with two bounds.
+
+    Stored actions are those of the Gaussian, so that its sampling, mode and gradient apply. The tanh of its mean is the
+    median of the squashed action. The entropy has no closed form; a Gauss-Hermite quadrature estimates it.
+    """
+
+    mode_in_words = "the tanh of the mean, which is the median of the distribution,"
+    parameters_in_words = "means before the tanh, then log standard deviations before the tanh"
+
+    def __init__(self, space: gym.Space[Any], config: PolicyConfig) -> None:
+        super().__init__(space, config)
+        nodes, weights = np.polynomial.hermite_e.hermegauss(N_NODES)
+        self._nodes, self._weights = nodes.tolist(), (weights / weights.sum()).tolist()
+
+    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+        """Return the log-density of the tanh of `actions`: that of the Gaussian minus `log(1 - tanh(a)^2)`, summed."""
+        return super().log_prob(parameters, actions) - log_derivative_of_tanh(actions).sum(-1)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        """Return an estimate of the entropy: that of the Gaussian plus the mean of `log(1 - tanh(a)^2)`, summed.
+
+        The mean is a quadrature, whose error is below 0.002 nats for each dimension up to a standard deviation of 2.
+        """
+        points, weights, _ = self._quadrature(parameters)
+        return super().entropy(parameters) + (log_derivative_of_tanh(points) * weights).sum((-1, -2))
+
+    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+        """Return the gradient of a loss with respect to the mean and log std.
+
+        The correction of the density does not depend on them. With the points `x = mean + std z` of the quadrature,
+        the entropy's gradient is the mean of `-2 tanh(x)`, and 1 plus the mean of `-2 tanh(x) std z`.
+        """
+        points, weights, deviations = self._quadrature(parameters)
+        slope = points.tanh().mul_(weights).mul_(-2.0)
+        correction = torch.cat((slope.sum(-1), (slope * deviations).sum(-1)), -1)
+        gaussian = super().gradient(parameters, actions, grad_log_prob, grad_entropy)
+        return gaussian + correction * grad_entropy.unsqueeze(-1)
+
+    def readable(self, parameters: Tensor) -> dict[str, Tensor]:
+        mean, log_std = parameters.chunk(2, -1)
+        entropy = self.entropy(parameters).unsqueeze(-1)
+        return {"median": mean.tanh(), "std before tanh": log_std.exp(), "entropy (estimate)": entropy}
+
+    def _quadrature(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the points of the quadrature, `[..., size, n]`, its weights, and the points minus the mean."""
+        mean, log_std = parameters.chunk(2, -1)
+        deviations = log_std.exp().unsqueeze(-1) * parameters.new_tensor(self._nodes)
+        return mean.unsqueeze(-1) + deviations, parameters.new_tensor(self._weights), deviations
