@@ -16,13 +16,12 @@ from acexp.config import RunConfig
 from acexp.config.effects import BUILT_IN
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
-from acexp.core.hyperparameters import Hyperparameters
-from acexp.core.losses import Objective
 from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, generator, streams
 from acexp.engines import AUTO, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
+from acexp.objectives import OBJECTIVES
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
 from acexp.system.cores import available_cores
@@ -62,7 +61,7 @@ def _population(
     first = configs[0]
     device = torch.device(first.device)
     policy = build_policy(configs, engine, device)
-    hyperparameters = Hyperparameters.of([config.a2c for config in configs], device)
+    objective = OBJECTIVES[first.a2c.name].build([config.a2c for config in configs], policy.distribution, device)
     return Population(
         collector=Collector(
             engine,
@@ -73,13 +72,12 @@ def _population(
         ),
         observe=policy.observe,
         reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
-            len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
+            len(configs), first.a2c.n_envs, objective.hyperparameters.gamma, first.reward_normalizer, device
         ),
         architecture=policy.architecture,
-        objective=Objective(policy.distribution, hyperparameters, first.a2c.entropy_anneal),
+        objective=objective,
         groups=OPTIMIZERS[first.optim.name].build([config.optim for config in configs], policy.architecture.parameters),
         clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
-        normalize_advantage=first.a2c.normalize_advantage,
         learning=torch.ones(len(configs), dtype=torch.bool, device=device),
         process_group=process_group,
     )
@@ -135,11 +133,7 @@ def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:
     Raises UserError for what cannot be built, and for a faulty environment. See check_environments for `trust_known`.
     """
     remarks = check_environments([config], trust_known=trust_known)
-    # Two environments, since some cannot exist twice, for instance because each of them takes the same port.
-    small = replace(
-        config, a2c=replace(config.a2c, n_envs=min(config.a2c.n_envs, 2), n_steps=1, normalize_advantage=False)
-    )
-    with assemble([resolve(small)]):
+    with assemble([resolve(replace(config, a2c=config.a2c.smallest()))]):
         pass
     return remarks
 

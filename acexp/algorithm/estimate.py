@@ -8,7 +8,7 @@ from torch import Tensor
 from acexp.algorithm.population import Population
 from acexp.architectures import Backward
 from acexp.core.observations import Leaves
-from acexp.core.returns import generalized_advantages, normalized
+from acexp.core.returns import generalized_advantages
 from acexp.core.statistics import mean_weights
 from acexp.core.types import Batch, Rollout
 
@@ -55,7 +55,7 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Backward]
         policy=policy,
         values=values,
         actions=flat(rollout.actions).clone(),
-        advantages=normalized(advantages, weight, process_group) if population.normalize_advantage else advantages,
+        advantages=advantages,
         returns=advantages + values,
         valid=valid,
         weight=weight,

@@ -12,6 +12,7 @@ from torch import Tensor
 from acexp.algorithm.population import Population
 from acexp.architectures import Backward
 from acexp.core.losses import Objective
+from acexp.core.returns import normalized
 from acexp.core.types import Batch, GroupNorms, UpdateStatistics
 from acexp.optimizers import OptimizerGroup
 from acexp.optimizers.clipping import Clip, module_norms
@@ -33,6 +34,8 @@ def update(
         measure_trunk: Whether to compare the losses' gradients on a shared trunk, at the cost of a second computation.
     """
     objective = population.objective.at(progress)
+    if objective.normalize_advantage:
+        batch = batch._replace(advantages=normalized(batch.advantages, batch.weight, population.process_group))
     cosine = trunk_cosine(population, objective, batch, backward) if measure_trunk else None
     groups = population.groups
     output_gradients = objective.output_gradients(tuple(group.loss for group in groups), batch)

@@ -13,7 +13,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 from acexp.config.groups import GROUPS
 from acexp.config.names import is_plain
 from acexp.config.places import placed
-from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
+from acexp.config.schema import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
 from acexp.engines.base import AUTO
@@ -25,7 +25,6 @@ C = TypeVar("C")
 PLAIN: dict[str, type[Any]] = {
     "env": EnvironmentConfig,
     "engine": EngineConfig,
-    "a2c": A2CConfig,
     "log": LogConfig,
     "checkpoint": CheckpointConfig,
     "eval": EvaluationConfig,

@@ -7,9 +7,11 @@ computed only when they are logged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
+import torch
 from torch import Tensor
 
 from acexp.core.annealing import annealed
@@ -54,24 +56,53 @@ class Objective:
         distribution: The action distribution, which interprets the policy's output.
         hyperparameters: the members' coefficients.
         entropy_anneal: The schedule of the entropy coefficient, one of ANNEALINGS.
+        normalize_advantage: Whether the advantages of a batch are normalized before they are learned from.
     """
 
     distribution: Distribution
     hyperparameters: Hyperparameters
     entropy_anneal: str = "none"
+    normalize_advantage: bool = False
+
+    @classmethod
+    def of(cls, configs: Sequence[Any], distribution: Distribution, device: torch.device, **attributes: Any) -> Self:
+        """Return the objective of M members from their configs, which inherit from A2CConfig; and further attributes."""
+        first = configs[0]
+        return cls(
+            distribution,
+            Hyperparameters.of(configs, device),
+            entropy_anneal=first.entropy_anneal,
+            normalize_advantage=first.normalize_advantage,
+            **attributes,
+        )
 
     def at(self, progress: float | Tensor) -> Objective:
         """Return the objective at `progress`, the share of the budget spent; `[U, 1]` for U stacked batches."""
         entropy_coef = annealed(self.hyperparameters.entropy_coef, self.entropy_anneal, progress)
         return replace(self, hyperparameters=self.hyperparameters.replace(entropy_coef=entropy_coef))
 
+    def actor_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the policy in each slot, without the entropy bonus: `[..., M, B]`."""
+        return -(self.distribution.log_prob(batch.policy, batch.actions) * batch.advantages)
+
+    def actor_gradient(self, batch: Batch) -> Tensor:
+        """Return the gradient of `actor_loss` with respect to the log-probability of each action: `[M, B]`."""
+        return -batch.advantages
+
+    def critic_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the value in each slot: `[..., M, B]`."""
+        return (batch.values - batch.returns).square()
+
+    def critic_gradient(self, batch: Batch) -> Tensor:
+        """Return the gradient of `critic_loss` with respect to the values: `[M, B]`."""
+        return (batch.values - batch.returns).mul_(2.0)
+
     def losses(self, batch: Batch) -> Losses:
         """Return the losses of one batch, or of several stacked batches: `[..., M, B]` -> `[..., M]`."""
-        log_prob = self.distribution.log_prob(batch.policy, batch.actions)
         mean_entropy = (self.distribution.entropy(batch.policy) * batch.weight).sum(-1)
         return Losses(
-            actor=-(log_prob * batch.advantages * batch.weight).sum(-1),
-            critic=((batch.values - batch.returns).square() * batch.weight).sum(-1),
+            actor=(self.actor_loss(batch) * batch.weight).sum(-1),
+            critic=(self.critic_loss(batch) * batch.weight).sum(-1),
             entropy=-self.hyperparameters.entropy_coef * mean_entropy,
             mean_entropy=mean_entropy,
         )
@@ -87,10 +118,10 @@ class Objective:
 
     def output_gradients(self, names: tuple[str, ...], batch: Batch) -> dict[str, OutputGradients]:
         """Return the output gradients of each named loss. Advantages and returns are targets, without gradient."""
-        grad_log_prob = (batch.advantages * batch.weight).neg_()
+        grad_log_prob = self.actor_gradient(batch) * batch.weight
         grad_entropy = batch.weight * -self.hyperparameters.entropy_coef.unsqueeze(-1)
         policy = self.distribution.gradient(batch.policy, batch.actions, grad_log_prob, grad_entropy)
-        values = (batch.values - batch.returns).mul_(batch.weight).mul_(2.0)
+        values = self.critic_gradient(batch) * batch.weight
         gradients = {}
         for name in names:
             weighted = values * self.hyperparameters.value_coef.unsqueeze(-1) if name == "joint" else values

@@ -11,7 +11,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,10 @@ from acexp.config.application import compose
 from acexp.config.load import PLAIN
 from acexp.config.run_identity import FORMER_CLASSES
 from acexp.config.saved import VERSION, read_settings
-from acexp.config.schema import A2CConfig, LogConfig
+from acexp.config.schema import LogConfig
 from acexp.core.errors import UserError
 from acexp.core.settings import setting
+from acexp.objectives import OBJECTIVES, A2CConfig
 from acexp.runs import runner
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status, read_status
@@ -133,7 +134,8 @@ class LaterLogConfig:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version: one setting added, one renamed, both classes renamed."""
-    monkeypatch.setitem(PLAIN, "a2c", LaterA2CConfig)
+    monkeypatch.setattr(OBJECTIVES, "_default_config", LaterA2CConfig)
+    monkeypatch.setitem(OBJECTIVES._entries, "a2c", replace(OBJECTIVES["a2c"], config=LaterA2CConfig))
     monkeypatch.setitem(PLAIN, "log", LaterLogConfig)
     monkeypatch.setitem(FORMER_CLASSES, "LaterA2CConfig", "A2CConfig")
     monkeypatch.setitem(FORMER_CLASSES, "LaterLogConfig", "LogConfig")
@@ -156,7 +158,7 @@ def test_a_later_version_reads_and_resumes_runs_of_this_one(earlier: Path) -> No
 def test_an_added_setting_changes_a_runs_identity_only_where_it_is_not_the_default() -> None:
     config = compose(["env=cliffwalking", "normalizer.name=auto"])
     assert identity(config) == "1a3a2c78528abdb5"
-    assert identity(compose(["env=cliffwalking", "a2c.target_coef=0.5"])) != identity(config)
+    assert identity(compose(["env=cliffwalking", "+a2c.target_coef=0.5"])) != identity(config)
     assert differences((VERSION_1 / "done" / "config.yaml").read_text(), to_yaml(config))[:1] != [
         "a2c.target_coef: (not there) -> 0.25"
     ]

@@ -1,0 +1,7 @@
+"""What an update minimizes: the losses of an algorithm, chosen by name, and how often they use each rollout."""
+
+from acexp.core.losses import Objective
+from acexp.objectives.a2c import a2c
+from acexp.objectives.base import OBJECTIVES, A2CConfig
+
+__all__ = ["OBJECTIVES", "A2CConfig", "Objective", "a2c"]
