@@ -104,9 +104,9 @@ class Training:
         marks, in_engine = [time.perf_counter()], self.seconds["engine"]
         rollout = self.population.collector.collect()
         marks.append(time.perf_counter())
-        batch, backward = estimate(self.population, rollout)
+        batch, evaluation = estimate(self.population, rollout)
         marks.append(time.perf_counter())
-        statistics = update(self.population, batch, backward, 0.0)
+        statistics = update(self.population, batch, evaluation, 0.0)
         marks.append(time.perf_counter())
         self._done += self._slots
         self.recorder.record(self._done, rollout.episodes, statistics, last=False)

@@ -138,11 +138,11 @@ def snapshot(population: Population) -> dict[str, torch.Tensor]:
 
 
 def advance(population: Population, n_updates: int, progress: float = 0.0) -> list[UpdateStatistics]:
-    """Take some updates, as the loop does, without logging."""
+    """Take some updates, as the loop does, without logging; the measurements of every step of the optimizers."""
     statistics = []
     for _ in range(n_updates):
-        batch, backward = estimate(population, population.collector.collect())
-        statistics.append(update(population, batch, backward, progress))
+        batch, evaluation = estimate(population, population.collector.collect())
+        statistics += update(population, batch, evaluation, progress)
     return statistics
 
 

@@ -24,6 +24,11 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     # Each of the two optimizers then steps one module.
     ({"arch.name": "separate", "optim.name": "dual"}, ("clip.scope",)),
     ({"a2c.entropy_coef": "0"}, ("a2c.entropy_anneal",)),
+    # The policy has not changed before its first step.
+    (
+        {"a2c.name": "ppo", "a2c.epochs": "1", "a2c.minibatches": "1"},
+        ("a2c.clip_range", "a2c.clip_values", "a2c.target_kl"),
+    ),
     # The advantage of a single step is its TD error.
     ({"a2c.n_steps": "1"}, ("a2c.gae_lambda",)),
     ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic")),

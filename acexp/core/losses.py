@@ -57,12 +57,18 @@ class Objective:
         hyperparameters: the members' coefficients.
         entropy_anneal: The schedule of the entropy coefficient, one of ANNEALINGS.
         normalize_advantage: Whether the advantages of a batch are normalized before they are learned from.
+        epochs: How often an update learns from each slot of its rollout.
+        minibatches: The number of parts into which a rollout is split at random in each epoch, with a step for each.
+        target_kl: The `divergence` beyond which a member takes no further step of an update; None for no limit.
     """
 
     distribution: Distribution
     hyperparameters: Hyperparameters
     entropy_anneal: str = "none"
     normalize_advantage: bool = False
+    epochs: int = 1
+    minibatches: int = 1
+    target_kl: float | None = None
 
     @classmethod
     def of(cls, configs: Sequence[Any], distribution: Distribution, device: torch.device, **attributes: Any) -> Self:
@@ -80,6 +86,18 @@ class Objective:
         """Return the objective at `progress`, the share of the budget spent; `[U, 1]` for U stacked batches."""
         entropy_coef = annealed(self.hyperparameters.entropy_coef, self.entropy_anneal, progress)
         return replace(self, hyperparameters=self.hyperparameters.replace(entropy_coef=entropy_coef))
+
+    def prepare(self, rollout: Batch) -> Batch:
+        """Return the evaluated rollout with what the losses need to know of the networks that collected it."""
+        return rollout
+
+    def divergence(self, batch: Batch) -> Tensor:
+        """Return how far the policy is from the one that collected the batch, `[..., M]`, for `target_kl`."""
+        raise NotImplementedError
+
+    def measures(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what is logged as `algo/<name>` beside the losses, by name: `[..., M, B]` -> `[..., M]` each."""
+        return {}
 
     def actor_loss(self, batch: Batch) -> Tensor:
         """Return the loss of the policy in each slot, without the entropy bonus: `[..., M, B]`."""

@@ -3,5 +3,6 @@
 from acexp.core.losses import Objective
 from acexp.objectives.a2c import a2c
 from acexp.objectives.base import OBJECTIVES, A2CConfig
+from acexp.objectives.ppo import PPOConfig, ppo
 
-__all__ = ["OBJECTIVES", "A2CConfig", "Objective", "a2c"]
+__all__ = ["OBJECTIVES", "A2CConfig", "Objective", "PPOConfig", "a2c", "ppo"]

@@ -97,8 +97,8 @@ def test_an_invalid_slot_changes_neither_parameters_nor_statistics(config: Calla
             assert rollout.valid.flatten().tolist() == [True, True, True, False] * 2
             rollout.rewards[~rollout.valid] = garbage
             rollout.actions[~rollout.valid] = int(garbage > 0)
-            batch, backward = estimate(population, rollout)
-            update(population, batch, backward, 0.0)
+            batch, evaluation = estimate(population, rollout)
+            update(population, batch, evaluation, 0.0)
             results.append(
                 {**snapshot(population), **population.observe.state(), **population.reward_normalizer.state()}
             )

@@ -28,6 +28,7 @@ CASES = {
     "rmsprop_tf": ("env=gym", "env.id=CartPole-v1", "engine=gymnasium", "optim.algorithm=rmsprop_tf"),
     "discrete and stochastic": ("env=gym", "env.id=FrozenLake-v1", "normalizer=none"),
     "pong": ("env=pong", "engine=gymnasium", "arch=shared", "a2c.n_envs=2"),
+    "ppo": ("env=halfcheetah", "a2c=ppo", "a2c.minibatches=3", "a2c.target_kl=0.01"),
 }  # fmt: skip
 
 

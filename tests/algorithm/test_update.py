@@ -207,9 +207,9 @@ def test_the_cosine_on_the_trunk_is_autograds(config: Config, layout: str) -> No
     with assemble(configs) as population:
         rollout = population.collector.collect()
         observations = population.observe(tuple(leaf[:-1].movedim(0, 1).flatten(1, 2) for leaf in rollout.observations))
-        batch, backward = estimate(population, rollout)
+        batch, evaluation = estimate(population, rollout)
         named = {name: x.clone().requires_grad_() for name, x in population.architecture.parameters.named().items()}
-        found = update(population, batch, backward, 0.0, measure_trunk=True).trunk_cosine
+        found = update(population, batch, evaluation, 0.0, measure_trunk=True)[0].trunk_cosine
     assert found is not None
     trunk = [named[f"trunk.hidden{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias")]
     for m in range(2):
@@ -238,8 +238,8 @@ def test_measuring_the_trunk_changes_nothing(config: Config) -> None:
     for measure in (False, True):
         with assemble([resolve(config(*settings))]) as population:
             for _ in range(3):
-                batch, backward = estimate(population, population.collector.collect())
-                update(population, batch, backward, 0.0, measure_trunk=measure)
+                batch, evaluation = estimate(population, population.collector.collect())
+                update(population, batch, evaluation, 0.0, measure_trunk=measure)
             kept.append(snapshot(population))
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 

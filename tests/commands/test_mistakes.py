@@ -80,6 +80,11 @@ MISTAKES = {
         ["a2c.n_envs=1", "a2c.n_steps=1", "a2c.normalize_advantage=true"],
         ["the actor would learn nothing", "a2c.normalize_advantage=false, or a2c.n_envs or a2c.n_steps to 2"],
     ),
+    "minibatches of different sizes": (
+        [*SMALL, "a2c=ppo", "a2c.minibatches=3"],
+        ["4 steps x 2 environments cannot be split into 3 equal minibatches", "a number that divides 8"],
+    ),
+    "setting of another algorithm": ([*SMALL, "a2c.clip_range=0.1"], ["no setting 'a2c.clip_range'"]),
     "sweep over what another setting replaces": (
         ["-m", *SMALL, "optim=dual", "a2c.value_coef=0.1,1"],
         ["differ in a2c.value_coef alone would be equal", "with optim.name=dual", "leave out a2c.value_coef"],

@@ -24,6 +24,7 @@ Config = Callable[..., RunConfig]
 
 SMALL = ("env=lunarlander", "engine=gymnasium", "a2c.n_envs=3", "a2c.n_steps=4", "arch.hidden_sizes=[8]")
 SMALL += ("optim.anneal=none",)
+PPO = ("a2c=ppo", "a2c.minibatches=3")
 
 VALUES = {
     "clip.max_norm": ("0.01", "1"),
@@ -33,6 +34,9 @@ VALUES = {
     "a2c.value_coef": ("0.1", "2"),
     "a2c.entropy_anneal": ("none", "linear"),
     "a2c.gae_lambda": ("0.1", "0.9"),
+    "a2c.clip_range": ("0.01", "0.2"),
+    "a2c.clip_values": ("true", "false"),
+    "a2c.target_kl": ("1e-9", "10"),
     "arch.activation": ("tanh", "relu"),
     "eval.episodes": ("1", "5"),
     "eval.deterministic": ("true", "false"),
@@ -49,6 +53,9 @@ READ = {
     "a2c.value_coef": ("optim=single",),
     "a2c.entropy_anneal": ("a2c.entropy_coef=0.1",),
     "a2c.gae_lambda": (),
+    "a2c.clip_range": PPO,
+    "a2c.clip_values": (*PPO, "a2c.clip_range=1e-3"),
+    "a2c.target_kl": PPO,
     "arch.activation": (),
     "optim.alpha": ("optim.algorithm=rmsprop",),
     "optim.momentum": ("optim.algorithm=sgd",),

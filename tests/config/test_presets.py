@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from acexp.config import RunConfig
+from acexp.objectives import PPOConfig
 from acexp.runs.outcome import Outcome
 from tests.helpers import REPOSITORY
 
@@ -24,9 +25,27 @@ PRESETS = {
 FLOORS = {"cliffwalking": -13.0, "halfcheetah": 4000.0, "lunarlander": 200.0}
 """Mean returns of 100 greedy episodes, over seeds. Pong's takes hours."""
 
+PPO_PRESETS = {"halfcheetah_ppo": "halfcheetah", "lunarlander_ppo": "lunarlander"}
+"""The presets of PPO, which set what suits it, and their environments."""
+
 
 def test_every_preset_is_tested() -> None:
-    assert sorted(path.stem for path in (REPOSITORY / "conf/experiment").glob("*.yaml")) == sorted(PRESETS)
+    found = sorted(path.stem for path in (REPOSITORY / "conf/experiment").glob("*.yaml"))
+    assert found == sorted([*PRESETS, *PPO_PRESETS])
+
+
+@pytest.mark.parametrize(("name", "environment"), PPO_PRESETS.items())
+def test_a_preset_of_ppo_chooses_it_trains_and_gives_way_to_the_command_line(
+    config: Config, train: Callable[..., list[Outcome]], name: str, environment: str
+) -> None:
+    preset = config(f"experiment={name}")
+    assert isinstance(preset.a2c, PPOConfig)
+    assert preset.env == config(f"env={environment}").env
+    assert preset.total_steps == 1_000_000
+    assert preset.a2c.n_envs * preset.a2c.n_steps // preset.a2c.minibatches == 64
+    small = ("a2c.n_envs=2", "a2c.n_steps=8", "a2c.minibatches=2", "total_steps=32", "log.every=16")
+    (outcome,) = train(config(f"experiment={name}", *small))
+    assert outcome.status == "done"
 
 
 @pytest.mark.parametrize("name", PRESETS)

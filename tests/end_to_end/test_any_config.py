@@ -108,6 +108,7 @@ KNOWN = st.sampled_from(
 )
 DRAWN = st.just(["env=gym", f"env.id={ID}", "engine=gymnasium"])
 SENSIBLE = st.tuples(
+    chosen("a2c", "a2c", "ppo"),
     chosen("arch", "separate", "shared"),
     chosen("optim", "single", "dual"),
     chosen("optim.algorithm", "adam", "rmsprop", "rmsprop_tf", "sgd"),

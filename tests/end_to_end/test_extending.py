@@ -40,8 +40,9 @@ def test_the_page_has_what_it_promises() -> None:
         "my_conf/arch/wide.yaml",
         "my_normalizer.py",
         "my_optimizer.py",
+        "my_algorithm.py",
     ]
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -44,6 +44,7 @@ def expected_tags(config: RunConfig, *, continuous: bool) -> set[str]:
     tags |= {f"optim/learning_rate/{group}" for group in groups}
     tags |= {"policy/entropy", "charts/valid_steps", "value/explained_variance"}
     tags |= {"grad/trunk_cosine"} if "trunk" in parts else set()
+    tags |= {"algo/approx_kl", "algo/clip_fraction"} if config.a2c.name == "ppo" else set()
     return tags | ({"policy/std"} if continuous else set())
 
 

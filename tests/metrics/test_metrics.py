@@ -49,6 +49,7 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "optim=dual",
         "total_steps=8000",
         "torch_threads=1",
+        "a2c=ppo",
         "a2c.n_steps=5",
         "eval.every=5000",
         "eval.episodes=2",

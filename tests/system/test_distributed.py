@@ -26,6 +26,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 CLIFF = ("env=cliffwalking", "total_steps=6400", "log.every=320", "a2c.normalize_advantage=true")
 CHEETAH = ("env=halfcheetah", "a2c.n_envs=4", "total_steps=512", "log.every=64")
 LANDER = ("env=lunarlander", "arch=shared", "optim=dual", "a2c.n_envs=4", "a2c.n_steps=16", "total_steps=2560")
+PPO = (*CHEETAH, "a2c=ppo", "a2c.minibatches=2", "a2c.normalize_advantage=true", "a2c.target_kl=0.01")
 
 
 def start_two(folder: Path, *arguments: str) -> Process:
@@ -76,7 +77,7 @@ def process_of(process: Process, rank: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("settings", "tolerance", "torchrun"), [(CLIFF, 2e-4, True), (CHEETAH, 2e-4, False), (LANDER, 2e-3, False)]
+    ("settings", "tolerance", "torchrun"), [(CLIFF, 2e-4, True), (CHEETAH, 2e-4, False), (LANDER, 2e-3, False), (PPO, 1e-3, False)]
 )
 def test_two_processes_train_the_run_that_one_trains(
     settings: tuple[str, ...], tolerance: float, torchrun: bool, acexp: Acexp, tmp_path: Path
