@@ -23,12 +23,14 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"optim.name": "dual"}, ("a2c.value_coef",)),
     # Each of the two optimizers then steps one module.
     ({"arch.name": "separate", "optim.name": "dual"}, ("clip.scope",)),
-    ({"a2c.entropy_coef": "0"}, ("a2c.entropy_anneal",)),
+    ({"a2c.entropy_coef": "0"}, ("a2c.entropy_anneal", "a2c.entropy_final_share")),
+    ({"a2c.entropy_anneal": "none"}, ("a2c.entropy_final_share",)),
     # The policy has not changed before its first step.
     (
         {"a2c.name": "ppo", "a2c.epochs": "1", "a2c.minibatches": "1"},
-        ("a2c.clip_range", "a2c.clip_values", "a2c.target_kl"),
+        ("a2c.clip_range", "a2c.clip_anneal", "a2c.clip_final_share", "a2c.clip_values", "a2c.target_kl"),
     ),
+    ({"a2c.name": "ppo", "a2c.clip_anneal": "none"}, ("a2c.clip_final_share",)),
     # The advantage of a single step is its TD error.
     ({"a2c.n_steps": "1"}, ("a2c.gae_lambda",)),
     ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic")),
@@ -60,7 +62,7 @@ _SIDES = ("optim", "optim.actor", "optim.critic")
 
 SOMETIMES_WITHOUT_EFFECT = frozenset(
     [key for _, keys in _BY_SETTINGS for key in keys]
-    + [f"{side}.{key}" for side in _SIDES for keys in _NOT_READ_BY.values() for key in keys]
+    + [f"{side}.{key}" for side in _SIDES for keys in (*_NOT_READ_BY.values(), ("final_share",)) for key in keys]
 )
 """The settings that other settings can leave without effect."""
 
@@ -79,6 +81,8 @@ def without_effect(settings: Mapping[str, object], spaces: Iterable[str] = ()) -
     for side in _SIDES[1:] if settings.get("optim.name") == "dual" else _SIDES[:1]:
         algorithm = str(settings.get(f"{side}.algorithm"))
         found |= {f"{side}.{key}": f"{side}.algorithm={algorithm}" for key in _NOT_READ_BY.get(algorithm, ())}
+        if settings.get(f"{side}.anneal") == "none":
+            found[f"{side}.final_share"] = f"{side}.anneal=none"
     for fact in spaces:
         is_known = settings.get("arch.name") in BUILT_IN
         found |= {key: fact for key in _BY_SPACES[fact] if is_known or not key.startswith("arch.")}

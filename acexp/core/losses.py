@@ -7,14 +7,14 @@ computed only when they are logged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from acexp.core.annealing import annealed
+from acexp.core.annealing import Schedule
 from acexp.core.distributions import Distribution
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.types import Batch
@@ -55,7 +55,7 @@ class Objective:
     Attributes:
         distribution: The action distribution, which interprets the policy's output.
         hyperparameters: the members' coefficients.
-        entropy_anneal: The schedule of the entropy coefficient, one of ANNEALINGS.
+        schedules: The schedules of coefficients that change over a run, by their names.
         normalize_advantage: Whether the advantages of a batch are normalized before they are learned from.
         epochs: How often an update learns from each slot of its rollout.
         minibatches: The number of parts into which a rollout is split at random in each epoch, with a step for each.
@@ -64,7 +64,7 @@ class Objective:
 
     distribution: Distribution
     hyperparameters: Hyperparameters
-    entropy_anneal: str = "none"
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
     normalize_advantage: bool = False
     epochs: int = 1
     minibatches: int = 1
@@ -72,20 +72,23 @@ class Objective:
 
     @classmethod
     def of(cls, configs: Sequence[Any], distribution: Distribution, device: torch.device, **attributes: Any) -> Self:
-        """Return the objective of M members from their configs, which inherit from A2CConfig; and further attributes."""
+        """Return the objective of M members, from their configs, which inherit from A2CConfig, and more attributes."""
         first = configs[0]
         return cls(
             distribution,
             Hyperparameters.of(configs, device),
-            entropy_anneal=first.entropy_anneal,
+            schedules={name: each for name, each in first.schedules().items() if each.kind != "none"},
             normalize_advantage=first.normalize_advantage,
             **attributes,
         )
 
     def at(self, progress: float | Tensor) -> Objective:
         """Return the objective at `progress`, the share of the budget spent; `[U, 1]` for U stacked batches."""
-        entropy_coef = annealed(self.hyperparameters.entropy_coef, self.entropy_anneal, progress)
-        return replace(self, hyperparameters=self.hyperparameters.replace(entropy_coef=entropy_coef))
+        if not self.schedules:
+            return self
+        initial = self.hyperparameters
+        values = {name: schedule(getattr(initial, name), progress) for name, schedule in self.schedules.items()}
+        return replace(self, hyperparameters=initial.replace(**values))
 
     def prepare(self, rollout: Batch) -> Batch:
         """Return the evaluated rollout with what the losses need to know of the networks that collected it."""

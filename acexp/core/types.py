@@ -118,7 +118,7 @@ class GroupNorms(NamedTuple):
 
 
 class UpdateStatistics(NamedTuple):
-    """The batch of one step of all optimizers and its measurements; losses are computed from it only if they are logged.
+    """The batch of one step of all optimizers, and its measurements; losses are computed from it if they are logged.
 
     Attributes:
         batch: The batch that the step learned from. A member without a valid slot in it takes no step.

@@ -19,6 +19,7 @@ from acexp.engines import as_code
 from acexp.engines.environment import NO_LIMIT
 from acexp.export.graph import BATCH, Graph, Port
 from acexp.normalizers import NORMALIZERS
+from acexp.objectives import OBJECTIVES
 from acexp.optimizers import DualConfig, OptimizerConfig
 
 ACTING = ("actor", "trunk")
@@ -197,6 +198,7 @@ def _training(subject: Subject) -> str:
         ("env steps", steps),
         ("seed", str(config.seed)),
         ("batch", f"{config.a2c.n_steps} steps x {config.a2c.n_envs} environments"),
+        ("algorithm", OBJECTIVES[config.a2c.name].summary),
         ("optimizer", _optimizer(config)),
         ("observation normalizer", f"{config.normalizer.name}: {NORMALIZERS[config.normalizer.name].summary}"),
         *(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from acexp.core.annealing import require_annealing
+from acexp.core.annealing import Schedule, require_schedule
 from acexp.core.distributions import Distribution
 from acexp.core.errors import UserError, require
 from acexp.core.losses import Objective
@@ -28,7 +28,8 @@ class A2CConfig:
         gae_lambda: Lambda of generalized advantage estimation; 1 gives n-step returns, lower values rely more on the
             critic.
         entropy_coef: Weight of the entropy bonus in the first update.
-        entropy_anneal: Schedule of that weight: `none`, or `linear` to zero over the run's `total_steps`.
+        entropy_anneal: Schedule of that weight over the run's `total_steps`: `none`, `linear` or `cosine`.
+        entropy_final_share: The share of that weight that is left at the end of its schedule.
         value_coef: Weight of the critic's loss in a joint loss.
         normalize_advantage: Whether advantages are normalized to mean 0 and standard deviation 1 in each rollout.
     """
@@ -40,6 +41,7 @@ class A2CConfig:
     gae_lambda: float = setting(1.0, per_member=True)
     entropy_coef: float = setting(0.0, per_member=True)
     entropy_anneal: str = "none"
+    entropy_final_share: float = setting(0.0, since=2)
     value_coef: float = setting(0.5, per_member=True)
     normalize_advantage: bool = False
 
@@ -54,7 +56,7 @@ class A2CConfig:
             "entropy_coef",
             self.entropy_coef,
         )
-        require_annealing(self.entropy_anneal, "entropy_anneal")
+        require_schedule(self.entropy_anneal, self.entropy_final_share, "entropy_")
         require(
             0.0 <= self.value_coef < math.inf,
             "The weight of the critic's loss is 0 or more, and finite.",
@@ -68,6 +70,10 @@ class A2CConfig:
                 value=True,
                 remedy="set a2c.normalize_advantage=false, or a2c.n_envs or a2c.n_steps to 2 or more",
             )
+
+    def schedules(self) -> dict[str, Schedule]:
+        """Return the schedule of each coefficient that has one, by its name among the members' hyperparameters."""
+        return {"entropy_coef": Schedule(self.entropy_anneal, self.entropy_final_share)}
 
     def smallest(self) -> A2CConfig:
         """Return these settings with rollouts as small as possible, with which a run is built to see whether it can be.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from acexp.core.annealing import Schedule, require_schedule
 from acexp.core.distributions import Distribution
 from acexp.core.errors import UserError, require
 from acexp.core.losses import Objective
@@ -29,6 +30,8 @@ class PPOConfig(A2CConfig):
         epochs: How often an update learns from each slot of its rollout.
         minibatches: The number of parts of equal size into which each epoch splits the rollout at random.
         clip_range: The largest change of an action's probability ratio that is rewarded, in both directions.
+        clip_anneal: Schedule of the clip range over the run's `total_steps`: `none`, `linear` or `cosine`.
+        clip_final_share: The share of the clip range that is left at the end of its schedule.
         clip_values: Whether the change of a value in one update is clipped to clip_range as well.
         target_kl: Approximate KL divergence from the policy that collected the rollout, at which an update ends early;
             None for no limit.
@@ -37,6 +40,8 @@ class PPOConfig(A2CConfig):
     epochs: int = setting(4, since=2)
     minibatches: int = setting(4, since=2)
     clip_range: float = setting(0.2, per_member=True, since=2)
+    clip_anneal: str = setting("none", since=2)
+    clip_final_share: float = setting(0.0, since=2)
     clip_values: bool = setting(False, since=2)
     target_kl: float | None = setting(None, since=2)
 
@@ -50,6 +55,7 @@ class PPOConfig(A2CConfig):
             "clip_range",
             self.clip_range,
         )
+        require_schedule(self.clip_anneal, self.clip_final_share, "clip_")
         require(
             self.target_kl is None or 0.0 < self.target_kl < math.inf,
             "The KL divergence at which an update ends is above 0 and finite, or null.",
@@ -72,6 +78,9 @@ class PPOConfig(A2CConfig):
                 value=self.minibatches,
                 remedy="set a2c.normalize_advantage=false, or choose fewer minibatches",
             )
+
+    def schedules(self) -> dict[str, Schedule]:
+        return {**A2CConfig.schedules(self), "clip_range": Schedule(self.clip_anneal, self.clip_final_share)}
 
     def smallest(self) -> A2CConfig:
         return replace(self, n_envs=min(self.n_envs, 2), n_steps=1, normalize_advantage=False, minibatches=1)

@@ -189,6 +189,26 @@ def test_annealing_shrinks_the_steps(config: Config) -> None:
     assert rates == [1.0, 0.5, 0.25]
 
 
+@pytest.mark.parametrize(
+    ("anneal", "expected"), [("none", [1.0, 1.0]), ("linear", [0.6, 0.4]), ("cosine", [0.6, 0.317157])]
+)
+def test_rates_the_entropy_bonus_and_the_clip_range_have_the_same_schedules(
+    config: Config, anneal: str, expected: list[float]
+) -> None:
+    """With a fifth left at the end; in updates, and in what is logged of them."""
+    settings = [f"{key}anneal={anneal}" for key in ("optim.", "a2c.entropy_", "a2c.clip_")]
+    settings += [f"{key}final_share=0.2" for key in ("optim.", "a2c.entropy_", "a2c.clip_")]
+    first = ("a2c=ppo", "optim.learning_rate=0.01", "a2c.entropy_coef=0.1", "a2c.clip_range=0.3")
+    with assemble([resolve(config(*LUNAR, *first, *settings))]) as population:
+        for progress, share in zip((0.5, 0.75), expected, strict=True):
+            last = advance(population, 1, progress)[-1:]
+            logged = tags.per_update(population.objective, last)
+            assert float(last[0].norms[0].learning_rate) == pytest.approx(0.01 * share, rel=1e-4)
+            assert float(logged["losses/entropy"] / -logged["policy/entropy"]) == pytest.approx(0.1 * share, rel=1e-4)
+            clip_range = population.objective.at(progress).hyperparameters.clip_range
+            assert float(clip_range) == pytest.approx(0.3 * share, rel=1e-4)
+
+
 def test_what_is_logged_anneals_the_entropy_bonus_as_the_update_did(config: Config) -> None:
     settings = ("a2c.entropy_coef=0.1", "a2c.entropy_anneal=linear")
     with assemble([resolve(config(*LUNAR, *settings))]) as population:

@@ -34,7 +34,11 @@ VALUES = {
     "a2c.value_coef": ("0.1", "2"),
     "a2c.entropy_anneal": ("none", "linear"),
     "a2c.gae_lambda": ("0.1", "0.9"),
+    "a2c.entropy_final_share": ("0", "0.5"),
     "a2c.clip_range": ("0.01", "0.2"),
+    "a2c.clip_anneal": ("none", "linear"),
+    "a2c.clip_final_share": ("0", "0.5"),
+    "optim.final_share": ("0", "0.5"),
     "a2c.clip_values": ("true", "false"),
     "a2c.target_kl": ("1e-9", "10"),
     "arch.activation": ("tanh", "relu"),
@@ -53,7 +57,11 @@ READ = {
     "a2c.value_coef": ("optim=single",),
     "a2c.entropy_anneal": ("a2c.entropy_coef=0.1",),
     "a2c.gae_lambda": (),
+    "a2c.entropy_final_share": ("a2c.entropy_coef=0.1", "a2c.entropy_anneal=linear"),
     "a2c.clip_range": PPO,
+    "a2c.clip_anneal": (*PPO, "a2c.clip_range=0.01"),
+    "a2c.clip_final_share": (*PPO, "a2c.clip_range=0.01", "a2c.clip_anneal=cosine"),
+    "optim.final_share": ("optim.anneal=linear",),
     "a2c.clip_values": (*PPO, "a2c.clip_range=1e-3"),
     "a2c.target_kl": PPO,
     "arch.activation": (),
@@ -93,6 +101,7 @@ ALGORITHMS = [
     }.items()
     for key in keys
 ]
+ALGORITHMS.append(({"optim.anneal": "none"}, "optim.final_share"))
 
 
 @pytest.mark.parametrize(("conditions", "key"), [*ROWS, *ALGORITHMS], ids=str)

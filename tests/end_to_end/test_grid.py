@@ -108,7 +108,7 @@ def test_every_registered_name_composes_builds_and_trains(config: Config, train:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.names)
 @pytest.mark.parametrize("layout", ["single", "dual"])
-@pytest.mark.parametrize("anneal", ["none", "linear"])
+@pytest.mark.parametrize("anneal", ["none", "linear", "cosine"])
 def test_every_algorithm_trains(config: Config, train: Train, algorithm: str, layout: str, anneal: str) -> None:
     trains(train, config(*SMALL, f"optim={layout}", f"optim.algorithm={algorithm}", f"optim.anneal={anneal}"))
 

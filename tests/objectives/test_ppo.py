@@ -146,15 +146,15 @@ def test_one_epoch_of_one_minibatch_is_a2c(
     config: Config, train: Train, settings: tuple[str, ...], clipping: tuple[str, ...]
 ) -> None:
     """Parameters and logs to the last bit, whatever is clipped (Huang et al., 2022)."""
-    (a2c,) = train(config(*settings), name="a2c")
-    (ppo,) = train(config(*settings, *ONE_STEP, *clipping), name="ppo")
-    assert (a2c.status, ppo.status) == (Status.DONE, Status.DONE)
-    for name, x in parameters(a2c.directory).items():
-        assert torch.equal(parameters(ppo.directory)[name], x), name
-    lines = metrics(ppo.directory)
+    (expected,) = train(config(*settings), name="a2c")
+    (found,) = train(config(*settings, *ONE_STEP, *clipping), name="ppo")
+    assert (expected.status, found.status) == (Status.DONE, Status.DONE)
+    for name, x in parameters(expected.directory).items():
+        assert torch.equal(parameters(found.directory)[name], x), name
+    lines = metrics(found.directory)
     for line in lines:
         assert line.pop("algo/approx_kl", 0.0) == line.pop("algo/clip_fraction", 0.0) == 0.0
-    assert lines == metrics(a2c.directory)
+    assert lines == metrics(expected.directory)
 
 
 MEMBERS = [

@@ -77,7 +77,8 @@ def process_of(process: Process, rank: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("settings", "tolerance", "torchrun"), [(CLIFF, 2e-4, True), (CHEETAH, 2e-4, False), (LANDER, 2e-3, False), (PPO, 1e-3, False)]
+    ("settings", "tolerance", "torchrun"),
+    [(CLIFF, 2e-4, True), (CHEETAH, 2e-4, False), (LANDER, 2e-3, False), (PPO, 1e-3, False)],
 )
 def test_two_processes_train_the_run_that_one_trains(
     settings: tuple[str, ...], tolerance: float, torchrun: bool, acexp: Acexp, tmp_path: Path
