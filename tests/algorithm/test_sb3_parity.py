@@ -196,21 +196,12 @@ def shuffled_alike(orders: list[torch.Tensor]) -> Callable[[int], Any]:
     return permutation
 
 
-PPO_CASES = {
-    "several epochs": (("a2c.target_kl=null",), None),
-    # SB3 ends an update at 1.5 times its target.
-    "stopped early": (("a2c.target_kl=0.003",), 0.002),
-}
-
-
-@pytest.mark.parametrize(("settings", "target_kl"), PPO_CASES.values(), ids=PPO_CASES)
-@pytest.mark.parametrize("environment", ["Acrobot-v1", "Pendulum-v1"], ids=["discrete", "continuous"])
+@pytest.mark.parametrize(
+    ("environment", "target_kl"),
+    [("Acrobot-v1", None), ("Acrobot-v1", 0.02), ("Pendulum-v1", None), ("Pendulum-v1", 0.15)],
+)
 def test_one_update_equals_stable_baselines3_ppo(
-    config: Callable[..., RunConfig],
-    monkeypatch: pytest.MonkeyPatch,
-    environment: str,
-    settings: tuple[str, ...],
-    target_kl: float | None,
+    config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, environment: str, target_kl: float | None
 ) -> None:
     """The same rollout in the same order: every epoch, every minibatch, what is clipped, and where the update ends."""
     epochs, n_minibatches = 8, 3
@@ -228,7 +219,7 @@ def test_one_update_equals_stable_baselines3_ppo(
         ent_coef=0.02,
         vf_coef=0.4,
         max_grad_norm=0.5,
-        target_kl=target_kl,
+        target_kl=target_kl and target_kl / 1.5,  # SB3 ends an update at 1.5 times its target
         device="cpu",
         policy_kwargs={"net_arch": {"pi": [64, 64], "vf": [64, 64]}},
     )
@@ -240,7 +231,8 @@ def test_one_update_equals_stable_baselines3_ppo(
         f"a2c.n_steps={N_STEPS}", f"a2c.n_envs={N_ENVS}", f"a2c.gamma={GAMMA}", f"a2c.gae_lambda={LAMBDA}",
         f"a2c.epochs={epochs}", f"a2c.minibatches={n_minibatches}", "a2c.clip_range=0.1", "a2c.entropy_coef=0.02",
         "a2c.value_coef=0.4", "a2c.normalize_advantage=false", "clip.max_norm=0.5", "optim.algorithm=adam",
-        "optim.learning_rate=1e-2", "optim.anneal=none", "optim.eps=1e-5", "arch.log_std_init=-0.3", *settings,
+        "optim.learning_rate=1e-2", "optim.anneal=none", "optim.eps=1e-5", "arch.log_std_init=-0.3",
+        f"a2c.target_kl={target_kl or 'null'}",
     )  # fmt: skip
     with assemble([resolve(run)]) as population:
         pairs = copy_parameters(population, model.policy)
