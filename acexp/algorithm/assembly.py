@@ -39,15 +39,15 @@ def assemble(
     """
     first = configs[0]
     random = [streams(config.seed) for config in configs]
-    shard = process_group.shard(first.a2c.n_envs)
+    shard = process_group.shard(first.algo.n_envs)
     seeds = [
-        seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[shard]
+        seed for member in random for seed in environment_seeds(member.environments, first.algo.n_envs, begin_at)[shard]
     ]
     engine = open_engine(first.env, seeds, first.engine)
     try:
         with memory_in_words():
             population = _population(
-                configs, engine, RolloutShape(first.a2c.n_steps, first.a2c.n_envs, shard), process_group
+                configs, engine, RolloutShape(first.algo.n_steps, first.algo.n_envs, shard), process_group
             )
         yield population
     finally:
@@ -61,7 +61,7 @@ def _population(
     first = configs[0]
     device = torch.device(first.device)
     policy = build_policy(configs, engine, device)
-    objective = OBJECTIVES[first.a2c.name].build([config.a2c for config in configs], policy.distribution, device)
+    objective = OBJECTIVES[first.algo.name].build([config.algo for config in configs], policy.distribution, device)
     return Population(
         collector=Collector(
             engine,
@@ -72,7 +72,7 @@ def _population(
         ),
         observe=policy.observe,
         reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
-            len(configs), first.a2c.n_envs, objective.hyperparameters.gamma, first.reward_normalizer, device
+            len(configs), first.algo.n_envs, objective.hyperparameters.gamma, first.reward_normalizer, device
         ),
         architecture=policy.architecture,
         objective=objective,
@@ -133,7 +133,7 @@ def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:
     Raises UserError for what cannot be built, and for a faulty environment. See check_environments for `trust_known`.
     """
     remarks = check_environments([config], trust_known=trust_known)
-    with assemble([resolve(replace(config, a2c=config.a2c.smallest()))]):
+    with assemble([resolve(replace(config, algo=config.algo.smallest()))]):
         pass
     return remarks
 

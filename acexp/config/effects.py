@@ -20,19 +20,19 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"clip.name": "value"}, ("clip.max_norm", "clip.scope")),
     ({"arch.name": "separate"}, ("optim.trunk",)),
     ({"optim.name": "single"}, ("optim.trunk",)),
-    ({"optim.name": "dual"}, ("a2c.value_coef",)),
+    ({"optim.name": "dual"}, ("algo.value_coef",)),
     # Each of the two optimizers then steps one module.
     ({"arch.name": "separate", "optim.name": "dual"}, ("clip.scope",)),
-    ({"a2c.entropy_coef": "0"}, ("a2c.entropy_anneal", "a2c.entropy_final_share")),
-    ({"a2c.entropy_anneal": "none"}, ("a2c.entropy_final_share",)),
+    ({"algo.entropy_coef": "0"}, ("algo.entropy_anneal", "algo.entropy_final_share")),
+    ({"algo.entropy_anneal": "none"}, ("algo.entropy_final_share",)),
     # The policy has not changed before its first step.
     (
-        {"a2c.name": "ppo", "a2c.epochs": "1", "a2c.minibatches": "1"},
-        ("a2c.clip_range", "a2c.clip_anneal", "a2c.clip_final_share", "a2c.clip_values", "a2c.target_kl"),
+        {"algo.name": "ppo", "algo.epochs": "1", "algo.minibatches": "1"},
+        ("algo.clip_range", "algo.clip_anneal", "algo.clip_final_share", "algo.clip_values", "algo.target_kl"),
     ),
-    ({"a2c.name": "ppo", "a2c.clip_anneal": "none"}, ("a2c.clip_final_share",)),
+    ({"algo.name": "ppo", "algo.clip_anneal": "none"}, ("algo.clip_final_share",)),
     # The advantage of a single step is its TD error.
-    ({"a2c.n_steps": "1"}, ("a2c.gae_lambda",)),
+    ({"algo.n_steps": "1"}, ("algo.gae_lambda",)),
     ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic")),
     ({"arch.name": "separate", "arch.hidden_sizes": "[]"}, ("arch.activation",)),
     ({"arch.name": "shared", "arch.hidden_sizes": "[]"}, ("arch.activation",)),

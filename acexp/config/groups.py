@@ -36,7 +36,7 @@ class Group:
 
 CONFIG_GROUPS = (
     Group("env", "the environment, and settings that suit it; `gym` takes any Gymnasium id: `env.id=...`"),
-    Group("a2c", "the algorithm: what an update minimizes, and how often it uses each rollout", OBJECTIVES),
+    Group("algo", "the algorithm: what an update minimizes, and how often it uses each rollout", OBJECTIVES),
     Group("arch", "the networks: one each for actor and critic, or a shared trunk with two heads", ARCHITECTURES),
     Group("optim", "one optimizer for the sum of the losses, or one each for actor and critic", OPTIMIZERS),
     Group("normalizer", "normalization of observations", NORMALIZERS),

@@ -107,7 +107,7 @@ class RunConfig(RunSettings):
 
     env: EnvironmentConfig
     engine: EngineConfig
-    a2c: A2CConfig
+    algo: A2CConfig = setting(formerly="a2c")
     arch: ArchitectureConfig
     optim: LayoutConfig
     normalizer: NormalizerConfig

@@ -197,8 +197,8 @@ def _training(subject: Subject) -> str:
         ("its time limit", _time_limit(config.env.max_episode_steps)),
         ("env steps", steps),
         ("seed", str(config.seed)),
-        ("batch", f"{config.a2c.n_steps} steps x {config.a2c.n_envs} environments"),
-        ("algorithm", OBJECTIVES[config.a2c.name].summary),
+        ("batch", f"{config.algo.n_steps} steps x {config.algo.n_envs} environments"),
+        ("algorithm", OBJECTIVES[config.algo.name].summary),
         ("optimizer", _optimizer(config)),
         ("observation normalizer", f"{config.normalizer.name}: {NORMALIZERS[config.normalizer.name].summary}"),
         *(

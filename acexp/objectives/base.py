@@ -68,7 +68,7 @@ class A2CConfig:
                 "An advantage that is normalized among itself alone is 0, and the actor would learn nothing.",
                 key="normalize_advantage",
                 value=True,
-                remedy="set a2c.normalize_advantage=false, or a2c.n_envs or a2c.n_steps to 2 or more",
+                remedy="set algo.normalize_advantage=false, or algo.n_envs or algo.n_steps to 2 or more",
             )
 
     def schedules(self) -> dict[str, Schedule]:
@@ -84,5 +84,5 @@ class A2CConfig:
 
 
 Builder = Callable[[Sequence[A2CConfig], Distribution, torch.device], Objective]
-OBJECTIVES: Registry[Builder] = Registry("a2c", A2CConfig)
+OBJECTIVES: Registry[Builder] = Registry("algo", A2CConfig)
 """Builders take one config per member. These differ at most in the settings that are declared `per_member`."""

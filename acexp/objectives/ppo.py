@@ -69,14 +69,14 @@ class PPOConfig(A2CConfig):
                 f"{self.minibatches} equal minibatches.",
                 key="minibatches",
                 value=self.minibatches,
-                remedy=f"choose a number that divides {n_slots}, or other a2c.n_steps and a2c.n_envs",
+                remedy=f"choose a number that divides {n_slots}, or other algo.n_steps and algo.n_envs",
             )
         if self.normalize_advantage and n_slots == self.minibatches:
             raise UserError(
                 "An advantage that is normalized among itself alone is 0, and the actor would learn nothing.",
                 key="minibatches",
                 value=self.minibatches,
-                remedy="set a2c.normalize_advantage=false, or choose fewer minibatches",
+                remedy="set algo.normalize_advantage=false, or choose fewer minibatches",
             )
 
     def schedules(self) -> dict[str, Schedule]:

@@ -80,13 +80,13 @@ def _notes(status: Status, n_episodes: int, config: RunConfig) -> tuple[str, ...
     if n_episodes or status is not Status.DONE:
         return ()
     return (
-        f"No episode has ended: each of the {config.a2c.n_envs} environments took {_steps_each(config):,} steps. "
+        f"No episode has ended: each of the {config.algo.n_envs} environments took {_steps_each(config):,} steps. "
         "Train for longer, or end episodes with a time limit: env.max_episode_steps=...",
     )
 
 
 def _steps_each(config: RunConfig) -> int:
-    return -(-config.total_steps // (config.a2c.n_envs * config.a2c.n_steps)) * config.a2c.n_steps
+    return -(-config.total_steps // (config.algo.n_envs * config.algo.n_steps)) * config.algo.n_steps
 
 
 def _suspects(config: RunConfig) -> str:

@@ -114,7 +114,7 @@ def examine(config: RunConfig) -> Examination:
             ),
             policy={name: x[0, 0].tolist() for name, x in population.objective.distribution.readable(policy).items()},
             value=float(value[0, 0]),
-            batch=(config.a2c.n_steps, config.a2c.n_envs),
+            batch=(config.algo.n_steps, config.algo.n_envs),
             groups={group.loss: group.modules for group in population.groups},
             scalars={tag: float(x[0, 0]) for tag, x in tags.per_update(population.objective, statistics).items()},
             remarks=remarks,

@@ -169,7 +169,7 @@ def _anneal(key: str) -> str:
 
 def _rate(known: Mapping[str, Any], key: str, step: int) -> float:
     """Return the learning rate of the update that begins at an env step; after its budget, the last one."""
-    per_update = known["a2c.n_steps"] * known["a2c.n_envs"]
+    per_update = known["algo.n_steps"] * known["algo.n_envs"]
     budget = Budget(total_steps=known["total_steps"], steps_per_update=per_update)
     schedule = Schedule(known[_anneal(key)], known[key.replace("learning_rate", "final_share")])
     return float(known[key]) * schedule.share(min(1.0, step / budget.steps))

@@ -69,12 +69,12 @@ def test_one_update_equals_stable_baselines3(
     config: Callable[..., RunConfig], environment: str, terminates: bool
 ) -> None:
     settings = (
-        f"a2c.n_steps={N_STEPS}",
-        f"a2c.n_envs={N_ENVS}",
-        f"a2c.gamma={GAMMA}",
-        f"a2c.gae_lambda={LAMBDA}",
-        "a2c.entropy_coef=0.02",
-        "a2c.value_coef=0.4",
+        f"algo.n_steps={N_STEPS}",
+        f"algo.n_envs={N_ENVS}",
+        f"algo.gamma={GAMMA}",
+        f"algo.gae_lambda={LAMBDA}",
+        "algo.entropy_coef=0.02",
+        "algo.value_coef=0.4",
         "clip.max_norm=0.5",
         "optim.algorithm=rmsprop",
         "optim.learning_rate=1e-3",
@@ -83,7 +83,7 @@ def test_one_update_equals_stable_baselines3(
         "optim.alpha=0.99",
         "arch.log_std_init=-0.3",
         "reward_normalizer=none",
-        "a2c.normalize_advantage=false",
+        "algo.normalize_advantage=false",
     )
     model = A2C(
         "MlpPolicy",
@@ -133,8 +133,8 @@ class _Pixels(gym.Env[Any, Any]):
 PUBLISHED_PONG = (
     "env=pong", "arch=shared", "normalizer=bounds", "arch.cnn.channels=[32,64,64]", "arch.cnn.kernel_sizes=[8,4,3]",
     "arch.cnn.strides=[4,2,1]", "arch.cnn.features=512", "optim.algorithm=rmsprop_tf", "optim.learning_rate=7e-4",
-    "optim.anneal=none", "a2c.n_steps=5", "a2c.gae_lambda=1", "a2c.entropy_coef=0.01", "a2c.entropy_anneal=none",
-    "a2c.value_coef=0.25", "a2c.normalize_advantage=false",
+    "optim.anneal=none", "algo.n_steps=5", "algo.gae_lambda=1", "algo.entropy_coef=0.01", "algo.entropy_anneal=none",
+    "algo.value_coef=0.25", "algo.normalize_advantage=false",
 )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_published_pong_equals_stable_baselines3_update_by_update(config: Callab
     model.set_logger(Logger(None, []))
     model.n_envs = model.rollout_buffer.n_envs = n_envs
     model._current_progress_remaining = 1.0
-    run = config(*PUBLISHED_PONG, f"a2c.n_envs={n_envs}", "engine.threads=1")
+    run = config(*PUBLISHED_PONG, f"algo.n_envs={n_envs}", "engine.threads=1")
     with assemble([resolve(run)]) as population:
         ours, policy = population.architecture.parameters.named(), model.policy
         extractor = policy.features_extractor
@@ -227,12 +227,12 @@ def test_one_update_equals_stable_baselines3_ppo(
     model.n_envs = model.rollout_buffer.n_envs = N_ENVS
     model._current_progress_remaining = 1.0
     run = config(
-        "env=gym", f"env.id={environment}", "normalizer=none", "reward_normalizer=none", "a2c=ppo",
-        f"a2c.n_steps={N_STEPS}", f"a2c.n_envs={N_ENVS}", f"a2c.gamma={GAMMA}", f"a2c.gae_lambda={LAMBDA}",
-        f"a2c.epochs={epochs}", f"a2c.minibatches={n_minibatches}", "a2c.clip_range=0.1", "a2c.entropy_coef=0.02",
-        "a2c.value_coef=0.4", "a2c.normalize_advantage=false", "clip.max_norm=0.5", "optim.algorithm=adam",
+        "env=gym", f"env.id={environment}", "normalizer=none", "reward_normalizer=none", "algo=ppo",
+        f"algo.n_steps={N_STEPS}", f"algo.n_envs={N_ENVS}", f"algo.gamma={GAMMA}", f"algo.gae_lambda={LAMBDA}",
+        f"algo.epochs={epochs}", f"algo.minibatches={n_minibatches}", "algo.clip_range=0.1", "algo.entropy_coef=0.02",
+        "algo.value_coef=0.4", "algo.normalize_advantage=false", "clip.max_norm=0.5", "optim.algorithm=adam",
         "optim.learning_rate=1e-2", "optim.anneal=none", "optim.eps=1e-5", "arch.log_std_init=-0.3",
-        f"a2c.target_kl={target_kl or 'null'}",
+        f"algo.target_kl={target_kl or 'null'}",
     )  # fmt: skip
     with assemble([resolve(run)]) as population:
         pairs = copy_parameters(population, model.policy)

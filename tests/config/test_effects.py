@@ -22,25 +22,25 @@ from tests.helpers import advance, snapshot
 
 Config = Callable[..., RunConfig]
 
-SMALL = ("env=lunarlander", "engine=gymnasium", "a2c.n_envs=3", "a2c.n_steps=4", "arch.hidden_sizes=[8]")
+SMALL = ("env=lunarlander", "engine=gymnasium", "algo.n_envs=3", "algo.n_steps=4", "arch.hidden_sizes=[8]")
 SMALL += ("optim.anneal=none",)
-PPO = ("a2c=ppo", "a2c.minibatches=3")
+PPO = ("algo=ppo", "algo.minibatches=3")
 
 VALUES = {
     "clip.max_norm": ("0.01", "1"),
     "clip.max_value": ("1e-4", "1"),
     "clip.scope": ("optimizer", "module"),
     "optim.trunk": ("actor", "critic"),
-    "a2c.value_coef": ("0.1", "2"),
-    "a2c.entropy_anneal": ("none", "linear"),
-    "a2c.gae_lambda": ("0.1", "0.9"),
-    "a2c.entropy_final_share": ("0", "0.5"),
-    "a2c.clip_range": ("0.01", "0.2"),
-    "a2c.clip_anneal": ("none", "linear"),
-    "a2c.clip_final_share": ("0", "0.5"),
+    "algo.value_coef": ("0.1", "2"),
+    "algo.entropy_anneal": ("none", "linear"),
+    "algo.gae_lambda": ("0.1", "0.9"),
+    "algo.entropy_final_share": ("0", "0.5"),
+    "algo.clip_range": ("0.01", "0.2"),
+    "algo.clip_anneal": ("none", "linear"),
+    "algo.clip_final_share": ("0", "0.5"),
     "optim.final_share": ("0", "0.5"),
-    "a2c.clip_values": ("true", "false"),
-    "a2c.target_kl": ("1e-9", "10"),
+    "algo.clip_values": ("true", "false"),
+    "algo.target_kl": ("1e-9", "10"),
     "arch.activation": ("tanh", "relu"),
     "eval.episodes": ("1", "5"),
     "eval.deterministic": ("true", "false"),
@@ -54,16 +54,16 @@ READ = {
     "clip.max_value": ("clip=value",),
     "clip.scope": ("clip=norm", "clip.max_norm=0.1", "arch=separate", "optim=single"),
     "optim.trunk": ("arch=shared", "optim=dual"),
-    "a2c.value_coef": ("optim=single",),
-    "a2c.entropy_anneal": ("a2c.entropy_coef=0.1",),
-    "a2c.gae_lambda": (),
-    "a2c.entropy_final_share": ("a2c.entropy_coef=0.1", "a2c.entropy_anneal=linear"),
-    "a2c.clip_range": PPO,
-    "a2c.clip_anneal": (*PPO, "a2c.clip_range=0.01"),
-    "a2c.clip_final_share": (*PPO, "a2c.clip_range=0.01", "a2c.clip_anneal=cosine"),
+    "algo.value_coef": ("optim=single",),
+    "algo.entropy_anneal": ("algo.entropy_coef=0.1",),
+    "algo.gae_lambda": (),
+    "algo.entropy_final_share": ("algo.entropy_coef=0.1", "algo.entropy_anneal=linear"),
+    "algo.clip_range": PPO,
+    "algo.clip_anneal": (*PPO, "algo.clip_range=0.01"),
+    "algo.clip_final_share": (*PPO, "algo.clip_range=0.01", "algo.clip_anneal=cosine"),
     "optim.final_share": ("optim.anneal=linear",),
-    "a2c.clip_values": (*PPO, "a2c.clip_range=1e-3"),
-    "a2c.target_kl": PPO,
+    "algo.clip_values": (*PPO, "algo.clip_range=1e-3"),
+    "algo.target_kl": PPO,
     "arch.activation": (),
     "optim.alpha": ("optim.algorithm=rmsprop",),
     "optim.momentum": ("optim.algorithm=sgd",),
@@ -137,8 +137,8 @@ def test_spaces_leave_settings_of_the_built_in_architectures_without_effect(arch
 
 
 def test_reasons_are_words_and_null_and_numbers_are_recognized() -> None:
-    found = without_effect({"arch.name": "separate", "optim.name": "dual", "a2c.entropy_coef": 0.0, "a2c.n_steps": 1})
+    found = without_effect({"arch.name": "separate", "optim.name": "dual", "algo.entropy_coef": 0.0, "algo.n_steps": 1})
     assert found["clip.scope"] == "arch.name=separate and optim.name=dual"
-    assert found["a2c.entropy_anneal"] == "a2c.entropy_coef=0"
+    assert found["algo.entropy_anneal"] == "algo.entropy_coef=0"
     assert found["eval.episodes"] == "eval.every=null"
     assert "eval.episodes" not in without_effect({"eval.every": 1000})

@@ -39,11 +39,11 @@ def test_a_preset_of_ppo_chooses_it_trains_and_gives_way_to_the_command_line(
     config: Config, train: Callable[..., list[Outcome]], name: str, environment: str
 ) -> None:
     preset = config(f"experiment={name}")
-    assert isinstance(preset.a2c, PPOConfig)
+    assert isinstance(preset.algo, PPOConfig)
     assert preset.env == config(f"env={environment}").env
     assert preset.total_steps == 1_000_000
-    assert preset.a2c.n_envs * preset.a2c.n_steps // preset.a2c.minibatches == 64
-    small = ("a2c.n_envs=2", "a2c.n_steps=8", "a2c.minibatches=2", "total_steps=32", "log.every=16")
+    assert preset.algo.n_envs * preset.algo.n_steps // preset.algo.minibatches == 64
+    small = ("algo.n_envs=2", "algo.n_steps=8", "algo.minibatches=2", "total_steps=32", "log.every=16")
     (outcome,) = train(config(f"experiment={name}", *small))
     assert outcome.status == "done"
 
@@ -74,7 +74,7 @@ def test_a_preset_trains_with_every_layout(
 ) -> None:
     """Two updates, with every loss and norm finite: a value that is not ends a run as diverged."""
     preset = config(f"experiment={name}")
-    steps = 2 * preset.a2c.n_envs * preset.a2c.n_steps
+    steps = 2 * preset.algo.n_envs * preset.algo.n_steps
     settings = (f"experiment={name}", f"arch={arch}", f"optim={optim}", f"total_steps={steps}", "log.every=1")
     (outcome,) = train(config(*settings))
     assert outcome.status == "done"

@@ -24,7 +24,7 @@ from tests.helpers import metrics
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
-SMALL = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=24", "log.every=8")
+SMALL = ("algo.n_envs=2", "algo.n_steps=4", "total_steps=24", "log.every=8")
 ENVIRONMENTS = {
     "cliffwalking": ("env=cliffwalking",),
     "lunarlander": ("env=lunarlander",),
@@ -44,7 +44,7 @@ def expected_tags(config: RunConfig, *, continuous: bool) -> set[str]:
     tags |= {f"optim/learning_rate/{group}" for group in groups}
     tags |= {"policy/entropy", "charts/valid_steps", "value/explained_variance"}
     tags |= {"grad/trunk_cosine"} if "trunk" in parts else set()
-    tags |= {"algo/approx_kl", "algo/clip_fraction"} if config.a2c.name == "ppo" else set()
+    tags |= {"algo/approx_kl", "algo/clip_fraction"} if config.algo.name == "ppo" else set()
     return tags | ({"policy/std"} if continuous else set())
 
 
@@ -149,7 +149,7 @@ def test_the_zoo_is_as_large_as_it_should_be() -> None:
 def test_every_environment_builds_and_trains_two_updates(
     config: Config, train: Train, tmp_path: Path, environment: str
 ) -> None:
-    settings = ("a2c.n_envs=2", "a2c.n_steps=3", "total_steps=12", "arch.cnn.features=32", "engine.threads=1")
+    settings = ("algo.n_envs=2", "algo.n_steps=3", "total_steps=12", "arch.cnn.features=32", "engine.threads=1")
     (outcome,) = train(config("env=gym", f"env.id={environment}", *settings))
     assert outcome.status is Status.DONE, outcome.error
     assert all(math.isfinite(value) for line in metrics(outcome.directory) for value in line.values())

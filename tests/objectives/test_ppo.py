@@ -128,18 +128,24 @@ def test_what_is_measured() -> None:
     assert found["clip_fraction"].tolist() == pytest.approx([2 / 3, 1 / 3])
 
 
-ONE_STEP = ("a2c=ppo", "a2c.epochs=1", "a2c.minibatches=1")
+ONE_STEP = ("algo=ppo", "algo.epochs=1", "algo.minibatches=1")
 RUNS = {
     "cliffwalking": ("env=cliffwalking", "total_steps=1280", "log.every=320"),
-    "lunarlander": ("env=lunarlander", "arch=shared", "a2c.n_steps=16", "total_steps=1280", "log.every=256"),
+    "lunarlander": ("env=lunarlander", "arch=shared", "algo.n_steps=16", "total_steps=1280", "log.every=256"),
     "halfcheetah": ("env=halfcheetah", "arch=shared", "optim=dual", "total_steps=1280", "log.every=256"),
     "pendulum": ("env=gym", "env.id=Pendulum-v1", "optim.algorithm=sgd", "total_steps=1280", "log.every=300"),
-    "single steps": ("env=cliffwalking", "env.max_episode_steps=3", "a2c.n_envs=1", "a2c.n_steps=1", "total_steps=40"),
+    "single steps": (
+        "env=cliffwalking",
+        "env.max_episode_steps=3",
+        "algo.n_envs=1",
+        "algo.n_steps=1",
+        "total_steps=40",
+    ),
 }
 
 
 @pytest.mark.parametrize(
-    "clipping", [("a2c.clip_range=0.2",), ("a2c.clip_range=1e-6", "a2c.clip_values=true", "a2c.target_kl=1e-6")]
+    "clipping", [("algo.clip_range=0.2",), ("algo.clip_range=1e-6", "algo.clip_values=true", "algo.target_kl=1e-6")]
 )
 @pytest.mark.parametrize("settings", RUNS.values(), ids=RUNS)
 def test_one_epoch_of_one_minibatch_is_a2c(
@@ -158,25 +164,25 @@ def test_one_epoch_of_one_minibatch_is_a2c(
 
 
 MEMBERS = [
-    ("seed=0", "optim.learning_rate=1e-3", "a2c.clip_range=0.1"),
-    ("seed=1", "optim.learning_rate=1e-2", "a2c.entropy_coef=0.05"),
-    ("seed=2", "optim.learning_rate=1e-4", "a2c.gae_lambda=0.5"),
+    ("seed=0", "optim.learning_rate=1e-3", "algo.clip_range=0.1"),
+    ("seed=1", "optim.learning_rate=1e-2", "algo.entropy_coef=0.05"),
+    ("seed=2", "optim.learning_rate=1e-4", "algo.gae_lambda=0.5"),
 ]
 POPULATIONS = {
     "cartpole": ("env=gym", "env.id=CartPole-v1", "optim.algorithm=adam"),
-    "halfcheetah": ("env=halfcheetah", "arch=shared", "optim=dual", "a2c.normalize_advantage=true"),
-    "stopped early": ("env=gym", "env.id=CartPole-v1", "optim.algorithm=adam", "a2c.target_kl=1e-3"),
+    "halfcheetah": ("env=halfcheetah", "arch=shared", "optim=dual", "algo.normalize_advantage=true"),
+    "stopped early": ("env=gym", "env.id=CartPole-v1", "optim.algorithm=adam", "algo.target_kl=1e-3"),
 }
 
 
 @pytest.mark.parametrize("settings", POPULATIONS.values(), ids=POPULATIONS)
 def test_a_member_equals_the_run_alone(config: Config, settings: tuple[str, ...]) -> None:
     """Each shuffles by its own generator, and each stops by itself."""
-    configs = [resolve(config(*settings, "a2c=ppo", "a2c.epochs=3", *member)) for member in MEMBERS]
+    configs = [resolve(config(*settings, "algo=ppo", "algo.epochs=3", *member)) for member in MEMBERS]
     with assemble(configs) as population:
         statistics = advance(population, 6)
         together = snapshot(population)
-    if "a2c.target_kl=1e-3" in settings:
+    if "algo.target_kl=1e-3" in settings:
         steps = torch.stack([each.batch.valid.any(1) for each in statistics]).sum(0)
         assert len(set(steps.tolist())) == 3, "the test needs members that stop at different times"
     for m, member in enumerate(configs):
@@ -187,7 +193,7 @@ def test_a_member_equals_the_run_alone(config: Config, settings: tuple[str, ...]
 
 
 def test_an_epoch_uses_every_slot_once_in_an_order_of_its_own(config: Config) -> None:
-    configs = [resolve(config("env=halfcheetah", "a2c=ppo", "a2c.minibatches=4", f"seed={seed}")) for seed in (0, 1)]
+    configs = [resolve(config("env=halfcheetah", "algo=ppo", "algo.minibatches=4", f"seed={seed}")) for seed in (0, 1)]
     with torch.inference_mode(), assemble(configs) as population:
         rollout, evaluation = estimate(population, population.collector.collect())
         batches = [batch for batch, _ in minibatches(population, rollout, evaluation)]
@@ -201,9 +207,9 @@ def test_an_epoch_uses_every_slot_once_in_an_order_of_its_own(config: Config) ->
 
 
 def test_beyond_its_target_an_update_takes_no_further_step(config: Config) -> None:
-    settings = ("env=halfcheetah", "a2c=ppo", "a2c.minibatches=1", "optim.algorithm=sgd", "optim.learning_rate=1e-2")
+    settings = ("env=halfcheetah", "algo=ppo", "algo.minibatches=1", "optim.algorithm=sgd", "optim.learning_rate=1e-2")
     ended = []
-    for more in (("a2c.epochs=1",), ("a2c.epochs=5", "a2c.target_kl=1e-9"), ("a2c.epochs=5",)):
+    for more in (("algo.epochs=1",), ("algo.epochs=5", "algo.target_kl=1e-9"), ("algo.epochs=5",)):
         with assemble([resolve(config(*settings, *more))]) as population:
             advance(population, 1)
             ended.append(snapshot(population))
