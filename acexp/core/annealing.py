@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from acexp.core.errors import UserError, require
-
-P = TypeVar("P", float, Tensor)
 
 ANNEALINGS = ("none", "linear", "cosine")
 """The schedules: `none` keeps the initial value; `linear` decreases it steadily over the run's budget to its final
@@ -29,12 +26,12 @@ class Schedule:
         """Return the value at a progress from 0 (nothing done) to 1 (budget spent), given the initial value."""
         return first if self.kind == "none" else first * self.share(progress)
 
-    def share(self, progress: P) -> P:
+    def share(self, progress: float | Tensor) -> float | Tensor:
         """Return the share of the initial value that is left at a progress."""
         if self.kind == "none":
-            return progress * 0.0 + 1.0
+            return 1.0
         if self.kind == "linear":
-            left = 1.0 - progress
+            left: float | Tensor = 1.0 - progress
         elif isinstance(progress, Tensor):
             left = 0.5 + 0.5 * torch.cos(math.pi * progress)
         else:

@@ -172,7 +172,7 @@ def _rate(known: Mapping[str, Any], key: str, step: int) -> float:
     per_update = known["algo.n_steps"] * known["algo.n_envs"]
     budget = Budget(total_steps=known["total_steps"], steps_per_update=per_update)
     schedule = Schedule(known[_anneal(key)], known[key.replace("learning_rate", "final_share")])
-    return float(known[key]) * schedule.share(min(1.0, step / budget.steps))
+    return float(known[key] * schedule.share(min(1.0, step / budget.steps)))
 
 
 def refuse_changes(run: Run) -> None:

@@ -50,6 +50,7 @@ SWEEP += (
 FORMERLY = "a2c"
 """The name of the group `algo` in version 0.1."""
 
+
 @pytest.fixture
 def earlier(tmp_path: Path) -> Path:
     """A copy of the directories, in the folder where commands are run."""
