@@ -229,7 +229,8 @@ def test_the_cosine_on_the_trunk_is_autograds(config: Config, layout: str) -> No
         observations = population.observe(tuple(leaf[:-1].movedim(0, 1).flatten(1, 2) for leaf in rollout.observations))
         batch, evaluation = estimate(population, rollout)
         named = {name: x.clone().requires_grad_() for name, x in population.architecture.parameters.named().items()}
-        found = update(population, batch, evaluation, 0.0, measure_trunk=True)[0].trunk_cosine
+        (statistics,) = update(population, batch, evaluation, 0.0, measure_trunk=True)
+        found, batch = statistics.trunk_cosine, statistics.batch
     assert found is not None
     trunk = [named[f"trunk.hidden{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias")]
     for m in range(2):
