@@ -19,7 +19,7 @@ SECONDS = 2.0
 REPEATS = 3
 AXES = {
     "members": ([1, 2, 4, 8, 16, 32, 64], lambda n: (n, ())),
-    "environments": ([1, 4, 16, 64, 256], lambda n: (1, (f"a2c.n_envs={n}",))),
+    "environments": ([1, 4, 16, 64, 256], lambda n: (1, (f"algo.n_envs={n}",))),
     "width": ([16, 64, 256, 512], lambda n: (1, (f"arch.hidden_sizes=[{n},{n}]",))),
 }
 

@@ -20,7 +20,7 @@ from tables import ENVIRONMENTS, save, startup_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REPEATS = 5
-ONE_UPDATE = ("a2c.n_envs=8", "a2c.n_steps=5", "total_steps=40")
+ONE_UPDATE = ("algo.n_envs=8", "algo.n_steps=5", "total_steps=40")
 SWEEP = (
     "-m", "env=lunarlander", "arch=separate,shared", "optim=single,dual", "normalizer=none,running",
     "reward_normalizer=none,return_std", "clip.max_norm=0.1,0.5,5", "seed=range(10)", "log.every=1000",

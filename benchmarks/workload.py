@@ -16,11 +16,11 @@ import torch
 from tables import WORK
 
 SAME_WORK = (
-    "a2c.n_envs=8", "a2c.n_steps=5", "a2c.normalize_advantage=false", "reward_normalizer=none", "optim.anneal=none",
+    "algo.n_envs=8", "algo.n_steps=5", "algo.normalize_advantage=false", "reward_normalizer=none", "optim.anneal=none",
     "optim.algorithm=rmsprop", "optim.learning_rate=7e-4",
 )  # fmt: skip
 NATURE = (
-    "arch=shared", "a2c.n_envs=16", "normalizer=bounds", "arch.cnn.channels=[32,64,64]",
+    "arch=shared", "algo.n_envs=16", "normalizer=bounds", "arch.cnn.channels=[32,64,64]",
     "arch.cnn.kernel_sizes=[8,4,3]", "arch.cnn.strides=[4,2,1]", "arch.cnn.features=512",
 )  # fmt: skip
 IDS = {
@@ -83,7 +83,7 @@ class Training:
         self.population = self._open.__enter__()
         torch.set_num_threads(configs[0].torch_threads or useful_threads(self.population.policy, cores))
         self.recorder = Recorder(self.population.objective, [[] for _ in configs], configs[0].log.every, Silent())
-        self._slots = configs[0].a2c.n_envs * configs[0].a2c.n_steps
+        self._slots = configs[0].algo.n_envs * configs[0].algo.n_steps
         self._n_members = n_members
         self._done = 0
         self.seconds = dict.fromkeys(("engine", "acting", "estimate", "update", "record"), 0.0)
@@ -104,9 +104,9 @@ class Training:
         marks, in_engine = [time.perf_counter()], self.seconds["engine"]
         rollout = self.population.collector.collect()
         marks.append(time.perf_counter())
-        batch, backward = estimate(self.population, rollout)
+        batch, evaluation = estimate(self.population, rollout)
         marks.append(time.perf_counter())
-        statistics = update(self.population, batch, backward, 0.0)
+        statistics = update(self.population, batch, evaluation, 0.0)
         marks.append(time.perf_counter())
         self._done += self._slots
         self.recorder.record(self._done, rollout.episodes, statistics, last=False)

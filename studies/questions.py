@@ -13,7 +13,7 @@ BESIDE_SCORES = {"cliffwalking": "area", "lunarlander": "training", "halfcheetah
 """A second metric for comparisons: most runs on CliffWalking end at its optimum, policies on LunarLander may do better
 with their noise than without it, and on HalfCheetah bounds change the speed of learning."""
 
-EARLIER = {"halfcheetah": "optim.learning_rate=9.6e-4 a2c.value_coef=0.4 "}
+EARLIER = {"halfcheetah": "optim.learning_rate=9.6e-4 algo.value_coef=0.4 "}
 """Settings of environments that were others when the ablations were run, as they are given on the command line."""
 
 OF_ABLATIONS = {"halfcheetah": "arch=separate optim=single "}
@@ -120,11 +120,11 @@ STUDIES = {
             "lunarlander",
             "rollouts",
             (
-                f"a2c.n_envs=32 a2c.n_steps=32 total_steps={BUDGETS['lunarlander']} {SEEDS}",
-                f"a2c.n_envs=16 a2c.n_steps=64 total_steps={BUDGETS['lunarlander']} {SEEDS}",
-                f"a2c.gae_lambda=0.9,0.95,0.98 total_steps={BUDGETS['lunarlander']} {SEEDS}",
+                f"algo.n_envs=32 algo.n_steps=32 total_steps={BUDGETS['lunarlander']} {SEEDS}",
+                f"algo.n_envs=16 algo.n_steps=64 total_steps={BUDGETS['lunarlander']} {SEEDS}",
+                f"algo.gae_lambda=0.9,0.95,0.98 total_steps={BUDGETS['lunarlander']} {SEEDS}",
             ),
-            ("a2c.n_envs=8,a2c.gae_lambda=0.98",),
+            ("algo.n_envs=8,algo.gae_lambda=0.98",),
         ),
         # Not seeds 0 to 2: the first settings were found on 0, and 1 and 2 showed that entropy has to be annealed.
         Study("pong", "preset", ("seed=3,4",), deterministic=False),

@@ -138,11 +138,11 @@ def snapshot(population: Population) -> dict[str, torch.Tensor]:
 
 
 def advance(population: Population, n_updates: int, progress: float = 0.0) -> list[UpdateStatistics]:
-    """Take some updates, as the loop does, without logging."""
+    """Take some updates, as the loop does, without logging; the measurements of every step of the optimizers."""
     statistics = []
     for _ in range(n_updates):
-        batch, backward = estimate(population, population.collector.collect())
-        statistics.append(update(population, batch, backward, progress))
+        batch, evaluation = estimate(population, population.collector.collect())
+        statistics += update(population, batch, evaluation, progress)
     return statistics
 
 
@@ -150,7 +150,7 @@ def train_in_memory(configs: Sequence[RunConfig]) -> tuple[list[float | None], l
     """Each member's mean return of its last 100 training episodes, and the return of one greedy episode."""
     resolved = [resolve(config) for config in configs]
     first = resolved[0]
-    budget = Budget(total_steps=first.total_steps, steps_per_update=first.a2c.n_steps * first.a2c.n_envs)
+    budget = Budget(total_steps=first.total_steps, steps_per_update=first.algo.n_steps * first.algo.n_envs)
     with assemble(resolved) as population:
         recorder = Recorder(population.objective, [[] for _ in resolved], first.total_steps, Silent())
         for _ in train(population, budget, recorder):

@@ -16,14 +16,13 @@ from acexp.config import RunConfig
 from acexp.config.effects import BUILT_IN
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
-from acexp.core.hyperparameters import Hyperparameters
-from acexp.core.losses import Objective
 from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, evaluation_stream, generator, streams
 from acexp.engines import AUTO, ENGINES, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
 from acexp.metrics import require_writers
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
+from acexp.objectives import OBJECTIVES
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
 from acexp.system.cores import available_cores
@@ -41,15 +40,15 @@ def assemble(
     """
     first = configs[0]
     random = [streams(config.seed) for config in configs]
-    shard = process_group.shard(first.a2c.n_envs)
+    shard = process_group.shard(first.algo.n_envs)
     seeds = [
-        seed for member in random for seed in environment_seeds(member.environments, first.a2c.n_envs, begin_at)[shard]
+        seed for member in random for seed in environment_seeds(member.environments, first.algo.n_envs, begin_at)[shard]
     ]
     engine = open_engine(first.env, seeds, first.engine, first.log.info)
     try:
         with memory_in_words():
             population = _population(
-                configs, engine, RolloutShape(first.a2c.n_steps, first.a2c.n_envs, shard), process_group
+                configs, engine, RolloutShape(first.algo.n_steps, first.algo.n_envs, shard), process_group
             )
         yield population
     finally:
@@ -63,7 +62,7 @@ def _population(
     first = configs[0]
     device = torch.device(first.device)
     policy = build_policy(configs, engine, device)
-    hyperparameters = Hyperparameters.of([config.a2c for config in configs], device)
+    objective = OBJECTIVES[first.algo.name].build([config.algo for config in configs], policy.distribution, device)
     return Population(
         collector=Collector(
             engine,
@@ -74,13 +73,12 @@ def _population(
         ),
         observe=policy.observe,
         reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
-            len(configs), first.a2c.n_envs, hyperparameters.gamma, first.reward_normalizer, device
+            len(configs), first.algo.n_envs, objective.hyperparameters.gamma, first.reward_normalizer, device
         ),
         architecture=policy.architecture,
-        objective=Objective(policy.distribution, hyperparameters, first.a2c.entropy_anneal),
+        objective=objective,
         groups=OPTIMIZERS[first.optim.name].build([config.optim for config in configs], policy.architecture.parameters),
         clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
-        normalize_advantage=first.a2c.normalize_advantage,
         learning=torch.ones(len(configs), dtype=torch.bool, device=device),
         process_group=process_group,
     )
@@ -156,12 +154,8 @@ def check(config: RunConfig, *, trust_known: bool = True) -> tuple[str, ...]:
     """
     require_writers(config.log.writers)
     remarks = check_environments([config], trust_known=trust_known)
-    # Two environments, since some cannot exist twice, for instance because each of them takes the same port.
-    small = replace(
-        config, a2c=replace(config.a2c, n_envs=min(config.a2c.n_envs, 2), n_steps=1, normalize_advantage=False)
-    )
-    with assemble([resolve(small)]) as population, memory_in_words():
-        slots = (config.a2c.n_steps + 1, config.a2c.n_envs)
+    with assemble([resolve(replace(config, algo=config.algo.smallest()))]) as population, memory_in_words():
+        slots = (config.algo.n_steps + 1, config.algo.n_envs)
         for leaf in population.observe.leaves:
             torch.empty(*slots, *leaf.shape, dtype=leaf.dtype)  # reserved, and given back at once
     return remarks

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from acexp.algorithm.population import Population
 from acexp.architectures import Backward
-from acexp.core.observations import Leaves
-from acexp.core.returns import generalized_advantages, normalized
+from acexp.core.observations import Inputs, Leaves
+from acexp.core.returns import generalized_advantages
 from acexp.core.statistics import mean_weights
 from acexp.core.types import Batch, Rollout
+
+
+class Evaluation(NamedTuple):
+    """What the networks have read and computed.
+
+    Attributes:
+        inputs: Their inputs, normalized by the statistics with which the policy acted, `[M, B, *shape]`.
+        backward: The backward pass from their outputs to their parameters.
+    """
+
+    inputs: Inputs
+    backward: Backward
 
 
 def flat(x: Tensor) -> Tensor:
@@ -22,8 +36,8 @@ def flat(x: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Backward]:
-    """Evaluate the rollout once; return its batch, with advantages and returns, and the backward pass.
+def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Evaluation]:
+    """Evaluate the rollout once; return its batch, with advantages and returns, and its evaluation.
 
     The normalizers learn from the rollout here. Observation statistics are updated after the evaluation, which must use
     the same statistics as acting did; reward statistics are updated before they are used.
@@ -32,7 +46,8 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Backward]
     hyperparameters, process_group = population.objective.hyperparameters, population.process_group
     *steps, n_members, n_envs = rollout.rewards.shape
     observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
-    policy, values, backward = architecture.evaluate(observe(observations), rollout.tape)
+    inputs = observe(observations)
+    policy, values, backward = architecture.evaluate(inputs, rollout.tape)
     last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
     step_values = values.view(n_members, *steps, n_envs).transpose(0, 1)
     advantages = flat(
@@ -55,12 +70,12 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Backward]
         policy=policy,
         values=values,
         actions=flat(rollout.actions).clone(),
-        advantages=normalized(advantages, weight, process_group) if population.normalize_advantage else advantages,
+        advantages=advantages,
         returns=advantages + values,
         valid=valid,
         weight=weight,
     )
-    return batch, backward
+    return batch, Evaluation(inputs, backward)
 
 
 def _rewards(population: Population, rollout: Rollout) -> Tensor:

@@ -38,7 +38,6 @@ class Population:
     objective: Objective
     groups: tuple[OptimizerGroup, ...]
     clip: Clip
-    normalize_advantage: bool
     learning: Tensor
     process_group: ProcessGroup = SINGLE_PROCESS
 

@@ -1,4 +1,4 @@
-"""One update of every optimizer from one batch, and its measurements."""
+"""One update from one rollout: the steps of every optimizer, and their measurements."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor
 
+from acexp.algorithm.estimate import Evaluation
+from acexp.algorithm.minibatches import minibatches, without
 from acexp.algorithm.population import Population
 from acexp.architectures import Backward
 from acexp.core.losses import Objective
+from acexp.core.returns import normalized
 from acexp.core.types import Batch, GroupNorms, UpdateStatistics
 from acexp.optimizers import OptimizerGroup
 from acexp.optimizers.clipping import Clip, module_norms
@@ -19,37 +22,63 @@ from acexp.optimizers.clipping import Clip, module_norms
 
 @torch.inference_mode()
 def update(
-    population: Population, batch: Batch, backward: Backward, progress: float, *, measure_trunk: bool = False
-) -> UpdateStatistics:
-    """Take one step with every optimizer.
-
-    All gradients are taken before the first step, at the same parameters, also where two optimizers step one trunk.
+    population: Population, rollout: Batch, evaluation: Evaluation, progress: float, *, measure_trunk: bool = False
+) -> list[UpdateStatistics]:
+    """Take the steps of one update, with every optimizer; return the measurements of each.
 
     Args:
         population: The population to update.
-        batch: The evaluated rollout.
-        backward: The backward pass from the networks' outputs for this batch to their parameters.
+        rollout: The evaluated rollout.
+        evaluation: Its evaluation by the networks that collected it.
         progress: Share of the budget spent before this rollout, for annealing.
-        measure_trunk: Whether to compare the losses' gradients on a shared trunk, at the cost of a second computation.
+        measure_trunk: Whether to compare the losses' gradients on a shared trunk, at the cost of a second computation;
+            they are those of the first step.
     """
-    objective = population.objective.at(progress)
-    cosine = trunk_cosine(population, objective, batch, backward) if measure_trunk else None
+    objective, process_group = population.objective.at(progress), population.process_group
+    stopped = torch.zeros_like(population.learning)
+    statistics: list[UpdateStatistics] = []
+    for batch, backward in minibatches(population, objective.prepare(rollout), evaluation):
+        if objective.target_kl is not None and statistics:
+            # Not left, though all may have stopped: each member draws as many numbers, and counts as many steps, as it
+            # would in any other population.
+            stopped |= process_group.sum(objective.divergence(batch)) > objective.target_kl
+            batch = without(batch, stopped)
+        if objective.normalize_advantage:
+            batch = batch._replace(advantages=normalized(batch.advantages, batch.weight, process_group))
+        cosine = trunk_cosine(population, objective, batch, backward) if measure_trunk and not statistics else None
+        norms = _step(population, objective, batch, backward, progress)
+        statistics.append(UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine))
+    is_one_step = objective.epochs * objective.minibatches == 1
+    statistics[0] = statistics[0]._replace(rollout=statistics[0].batch if is_one_step else rollout)
+    return statistics
+
+
+def _step(
+    population: Population, objective: Objective, batch: Batch, backward: Backward, progress: float
+) -> tuple[GroupNorms, ...]:
+    """Take one step with every optimizer, and return the norms of their gradients.
+
+    All gradients are taken before the first step, at the same parameters, also where two optimizers step one trunk.
+    """
     groups = population.groups
     output_gradients = objective.output_gradients(tuple(group.loss for group in groups), batch)
     gradients = [
         population.process_group.sum(backward(*output_gradients[group.loss], group.modules)) for group in groups
     ]
     with _idle_unchanged(population, batch):
-        norms = tuple(
+        return tuple(
             clip_and_step(group, gradient, population.clip, progress, population.learning)
             for group, gradient in zip(groups, gradients, strict=True)
         )
-    return UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine)
 
 
 def _idle_unchanged(population: Population, batch: Batch) -> AbstractContextManager[None]:
-    """Leave members without anything to learn from unchanged: all slots of a rollout of one step can be resets."""
-    if population.collector.n_steps > 1:
+    """Leave members without anything to learn from unchanged: all slots of a batch can be resets.
+
+    No two steps of an environment in a row are resets, so this cannot be if the batch is a rollout of several steps.
+    """
+    objective = population.objective
+    if population.collector.n_steps > 1 and objective.minibatches == 1 and objective.target_kl is None:
         return nullcontext()
     return unchanged(_stepped(population), population.process_group.sum(batch.valid.sum(1)) == 0.0)
 

@@ -5,13 +5,13 @@ from acexp.config.load import load
 from acexp.config.run_identity import essence, identity
 from acexp.config.saved import differences, from_yaml, group, parse_settings, settings, to_yaml
 from acexp.config.schema import (
-    A2CConfig,
     CheckpointConfig,
     LogConfig,
     RunConfig,
     require_equal_structure,
     structure,
 )
+from acexp.objectives import A2CConfig
 
 __all__ = [
     "GROUPS",

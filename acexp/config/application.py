@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from acexp.config.groups import GROUPS
 from acexp.config.hydra_internals import Hydra, create_config_search_path
 from acexp.config.launcher import DRY_RUN, LauncherConfig
-from acexp.config.load import PLAIN, load_checked
+from acexp.config.load import PLAIN, former_override, load_checked
 from acexp.config.messages import explain
 from acexp.config.names import former_sweep_name, slug, sweep_name
 from acexp.config.places import place_of
@@ -219,7 +219,7 @@ def _sweep_directory(overrides: Sequence[str]) -> Callable[..., str]:
 
 def _name_of_sweep(folder: Path, overrides: Sequence[str], node: DictConfig) -> str:
     """Return the name of a sweep that was given none; where an earlier version began it, the one that it has."""
-    former = former_sweep_name(overrides)
+    former = former_sweep_name(map(former_override, overrides))
     if (folder / former).is_dir():
         return former
     varying = _swept_keys(overrides)

@@ -7,12 +7,6 @@ from collections.abc import Sequence
 from acexp.core.errors import UserError
 
 
-def require(ok: bool, problem: str, key: str, value: object) -> None:
-    """Raise UserError with this problem, key and value unless `ok` is True."""
-    if not ok:
-        raise UserError(problem, key=key, value=value)
-
-
 def require_least(config: object, least: int, *keys: str, under: str = "") -> None:
     """Raise UserError if one of the settings `keys` is less than `least`; settings that are None are not checked."""
     for key in keys:

@@ -24,12 +24,19 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"clip.name": "value"}, ("clip.max_norm", "clip.scope")),
     ({"arch.name": "separate"}, ("optim.trunk",)),
     ({"optim.name": "single"}, ("optim.trunk",)),
-    ({"optim.name": "dual"}, ("a2c.value_coef",)),
+    ({"optim.name": "dual"}, ("algo.value_coef",)),
     # Each of the two optimizers then steps one module.
     ({"arch.name": "separate", "optim.name": "dual"}, ("clip.scope",)),
-    ({"a2c.entropy_coef": "0"}, ("a2c.entropy_anneal",)),
+    ({"algo.entropy_coef": "0"}, ("algo.entropy_anneal", "algo.entropy_final_share")),
+    ({"algo.entropy_anneal": "none"}, ("algo.entropy_final_share",)),
+    # The policy has not changed before its first step.
+    (
+        {"algo.name": "ppo", "algo.epochs": "1", "algo.minibatches": "1"},
+        ("algo.clip_range", "algo.clip_anneal", "algo.clip_final_share", "algo.clip_values", "algo.target_kl"),
+    ),
+    ({"algo.name": "ppo", "algo.clip_anneal": "none"}, ("algo.clip_final_share",)),
     # The advantage of a single step is its TD error.
-    ({"a2c.n_steps": "1"}, ("a2c.gae_lambda",)),
+    ({"algo.n_steps": "1"}, ("algo.gae_lambda",)),
     ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic", "eval.keep_best")),
     ({"arch.name": "shared", "arch.hidden_sizes": "[]"}, ("arch.activation", "arch.layer_norm")),
     ({"arch.name": "shared"}, tuple(f"arch.{side}.{key}" for side in _NETWORKS for key in _OF_HIDDEN_LAYERS)),
@@ -65,7 +72,7 @@ _SIDES = ("optim", "optim.actor", "optim.critic")
 SOMETIMES_WITHOUT_EFFECT = frozenset(
     [key for _, keys in _BY_SETTINGS for key in keys]
     + [f"arch.{side}{key}" for side in ("", "actor.", "critic.") for key in _OF_HIDDEN_LAYERS]
-    + [f"{side}.{key}" for side in _SIDES for keys in _NOT_READ_BY.values() for key in keys]
+    + [f"{side}.{key}" for side in _SIDES for keys in (*_NOT_READ_BY.values(), ("final_share",)) for key in keys]
 )
 """The settings that other settings can leave without effect."""
 
@@ -84,6 +91,8 @@ def without_effect(settings: Mapping[str, object], spaces: Iterable[str] = ()) -
     for side in _SIDES[1:] if settings.get("optim.name") == "dual" else _SIDES[:1]:
         algorithm = str(settings.get(f"{side}.algorithm"))
         found |= {f"{side}.{key}": f"{side}.algorithm={algorithm}" for key in _NOT_READ_BY.get(algorithm, ())}
+        if settings.get(f"{side}.anneal") == "none":
+            found[f"{side}.final_share"] = f"{side}.anneal=none"
     if settings.get("arch.name") == "separate":
         found |= _of_separate_networks(settings)
     for fact in spaces:

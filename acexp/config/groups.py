@@ -17,6 +17,7 @@ from acexp.engines import ENGINES
 from acexp.engines.wrappers import known_wrappers
 from acexp.metrics import WRITERS
 from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
+from acexp.objectives import OBJECTIVES
 from acexp.optimizers import OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
 
@@ -41,6 +42,7 @@ CONFIG_GROUPS = (
         "env",
         "the environment, its `env.wrappers`, and settings that suit it; `gym` takes any Gymnasium id: `env.id=...`",
     ),
+    Group("algo", "the algorithm: what an update minimizes, and how often it uses each rollout", OBJECTIVES),
     Group("arch", "the networks: one each for actor and critic, or a shared trunk with two heads", ARCHITECTURES),
     Group("policy", "the distribution of actions: gaussian, squashed or beta for numbers, see `policy.std`", POLICIES),
     Group("optim", "one optimizer for the sum of the losses, or one each for actor and critic", OPTIMIZERS),

@@ -13,7 +13,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 from acexp.config.groups import GROUPS
 from acexp.config.names import is_plain
 from acexp.config.places import placed
-from acexp.config.schema import A2CConfig, CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
+from acexp.config.schema import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
 from acexp.core.errors import UserError
 from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
 from acexp.engines.base import AUTO
@@ -26,7 +26,6 @@ C = TypeVar("C")
 PLAIN: dict[str, type[Any]] = {
     "env": EnvironmentConfig,
     "engine": EngineConfig,
-    "a2c": A2CConfig,
     "log": LogConfig,
     "checkpoint": CheckpointConfig,
     "eval": EvaluationConfig,
@@ -102,6 +101,41 @@ def settings_beside(key: str) -> tuple[str, ...]:
     names = [_siblings(cls, rest) if parent else tuple(field.name for field in fields(cls)) for cls in classes]
     prefix = f"{part}.{parent}" if parent else part
     return tuple(f"{prefix}.{name}" for name in dict.fromkeys(name for group in names for name in group))
+
+
+def present_name(key: str) -> str | None:
+    """Return the key that a setting or a group has today, if earlier versions called it `key`; else None."""
+    part, dot, rest = key.partition(".")
+    for field in fields(RunConfig):
+        if field.metadata.get("formerly") == part:
+            return f"{field.name}{dot}{rest}"
+    for field in fields(class_of(part, None) or RunSettings):
+        if rest and field.metadata.get("formerly") == rest:
+            return f"{part}.{field.name}"
+    return None
+
+
+def present_override(override: str) -> str:
+    """Return an override that an earlier version was given, with the name that its setting has today."""
+    key, equals, value = override.partition("=")
+    bare = key.lstrip("+~")
+    return f"{key.removesuffix(bare)}{present_name(bare) or bare}{equals}{value}"
+
+
+def former_override(override: str) -> str:
+    """Return an override with the name that its part of the config had in version 1."""
+    key, equals, value = override.partition("=")
+    part, dot, rest = key.partition(".")
+    former = {field.name: field.metadata["formerly"] for field in fields(RunConfig) if field.metadata.get("formerly")}
+    return f"{former.get(part, part)}{dot}{rest}{equals}{value}"
+
+
+def no_such_setting(key: str, choices: tuple[str, ...], remedy: str | None = None) -> UserError:
+    """Return the error for a key that does not exist, which names the key that it has become, if it has."""
+    now = present_name(key)
+    if now is not None:
+        return UserError(f"The setting {key!r} is called {now!r} now.", key=key, remedy=f"write {now}=...")
+    return UserError(f"There is no setting {key!r}.", key=key, choices=choices, remedy=remedy)
 
 
 def takes_any_key(key: str) -> bool:
@@ -203,11 +237,8 @@ def _typed_tree(cls: type[Any], tree: _Tree, prefix: str, known: frozenset[str])
         raise (error.under(prefix) if prefix else error) from None
     except ConfigKeyError as error:
         key = str(error.full_key)
-        raise UserError(
-            f"There is no setting {_join(prefix, key)!r}.",
-            key=_join(prefix, key),
-            choices=_siblings(cls, key) or names + tuple(sorted(known)),
-        ) from None
+        choices = _siblings(cls, key) or names + tuple(sorted(known))
+        raise no_such_setting(_join(prefix, key), choices) from None
     except MissingMandatoryValue as error:
         key = _join(prefix, str(error.full_key))
         raise UserError(f"{key} has no value.", key=key, remedy=f"set it: {key}=...") from None

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
-from acexp.config.load import PARAMETERS, settings_beside, takes_any_key
+from acexp.config.load import PARAMETERS, no_such_setting, settings_beside, takes_any_key
 from acexp.config.places import place_of
 from acexp.core.errors import UserError
 
@@ -51,13 +51,8 @@ def explain(error: HydraException | OmegaConfBaseException, arguments: Sequence[
         of_plugins = _settings_of_plugins(key)
         choices = tuple(of_plugins) or settings_beside(key)
         remedy = f"write +{key}=...: this choice's YAML does not contain it" if key in choices else None
-        return UserError(
-            f"There is no setting {key!r}.",
-            key=key,
-            place=place_of(key, arguments),
-            choices=choices,
-            remedy=f"it belongs to {of_plugins[key]}" if key in of_plugins else remedy,
-        )
+        belongs = f"it belongs to {of_plugins[key]}" if key in of_plugins else remedy
+        return no_such_setting(key, choices, belongs).at(place_of(key, arguments))
     if "requires --multirun" in text or "Ambiguous value" in text:
         return UserError(
             text.splitlines()[0],

@@ -2,75 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acexp.architectures import ArchitectureConfig
-from acexp.config.checks import require
-from acexp.core.annealing import require_annealing
 from acexp.core.distributions import PolicyConfig
-from acexp.core.errors import UserError
+from acexp.core.errors import UserError, require
 from acexp.core.settings import leaves_without, setting
 from acexp.engines import EngineConfig, EnvironmentConfig
 from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
+from acexp.objectives import A2CConfig
 from acexp.optimizers import LayoutConfig
 from acexp.optimizers.clipping import ClipConfig
 
 MOST_STEPS = 10**15
 MOST_THREADS = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class A2CConfig:
-    """Settings of the A2C algorithm.
-
-    Attributes:
-        n_envs: N, the number of environments of the run.
-        n_steps: T, the number of steps in a rollout.
-        gamma: Discount factor.
-        gae_lambda: Lambda of generalized advantage estimation; 1 gives n-step returns, lower values rely more on the
-            critic.
-        entropy_coef: Weight of the entropy bonus in the first update.
-        entropy_anneal: Schedule of that weight: `none`, or `linear` to zero over the run's `total_steps`.
-        value_coef: Weight of the critic's loss in a joint loss.
-        normalize_advantage: Whether advantages are normalized to mean 0 and standard deviation 1 in each rollout.
-    """
-
-    n_envs: int = 8
-    n_steps: int = 5
-    gamma: float = setting(0.99, per_member=True)
-    gae_lambda: float = setting(1.0, per_member=True)
-    entropy_coef: float = setting(0.0, per_member=True)
-    entropy_anneal: str = "none"
-    value_coef: float = setting(0.5, per_member=True)
-    normalize_advantage: bool = False
-
-    def __post_init__(self) -> None:
-        require(self.n_envs >= 1, "A run has at least one environment.", "n_envs", self.n_envs)
-        require(self.n_steps >= 1, "A rollout has at least one step.", "n_steps", self.n_steps)
-        require(0.0 <= self.gamma <= 1.0, "A discount lies in [0, 1].", "gamma", self.gamma)
-        require(0.0 <= self.gae_lambda <= 1.0, "Lambda lies in [0, 1].", "gae_lambda", self.gae_lambda)
-        require(
-            0.0 <= self.entropy_coef < math.inf,
-            "The weight of the entropy bonus is 0 or more, and finite.",
-            "entropy_coef",
-            self.entropy_coef,
-        )
-        require_annealing(self.entropy_anneal, "entropy_anneal")
-        require(
-            0.0 <= self.value_coef < math.inf,
-            "The weight of the critic's loss is 0 or more, and finite.",
-            "value_coef",
-            self.value_coef,
-        )
-        if self.normalize_advantage and self.n_envs * self.n_steps == 1:
-            raise UserError(
-                "An advantage that is normalized among itself alone is 0, and the actor would learn nothing.",
-                key="normalize_advantage",
-                value=True,
-                remedy="set a2c.normalize_advantage=false, or a2c.n_envs or a2c.n_steps to 2 or more",
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +127,7 @@ class RunConfig(RunSettings):
 
     env: EnvironmentConfig
     engine: EngineConfig
-    a2c: A2CConfig
+    algo: A2CConfig = setting(formerly="a2c")
     arch: ArchitectureConfig
     optim: LayoutConfig
     normalizer: NormalizerConfig

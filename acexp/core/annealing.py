@@ -1,21 +1,53 @@
-"""Schedules by which a learning rate or a loss coefficient changes over a run."""
+"""Schedules by which a learning rate or a coefficient of a loss changes over a run."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor
 
-from acexp.core.errors import UserError
+from acexp.core.errors import UserError, require
 
-ANNEALINGS = ("none", "linear")
-"""The schedules: `none` keeps the initial value, `linear` decreases it to zero over the run's budget."""
-
-
-def require_annealing(name: str, key: str) -> None:
-    """Raise UserError unless `name` is one of ANNEALINGS; `key` is the config key at fault."""
-    if name not in ANNEALINGS:
-        raise UserError(f"There is no annealing called {name!r}.", key=key, value=name, choices=ANNEALINGS)
+ANNEALINGS = ("none", "linear", "cosine")
+"""The schedules: `none` keeps the initial value; `linear` decreases it steadily over the run's budget to its final
+share, and `cosine` along half a wave, slowly at both ends."""
 
 
-def annealed(first: Tensor, name: str, progress: float | Tensor) -> Tensor:
-    """Return the annealed value of `first` at a progress from 0 (nothing done) to 1 (budget spent)."""
-    return first * (1.0 - progress) if name == "linear" else first
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule of a value: one of ANNEALINGS, and the share of the initial value that is left at the end."""
+
+    kind: str = "none"
+    final_share: float = 0.0
+
+    def __call__(self, first: Tensor, progress: float | Tensor) -> Tensor:
+        """Return the value at a progress from 0 (nothing done) to 1 (budget spent), given the initial value."""
+        return first if self.kind == "none" else first * self.share(progress)
+
+    def share(self, progress: float | Tensor) -> float | Tensor:
+        """Return the share of the initial value that is left at a progress."""
+        if self.kind == "none":
+            return 1.0
+        if self.kind == "linear":
+            left: float | Tensor = 1.0 - progress
+        elif isinstance(progress, Tensor):
+            left = 0.5 + 0.5 * torch.cos(math.pi * progress)
+        else:
+            left = 0.5 + 0.5 * math.cos(math.pi * progress)
+        return self.final_share + (1.0 - self.final_share) * left
+
+
+def require_schedule(kind: str, final_share: float, prefix: str = "") -> None:
+    """Raise UserError unless these are the settings `anneal` and `final_share`, after `prefix`, of a schedule."""
+    if kind not in ANNEALINGS:
+        raise UserError(
+            f"There is no annealing called {kind!r}.", key=f"{prefix}anneal", value=kind, choices=ANNEALINGS
+        )
+    require(
+        0.0 <= final_share <= 1.0,
+        "The share of a value that is left at the end of a run lies in [0, 1].",
+        f"{prefix}final_share",
+        final_share,
+    )

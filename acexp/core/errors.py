@@ -70,3 +70,9 @@ class UserError(Exception):
         last_part = (self.key or "").rpartition(".")[2]
         near = nearest(last_part, full_keys)
         return full_keys[near] if near and near != last_part else None
+
+
+def require(ok: bool, problem: str, key: str, value: object) -> None:
+    """Raise UserError with this problem, key and value unless `ok` is True."""
+    if not ok:
+        raise UserError(problem, key=key, value=value)

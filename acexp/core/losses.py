@@ -7,12 +7,14 @@ computed only when they are logged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
+import torch
 from torch import Tensor
 
-from acexp.core.annealing import annealed
+from acexp.core.annealing import Schedule
 from acexp.core.distributions import Distribution
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.types import Batch
@@ -53,25 +55,75 @@ class Objective:
     Attributes:
         distribution: The action distribution, which interprets the policy's output.
         hyperparameters: the members' coefficients.
-        entropy_anneal: The schedule of the entropy coefficient, one of ANNEALINGS.
+        schedules: The schedules of coefficients that change over a run, by their names.
+        normalize_advantage: Whether the advantages of a batch are normalized before they are learned from.
+        epochs: How often an update learns from each slot of its rollout.
+        minibatches: The number of parts into which a rollout is split at random in each epoch, with a step for each.
+        target_kl: The `divergence` beyond which a member takes no further step of an update; None for no limit.
     """
 
     distribution: Distribution
     hyperparameters: Hyperparameters
-    entropy_anneal: str = "none"
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    normalize_advantage: bool = False
+    epochs: int = 1
+    minibatches: int = 1
+    target_kl: float | None = None
+
+    @classmethod
+    def of(cls, configs: Sequence[Any], distribution: Distribution, device: torch.device, **attributes: Any) -> Self:
+        """Return the objective of M members, from their configs, which inherit from A2CConfig, and more attributes."""
+        first = configs[0]
+        return cls(
+            distribution,
+            Hyperparameters.of(configs, device),
+            schedules={name: each for name, each in first.schedules().items() if each.kind != "none"},
+            normalize_advantage=first.normalize_advantage,
+            **attributes,
+        )
 
     def at(self, progress: float | Tensor) -> Objective:
         """Return the objective at `progress`, the share of the budget spent; `[U, 1]` for U stacked batches."""
-        entropy_coef = annealed(self.hyperparameters.entropy_coef, self.entropy_anneal, progress)
-        return replace(self, hyperparameters=self.hyperparameters.replace(entropy_coef=entropy_coef))
+        if not self.schedules:
+            return self
+        initial = self.hyperparameters
+        values = {name: schedule(getattr(initial, name), progress) for name, schedule in self.schedules.items()}
+        return replace(self, hyperparameters=initial.replace(**values))
+
+    def prepare(self, rollout: Batch) -> Batch:
+        """Return the evaluated rollout with what the losses need to know of the networks that collected it."""
+        return rollout
+
+    def divergence(self, batch: Batch) -> Tensor:
+        """Return how far the policy is from the one that collected the batch, `[..., M]`, for `target_kl`."""
+        raise NotImplementedError
+
+    def measures(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what is logged as `algo/<name>` beside the losses, by name: `[..., M, B]` -> `[..., M]` each."""
+        return {}
+
+    def actor_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the policy in each slot, without the entropy bonus: `[..., M, B]`."""
+        return -(self.distribution.log_prob(batch.policy, batch.actions) * batch.advantages)
+
+    def actor_gradient(self, batch: Batch) -> Tensor:
+        """Return the gradient of `actor_loss` with respect to the log-probability of each action: `[M, B]`."""
+        return -batch.advantages
+
+    def critic_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the value in each slot: `[..., M, B]`."""
+        return (batch.values - batch.returns).square()
+
+    def critic_gradient(self, batch: Batch) -> Tensor:
+        """Return the gradient of `critic_loss` with respect to the values: `[M, B]`."""
+        return (batch.values - batch.returns).mul_(2.0)
 
     def losses(self, batch: Batch) -> Losses:
         """Return the losses of one batch, or of several stacked batches: `[..., M, B]` -> `[..., M]`."""
-        log_prob = self.distribution.log_prob(batch.policy, batch.actions)
         mean_entropy = (self.distribution.entropy(batch.policy) * batch.weight).sum(-1)
         return Losses(
-            actor=-(log_prob * batch.advantages * batch.weight).sum(-1),
-            critic=((batch.values - batch.returns).square() * batch.weight).sum(-1),
+            actor=(self.actor_loss(batch) * batch.weight).sum(-1),
+            critic=(self.critic_loss(batch) * batch.weight).sum(-1),
             entropy=-self.hyperparameters.entropy_coef * mean_entropy,
             mean_entropy=mean_entropy,
         )
@@ -87,10 +139,10 @@ class Objective:
 
     def output_gradients(self, names: tuple[str, ...], batch: Batch) -> dict[str, OutputGradients]:
         """Return the output gradients of each named loss. Advantages and returns are targets, without gradient."""
-        grad_log_prob = (batch.advantages * batch.weight).neg_()
+        grad_log_prob = self.actor_gradient(batch) * batch.weight
         grad_entropy = batch.weight * -self.hyperparameters.entropy_coef.unsqueeze(-1)
         policy = self.distribution.gradient(batch.policy, batch.actions, grad_log_prob, grad_entropy)
-        values = (batch.values - batch.returns).mul_(batch.weight).mul_(2.0)
+        values = self.critic_gradient(batch) * batch.weight
         gradients = {}
         for name in names:
             weighted = values * self.hyperparameters.value_coef.unsqueeze(-1) if name == "joint" else values

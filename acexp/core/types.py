@@ -5,9 +5,10 @@ Shapes: `T` steps, `M` members, `N` environments per member, `B = T * N`, `K` po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from acexp.core.observations import Leaves
@@ -72,7 +73,7 @@ class Rollout(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A rollout evaluated by the current networks, flattened to one row per member. It owns its tensors.
+    """A rollout, or a part of it, evaluated by the current networks: one row per member. It owns its tensors.
 
     Attributes:
         policy: The actor's output, `[M, B, K]`.
@@ -81,6 +82,8 @@ class Batch(NamedTuple):
         advantages, returns: Targets of the actor and of the critic, `[M, B]`.
         valid: 1 in valid slots, else 0, float32 `[M, B]`.
         weight: Weights with which sums over slots are means over valid slots, float32 `[M, B]`.
+        log_prob_before, values_before: The log-probability of each action and the critic's output when the rollout was
+            collected, `[M, B]`; None for algorithms that do not compare them with those of the current networks.
     """
 
     policy: Tensor
@@ -90,6 +93,18 @@ class Batch(NamedTuple):
     returns: Tensor
     valid: Tensor
     weight: Tensor
+    log_prob_before: Tensor | None = None
+    values_before: Tensor | None = None
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with a function of every tensor."""
+        return Batch(*(None if x is None else function(x) for x in self))  # type: ignore[arg-type]
+
+    @staticmethod
+    def stack(batches: Sequence[Batch]) -> Batch:
+        """Stack U batches of equal shapes along a new first axis."""
+        columns = zip(*batches, strict=True)
+        return Batch(*(None if parts[0] is None else torch.stack(parts) for parts in columns))  # type: ignore[arg-type]
 
 
 class GroupNorms(NamedTuple):
@@ -113,14 +128,15 @@ class GroupNorms(NamedTuple):
 
 
 class UpdateStatistics(NamedTuple):
-    """The batch of one update and its measurements; the losses are computed from it only if they are logged.
+    """The batch of one step of all optimizers, and its measurements; losses are computed from it if they are logged.
 
     Attributes:
-        batch: The batch that the update learned from.
-        progress: Share of the budget spent before the update.
+        batch: The batch that the step learned from. A member without a valid slot in it takes no step.
+        progress: Share of the budget spent before the update that the step belongs to.
         norms: Gradient norms, one entry per optimizer group.
         learning: Bool `[M]`; False for a member that no longer learns because one of its gradients was not finite.
         trunk_cosine: Cosine between the actor's and the critic's gradient on the trunk, `[M]`; None if not measured.
+        rollout: The whole rollout, as it was collected, at the first step of an update; None at its further steps.
     """
 
     batch: Batch
@@ -128,3 +144,4 @@ class UpdateStatistics(NamedTuple):
     norms: tuple[GroupNorms, ...]
     learning: Tensor
     trunk_cosine: Tensor | None = None
+    rollout: Batch | None = None

@@ -66,7 +66,7 @@ class Processes(EngineBase):
                 f"{len(seeds)} processes cannot be started, one for each environment: {error}",
                 key="engine.name",
                 value=config.name,
-                remedy="train with fewer environments (a2c.n_envs), or set engine=gymnasium",
+                remedy="train with fewer environments (algo.n_envs), or set engine=gymnasium",
             ) from error
 
     @property

@@ -20,6 +20,7 @@ from acexp.engines import as_code
 from acexp.engines.environment import NO_LIMIT
 from acexp.export.graph import BATCH, Graph, Port
 from acexp.normalizers import NORMALIZERS
+from acexp.objectives import OBJECTIVES
 from acexp.optimizers import DualConfig, OptimizerConfig
 from acexp.runs.saved_policy import Which
 
@@ -210,7 +211,8 @@ def _training(subject: Subject) -> str:
         ("its time limit", _time_limit(config.env.max_episode_steps)),
         ("env steps", steps),
         ("seed", str(config.seed)),
-        ("batch", f"{config.a2c.n_steps} steps x {config.a2c.n_envs} environments"),
+        ("batch", f"{config.algo.n_steps} steps x {config.algo.n_envs} environments"),
+        ("algorithm", OBJECTIVES[config.algo.name].summary),
         ("optimizer", _optimizer(config)),
         ("observation normalizer", f"{config.normalizer.name}: {NORMALIZERS[config.normalizer.name].summary}"),
         *(

@@ -67,10 +67,12 @@ class Recorder:
         self.divergences: dict[int, Divergence] = {}
         self.step = 0
 
-    def record(self, step: int, episodes: Sequence[Episode], statistics: UpdateStatistics, *, last: bool) -> None:
-        """Record an update and the episodes that ended in it; `step`: env steps per member so far."""
+    def record(
+        self, step: int, episodes: Sequence[Episode], statistics: Sequence[UpdateStatistics], *, last: bool
+    ) -> None:
+        """Record an update, by its steps, and the episodes that ended in it; `step`: env steps per member so far."""
         self.step = step
-        self._pending.append((step, statistics))
+        self._pending += [(step, each) for each in statistics]
         for episode in episodes:
             self._episodes.append(episode)
             self._recent[episode.member].append(episode)
@@ -78,7 +80,7 @@ class Recorder:
         if self.will_log(step, last=last):
             self._log()
             self._next_log = (step // self._every + 1) * self._every
-        elif len(self._pending) * statistics.batch.values.numel() >= FOLD_AT:
+        elif len(self._pending) * statistics[0].batch.values.numel() >= FOLD_AT:
             self._fold()
         if self.all_diverged:
             self._log()
@@ -198,7 +200,7 @@ class Recorder:
             if member not in self.divergences:
                 self._diverged(member, culprit(updates[u], member), steps[u])
         valid = torch.stack([update.batch.valid for update in updates]).sum(-1)
-        self._valid_steps += (valid * learning).sum(0).to("cpu", torch.int64)
+        self._valid_steps += tags.valid_slots(updates).to("cpu", torch.int64)
         counted = learning & (valid > 0.0)
         for tag, values in tags.per_update(self._objective, updates).items():
             exists = counted & ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else counted

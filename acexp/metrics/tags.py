@@ -61,10 +61,11 @@ def evaluation(
 
 
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
-    """Return the value of every tag at each of U updates, `[U, M]`."""
-    batches = Batch(*(torch.stack(parts) for parts in zip(*(s.batch for s in statistics), strict=True)))
+    """Return the value of every tag at each of U steps of the optimizers, `[U, M]`."""
+    batches = Batch.stack([s.batch for s in statistics])
     progress = torch.tensor([s.progress for s in statistics], device=batches.values.device).unsqueeze(1)
-    losses = objective.at(progress).losses(batches)
+    objective = objective.at(progress)
+    losses = objective.losses(batches)
     totals = [objective.total(group.group, losses) for group in statistics[0].norms]
     scalars = {
         "losses/actor": losses.actor,
@@ -72,7 +73,8 @@ def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> 
         "losses/entropy": losses.entropy,
         "losses/total": torch.stack(totals).sum(0),
         "policy/entropy": losses.mean_entropy,
-        EXPLAINED_VARIANCE: explained_variance(batches.values, batches.returns, batches.valid),
+        EXPLAINED_VARIANCE: _explained_variance(statistics),
+        **{f"algo/{name}": values for name, values in objective.measures(batches).items()},
     }
     deviation = objective.distribution.standard_deviation(batches.policy)
     if deviation is not None:
@@ -83,6 +85,24 @@ def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> 
         cosines = [undefined if s.trunk_cosine is None else s.trunk_cosine for s in statistics]
         scalars[TRUNK_COSINE] = torch.stack(cosines)
     return scalars | norms(statistics)
+
+
+def valid_slots(statistics: Sequence[UpdateStatistics]) -> Tensor:
+    """Return the number of valid slots in the rollouts that each member learned from, `[M]`."""
+    pairs = [(s.rollout.valid, s.learning) for s in statistics if s.rollout is not None]
+    valid, learning = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+    return (valid.sum(-1) * learning).sum(0)
+
+
+def _explained_variance(statistics: Sequence[UpdateStatistics]) -> Tensor:
+    """Return the explained variance in each rollout at the first step that learned from it, `[U, M]`, else NaN."""
+    firsts = [u for u, s in enumerate(statistics) if s.rollout is not None]
+    rollouts = [rollout for s in statistics if (rollout := s.rollout) is not None]
+    values = torch.full((len(statistics), len(statistics[0].learning)), math.nan, device=statistics[0].learning.device)
+    if rollouts:
+        named = (torch.stack([getattr(r, name) for r in rollouts]) for name in ("values", "returns", "valid"))
+        values[firsts] = explained_variance(*named)
+    return values
 
 
 def norms(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from acexp.core.annealing import require_annealing
+from acexp.core.annealing import require_schedule
 from acexp.core.errors import UserError
 from acexp.core.settings import setting
 
@@ -16,7 +16,8 @@ class OptimizerConfig:
     Attributes:
         algorithm: Name of the algorithm in ALGORITHMS.
         learning_rate: Learning rate of the first update.
-        anneal: Schedule of the learning rate: `none`, or `linear` to zero over the run's budget.
+        anneal: Schedule of the learning rate over the run's budget: `none`, `linear` or `cosine`.
+        final_share: The share of the learning rate that is left at the end of that schedule.
         eps: Number added to the denominator of adam and rmsprop; under the root in rmsprop_tf.
         alpha: Decay of the squared gradients' average in rmsprop and rmsprop_tf.
         betas: Decays of adam's two averages.
@@ -26,13 +27,14 @@ class OptimizerConfig:
     algorithm: str = "adam"
     learning_rate: float = setting(7e-4, per_member=True)
     anneal: str = "none"
+    final_share: float = setting(0.0, since=2)
     eps: float = 1e-5
     alpha: float = 0.99
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     momentum: float = 0.0
 
     def __post_init__(self) -> None:
-        require_annealing(self.anneal, "anneal")
+        require_schedule(self.anneal, self.final_share)
         if not 0.0 <= self.learning_rate < float("inf"):
             raise UserError(
                 "A learning rate must be finite and not negative.",

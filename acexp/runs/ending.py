@@ -83,13 +83,13 @@ def _notes(status: Status, recorder: Recorder, member: int, config: RunConfig) -
         missing = [key for key in config.log.info if not recorder.logs_info(member, key)]
         return tuple(f"log.info: the last steps of episodes return no number called {key!r}." for key in missing)
     return (
-        f"No episode has ended: each of the {config.a2c.n_envs} environments took {_steps_each(config):,} steps. "
+        f"No episode has ended: each of the {config.algo.n_envs} environments took {_steps_each(config):,} steps. "
         "Train for longer, or end episodes with a time limit: env.max_episode_steps=...",
     )
 
 
 def _steps_each(config: RunConfig) -> int:
-    return -(-config.total_steps // (config.a2c.n_envs * config.a2c.n_steps)) * config.a2c.n_steps
+    return -(-config.total_steps // (config.algo.n_envs * config.algo.n_steps)) * config.algo.n_steps
 
 
 def _suspects(config: RunConfig) -> str:

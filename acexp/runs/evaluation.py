@@ -130,7 +130,7 @@ class PeriodicEvaluation:
         self._configs = [run.config for run in runs]
         self._settings = self._configs[0].eval
         # A run may have been killed, or left, after its last update and before the evaluation.
-        before = recorder.step - self._configs[0].a2c.n_steps * self._configs[0].a2c.n_envs
+        before = recorder.step - self._configs[0].algo.n_steps * self._configs[0].algo.n_envs
         self._logged: set[int] = set()
         self._evaluated_at = max(0, before)
         if self.is_due:

@@ -61,7 +61,7 @@ class Examination:
         value: The critic's value of the first observation.
         batch: The numbers of steps and of environments in a rollout, (T, N).
         groups: The modules that each optimizer steps, by its loss.
-        scalars: Losses and norms of the first update, by tag.
+        scalars: Losses and norms of the first step of the first update, by tag.
         remarks: What a user should know about the environment, a line each.
     """
 
@@ -92,14 +92,14 @@ def examine(config: RunConfig) -> Examination:
     config = resolve(config)
     with assemble([config]) as population:
         rollout = population.collector.collect()
-        batch, backward = estimate(population, rollout)
+        batch, evaluation = estimate(population, rollout)
         # `estimate` has updated the normalizers with the rollout, so that their effect is visible.
         first = tuple(flat(leaf[:-1])[:, :1] for leaf in rollout.observations)
         normalized = population.observe.normalized(first)
         with torch.no_grad():
             inputs = population.observe(first)
             policy, value = population.architecture.policy(inputs), population.architecture.value(inputs)
-        statistics = update(population, batch, backward, progress=0.0, measure_trunk=True)
+        statistics = update(population, batch, evaluation, progress=0.0, measure_trunk=True)[:1]
         parameters, distribution = population.architecture.parameters, population.objective.distribution
         return Examination(
             observation_space=str(population.collector.engine.observation_space),
@@ -125,8 +125,8 @@ def examine(config: RunConfig) -> Examination:
             distribution=(type(distribution).__doc__ or type(distribution).__name__).strip().splitlines()[0],
             policy={name: x[0, 0].tolist() for name, x in distribution.readable(policy).items()},
             value=float(value[0, 0]),
-            batch=(config.a2c.n_steps, config.a2c.n_envs),
+            batch=(config.algo.n_steps, config.algo.n_envs),
             groups={group.loss: group.modules for group in population.groups},
-            scalars={tag: float(x[0, 0]) for tag, x in tags.per_update(population.objective, [statistics]).items()},
+            scalars={tag: float(x[0, 0]) for tag, x in tags.per_update(population.objective, statistics).items()},
             remarks=remarks,
         )

@@ -108,11 +108,11 @@ def _examine(config: RunConfig) -> _Spaces:
 
 def _rounding(config: RunConfig) -> str | None:
     """Return a line that says how long a run really trains if that is much longer than its `total_steps`."""
-    per_update = config.a2c.n_steps * config.a2c.n_envs
+    per_update = config.algo.n_steps * config.algo.n_envs
     steps = Budget(total_steps=config.total_steps, steps_per_update=per_update).steps
     if steps <= (1.0 + NOTABLE) * config.total_steps:
         return None
     return (
         f"total_steps={config.total_steps:,} is rounded up to {steps:,}: an update takes {per_update:,} env steps "
-        f"(a2c.n_steps={config.a2c.n_steps}, a2c.n_envs={config.a2c.n_envs})."
+        f"(algo.n_steps={config.algo.n_steps}, algo.n_envs={config.algo.n_envs})."
     )

@@ -11,6 +11,7 @@ from acexp.algorithm.assembly import resolve
 from acexp.algorithm.loop import Budget
 from acexp.algorithm.population import MemberState, Population, load
 from acexp.config import RunConfig, differences, essence, parse_settings, settings, to_yaml
+from acexp.core.annealing import Schedule
 from acexp.core.errors import UserError
 from acexp.metrics import Recorder, require_readable
 from acexp.runs import checkpoint, run_directory
@@ -151,7 +152,7 @@ def _without_environments(members: Sequence[MemberState]) -> tuple[MemberState, 
 def _jump(trained_with: str, config: RunConfig, step: int) -> str | None:
     """Return a sentence about a learning rate that is annealed over another budget than before; None if none is."""
     before, now = parse_settings(trained_with), settings(config)
-    key = next((key for key in RATES if key in before and now.get(_anneal(key)) == "linear"), None)
+    key = next((key for key in RATES if key in before and now.get(_anneal(key), "none") != "none"), None)
     if key is None or before["total_steps"] == now["total_steps"]:
         return None
     first, last = (_rate(known, key, step) for known in (before, now))
@@ -167,12 +168,11 @@ def _anneal(key: str) -> str:
 
 
 def _rate(known: Mapping[str, Any], key: str, step: int) -> float:
-    """Return the learning rate of the update that begins at an env step; 0 from the end of its budget on."""
-    if known[_anneal(key)] != "linear":
-        return float(known[key])
-    per_update = known["a2c.n_steps"] * known["a2c.n_envs"]
+    """Return the learning rate of the update that begins at an env step; after its budget, the last one."""
+    per_update = known["algo.n_steps"] * known["algo.n_envs"]
     budget = Budget(total_steps=known["total_steps"], steps_per_update=per_update)
-    return float(known[key]) * max(0.0, 1.0 - step / budget.steps)
+    schedule = Schedule(known[_anneal(key)], known[key.replace("learning_rate", "final_share")])
+    return float(known[key] * schedule.share(min(1.0, step / budget.steps)))
 
 
 def refuse_changes(run: Run) -> None:

@@ -115,7 +115,7 @@ class _Session:
     def __enter__(self) -> _Session:
         with ExitStack() as stack:
             first = self._runs[0].config
-            distributed.require_even_shards(first.a2c.n_envs)
+            distributed.require_even_shards(first.algo.n_envs)
             if not self._options.resume:
                 for run in self._runs:
                     claim(run.directory)
@@ -203,7 +203,7 @@ class _Session:
             recorder = Recorder(population.objective, logs.writers or [[] for _ in runs], configs[0].log.every, display)
             resumption.restore_recorder(recorder)
             budget = Budget(
-                total_steps=configs[0].total_steps, steps_per_update=configs[0].a2c.n_steps * configs[0].a2c.n_envs
+                total_steps=configs[0].total_steps, steps_per_update=configs[0].algo.n_steps * configs[0].algo.n_envs
             )
             self._checkpointer = Checkpointer(population, recorder, runs)
             training = _Training(

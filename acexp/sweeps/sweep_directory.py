@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from acexp.config.load import present_override
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
 from acexp.runs.claims import is_from_acexp, refuse_overwriting
@@ -127,7 +128,7 @@ def read_sweep(directory: Path) -> Sweep | None:
         content = json.loads((directory / SWEEP).read_text(encoding="utf-8"))
         # Up to version 0.1, a directory had a single command.
         commands = [
-            SweepCommand([str(argument) for argument in each["arguments"]], Path(each["folder"]))
+            SweepCommand([present_override(str(argument)) for argument in each["arguments"]], Path(each["folder"]))
             for each in content.get("commands", [content])
         ]
         return Sweep([str(run) for run in content["runs"]], commands)

@@ -33,9 +33,9 @@ def require_even_shards(n_envs: int) -> None:
     if n_envs % n:
         raise UserError(
             f"{n_envs} environments cannot be divided evenly among {n} processes.",
-            key="a2c.n_envs",
+            key="algo.n_envs",
             value=n_envs,
-            remedy=f"set a2c.n_envs={math.ceil(n_envs / n) * n}, or start another number of processes",
+            remedy=f"set algo.n_envs={math.ceil(n_envs / n) * n}, or start another number of processes",
         )
 
 

@@ -37,7 +37,7 @@ def lack_of_memory(error: BaseException) -> UserError | None:
     size = _SIZE.search(str(error))
     return UserError(
         "The run needs more memory than there is" + (f": {int(size[1]) / 1e9:,.0f} GB for one array." if size else "."),
-        remedy="choose smaller networks (arch.hidden_sizes), rollouts (a2c.n_envs, a2c.n_steps) or observations, or "
+        remedy="choose smaller networks (arch.hidden_sizes), rollouts (algo.n_envs, algo.n_steps) or observations, or "
         "fewer runs in a population (hydra.launcher.max_members)",
     )
 

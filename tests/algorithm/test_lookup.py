@@ -36,7 +36,7 @@ class Many(gym.Env):
 
 gym.register("Many-v0", Many)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-small = ["arch.hidden_sizes=[8]", "a2c.n_envs=16", "a2c.n_steps=32", "torch_threads=1"]
+small = ["arch.hidden_sizes=[8]", "algo.n_envs=16", "algo.n_steps=32", "torch_threads=1"]
 examine(compose(["env=gym", "env.id=Many-v0", *small]))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """

@@ -22,10 +22,10 @@ Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
 MEMBERS = [
-    ("seed=0", "optim.learning_rate=1e-3", "clip.max_norm=0.5", "a2c.gamma=0.99"),
-    ("seed=1", "optim.learning_rate=3e-3", "clip.max_norm=0.1", "a2c.entropy_coef=0.05"),
-    ("seed=2", "optim.learning_rate=1e-4", "clip.max_norm=100", "a2c.gae_lambda=0.5"),
-    ("seed=3", "optim.learning_rate=5e-3", "clip.max_norm=0.01", "a2c.value_coef=2.0"),
+    ("seed=0", "optim.learning_rate=1e-3", "clip.max_norm=0.5", "algo.gamma=0.99"),
+    ("seed=1", "optim.learning_rate=3e-3", "clip.max_norm=0.1", "algo.entropy_coef=0.05"),
+    ("seed=2", "optim.learning_rate=1e-4", "clip.max_norm=100", "algo.gae_lambda=0.5"),
+    ("seed=3", "optim.learning_rate=5e-3", "clip.max_norm=0.01", "algo.value_coef=2.0"),
 ]
 
 SETTINGS = {
@@ -33,7 +33,7 @@ SETTINGS = {
     "halfcheetah shared dual rmsprop": ("env=halfcheetah", "arch=shared", "optim=dual"),
     "lunarlander shared dual actor": (
         "env=lunarlander",
-        "a2c.n_steps=16",
+        "algo.n_steps=16",
         "arch=shared",
         "optim=dual",
         "optim.trunk=actor",
@@ -64,7 +64,7 @@ def test_a_member_equals_the_run_alone_over_20_updates(config: Config, settings:
 
 
 def test_pongs_members_equal_their_runs_alone(config: Config) -> None:
-    settings = ("env=pong", "a2c.n_envs=2", "arch=shared")
+    settings = ("env=pong", "algo.n_envs=2", "arch=shared")
     configs = [resolve(config(*settings, *member)) for member in MEMBERS[:2]]
     with assemble(configs) as population:
         advance(population, 5)
@@ -92,15 +92,15 @@ def test_members_are_equal_to_the_bit_in_an_mlp_population(config: Config) -> No
 
 
 MARGINS = {
-    "one environment": ("a2c.n_envs=1", "a2c.n_steps=8"),
-    "one step": ("a2c.n_envs=4", "a2c.n_steps=1"),
-    "one unit": ("arch.hidden_sizes=[1]", "a2c.n_envs=2", "a2c.n_steps=4"),
+    "one environment": ("algo.n_envs=1", "algo.n_steps=8"),
+    "one step": ("algo.n_envs=4", "algo.n_steps=1"),
+    "one unit": ("arch.hidden_sizes=[1]", "algo.n_envs=2", "algo.n_steps=4"),
 }
 
 
 POLICIES = {
-    "squashed": ("policy=squashed", "policy.std=network", "a2c.n_envs=3", "a2c.n_steps=3"),
-    "beta": ("policy=beta", "a2c.n_envs=3", "a2c.n_steps=3"),
+    "squashed": ("policy=squashed", "policy.std=network", "algo.n_envs=3", "algo.n_steps=3"),
+    "beta": ("policy=beta", "algo.n_envs=3", "algo.n_steps=3"),
 }
 """Policies of numbers, with rollouts whose sizes are no multiples of a processor's vectors."""
 
@@ -122,7 +122,7 @@ def test_members_are_equal_to_the_bit_at_the_margins(config: Config, environment
             assert torch.equal(together[key][m], tensor[0]), f"{key} of member {m}"
 
 
-@pytest.mark.parametrize("settings", [("a2c.n_envs=1", "a2c.n_steps=1"), ("a2c.n_envs=1", "arch.hidden_sizes=[]")])
+@pytest.mark.parametrize("settings", [("algo.n_envs=1", "algo.n_steps=1"), ("algo.n_envs=1", "arch.hidden_sizes=[]")])
 def test_members_are_close_where_products_round_otherwise(config: Config, settings: tuple[str, ...]) -> None:
     """The product of one row, or of a matrix of odd size, depends on how it lies in memory."""
     configs = [resolve(config("env=halfcheetah", *settings, *member)) for member in MEMBERS[:3]]
@@ -134,7 +134,7 @@ def test_members_are_close_where_products_round_otherwise(config: Config, settin
 
 
 def test_each_member_writes_its_own_run(config: Config, train: Train) -> None:
-    settings = ("env=cliffwalking", "total_steps=4000", "log.every=400", "a2c.n_steps=5")
+    settings = ("env=cliffwalking", "total_steps=4000", "log.every=400", "algo.n_steps=5")
     together = train(*[config(*settings, f"seed={seed}") for seed in range(3)], name="together")
     (alone,) = train(config(*settings, "seed=1"), name="alone")
     lines, lines_alone = metrics(together[1].directory), metrics(alone.directory)
@@ -148,7 +148,7 @@ def test_each_member_writes_its_own_run(config: Config, train: Train) -> None:
 
 def test_clipped_and_unclipped_members_train_together(config: Config) -> None:
     """Without clipping is a bound of its own, infinity; the gradient of such a member is not touched."""
-    settings = ("env=halfcheetah", "a2c.n_envs=2")
+    settings = ("env=halfcheetah", "algo.n_envs=2")
     configs = [resolve(config(*settings, member)) for member in ("clip.max_norm=0.1", "clip=none", "clip.max_norm=5")]
     with assemble(configs) as population:
         statistics = advance(population, 10)
@@ -184,7 +184,7 @@ def test_a_member_that_diverges_stands_still_and_the_others_go_on(config: Config
 
 
 @pytest.mark.parametrize(
-    "difference", ["a2c.n_steps=6", "arch=shared", "optim.algorithm=sgd", "env.max_episode_steps=9"]
+    "difference", ["algo.n_steps=6", "arch=shared", "optim.algorithm=sgd", "env.max_episode_steps=9"]
 )
 def test_runs_of_different_structure_are_no_population(config: Config, tmp_path: Path, difference: str) -> None:
     with pytest.raises(ValueError, match="member 1 differs"):
@@ -196,8 +196,8 @@ def test_runs_of_different_structure_are_no_population(config: Config, tmp_path:
     [
         ("env=cliffwalking", "total_steps=4000"),
         ("env=halfcheetah", "total_steps=2000", "arch=shared"),
-        ("env=pong", "total_steps=400", "a2c.n_envs=4", "engine=ale"),
-        ("env=pong", "total_steps=400", "a2c.n_envs=4", "engine=gymnasium"),
+        ("env=pong", "total_steps=400", "algo.n_envs=4", "engine=ale"),
+        ("env=pong", "total_steps=400", "algo.n_envs=4", "engine=gymnasium"),
     ],
     ids=lambda settings: settings[0] + settings[-1],
 )
@@ -231,7 +231,7 @@ def test_the_global_generators_are_not_touched(config: Config, train: Train) -> 
 
 
 def test_total_steps_are_rounded_up_to_whole_updates(config: Config, train: Train) -> None:
-    (outcome,) = train(config("total_steps=401", "a2c.n_envs=8", "a2c.n_steps=5"))
+    (outcome,) = train(config("total_steps=401", "algo.n_envs=8", "algo.n_steps=5"))
     assert outcome.steps == 440
     assert outcome.status is Status.DONE
     assert metrics(outcome.directory)[-1]["step"] == 440, "the last update is always logged"

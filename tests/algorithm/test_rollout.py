@@ -59,7 +59,7 @@ def collect(config: RunConfig, n: int) -> list[Rollout]:
 def test_reset_slots_are_invalid_and_carry_over_to_the_next_rollout(config: Callable[..., RunConfig]) -> None:
     # Episodes of 3 steps and a reset slot: a cycle of 4, cut by rollouts of 3.
     first, second, third = collect(
-        config("env=gym", "env.id=Countdown-v0", "a2c.n_envs=1", "a2c.n_steps=3", "normalizer=none"), 3
+        config("env=gym", "env.id=Countdown-v0", "algo.n_envs=1", "algo.n_steps=3", "normalizer=none"), 3
     )
     assert first.observations[0].flatten().tolist() == [3, 2, 1, 0]
     assert first.rewards.flatten().tolist() == [10, 20, 30]
@@ -78,7 +78,7 @@ def test_reset_slots_are_invalid_and_carry_over_to_the_next_rollout(config: Call
 
 
 def test_truncation_is_kept_apart_from_termination(config: Callable[..., RunConfig]) -> None:
-    settings = ("env=gym", "env.id=Countdown-v0", "+env.kwargs.truncates=true", "a2c.n_envs=1", "a2c.n_steps=3")
+    settings = ("env=gym", "env.id=Countdown-v0", "+env.kwargs.truncates=true", "algo.n_envs=1", "algo.n_steps=3")
     (rollout,) = collect(config(*settings), 1)
     assert rollout.truncated.flatten().tolist() == [False, False, True]
     assert not rollout.terminated.any()
@@ -86,19 +86,19 @@ def test_truncation_is_kept_apart_from_termination(config: Callable[..., RunConf
 
 def test_an_invalid_slot_changes_neither_parameters_nor_statistics(config: Callable[..., RunConfig]) -> None:
     """Whatever stands in a reset slot, its ignored action and its reward, must not matter to the update."""
-    settings = ("env=gym", "env.id=Countdown-v0", "a2c.n_envs=1", "a2c.n_steps=8", "normalizer=running")
+    settings = ("env=gym", "env.id=Countdown-v0", "algo.n_envs=1", "algo.n_steps=8", "normalizer=running")
     settings += ("reward_normalizer=return_std",)
     results = []
     for garbage in (0.0, 1e6):
         with assemble(
-            [resolve(config(*settings, "optim.algorithm=sgd", "a2c.normalize_advantage=true"))]
+            [resolve(config(*settings, "optim.algorithm=sgd", "algo.normalize_advantage=true"))]
         ) as population:
             rollout = population.collector.collect()
             assert rollout.valid.flatten().tolist() == [True, True, True, False] * 2
             rollout.rewards[~rollout.valid] = garbage
             rollout.actions[~rollout.valid] = int(garbage > 0)
-            batch, backward = estimate(population, rollout)
-            update(population, batch, backward, 0.0)
+            batch, evaluation = estimate(population, rollout)
+            update(population, batch, evaluation, 0.0)
             results.append(
                 {**snapshot(population), **population.observe.state(), **population.reward_normalizer.state()}
             )
@@ -108,7 +108,7 @@ def test_an_invalid_slot_changes_neither_parameters_nor_statistics(config: Calla
 
 def test_blackjacks_many_reset_slots_are_left_out(config: Callable[..., RunConfig]) -> None:
     """42% of its slots are resets: one after every end, and nowhere else."""
-    (rollout,) = collect(config("env=gym", "env.id=Blackjack-v1", "a2c.n_envs=8", "a2c.n_steps=200"), 1)
+    (rollout,) = collect(config("env=gym", "env.id=Blackjack-v1", "algo.n_envs=8", "algo.n_steps=200"), 1)
     done = rollout.terminated | rollout.truncated
     assert torch.equal(~rollout.valid[1:], done[:-1])
     assert rollout.valid[0].all()
@@ -119,9 +119,9 @@ def test_blackjacks_many_reset_slots_are_left_out(config: Callable[..., RunConfi
 
 
 def test_a_members_environments_stand_next_to_each_other(config: Callable[..., RunConfig]) -> None:
-    alone = collect(config("seed=5", "a2c.n_envs=3", "env=gym", "env.id=CartPole-v1"), 1)[0]
+    alone = collect(config("seed=5", "algo.n_envs=3", "env=gym", "env.id=CartPole-v1"), 1)[0]
     with assemble(
-        [resolve(config(f"seed={s}", "a2c.n_envs=3", "env=gym", "env.id=CartPole-v1")) for s in (4, 5)]
+        [resolve(config(f"seed={s}", "algo.n_envs=3", "env=gym", "env.id=CartPole-v1")) for s in (4, 5)]
     ) as both:
         together = both.collector.collect()
     assert torch.equal(together.observations[0][:, 1], alone.observations[0][:, 0])
@@ -129,7 +129,7 @@ def test_a_members_environments_stand_next_to_each_other(config: Callable[..., R
 
 
 def test_atari_learns_from_clipped_rewards_and_reports_raw_ones(config: Callable[..., RunConfig]) -> None:
-    settings = ("env=gym", "env.id=ALE/SpaceInvaders-v5", "a2c.n_envs=4", "a2c.n_steps=200")
+    settings = ("env=gym", "env.id=ALE/SpaceInvaders-v5", "algo.n_envs=4", "algo.n_steps=200")
     rollouts = collect(config(*settings), 4)
     assert max(float(rollout.rewards.max()) for rollout in rollouts) == 1.0
     returns = [episode.episode_return for rollout in rollouts for episode in rollout.episodes]

@@ -1,4 +1,4 @@
-"""One update equals Stable-Baselines3's A2C, an implementation that shares nothing with ours."""
+"""One update equals that of Stable-Baselines3's A2C or PPO, an implementation that shares nothing with ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import A2C
+from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
@@ -19,6 +19,7 @@ from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.types import Rollout
+from acexp.metrics import tags
 
 N_STEPS, N_ENVS, GAMMA, LAMBDA = 6, 3, 0.97, 0.9
 
@@ -45,7 +46,7 @@ def copy_parameters(population: Population, policy: Any) -> list[tuple[torch.Ten
     return pairs
 
 
-def fill(model: A2C, rollout: Rollout) -> None:
+def fill(model: A2C | PPO, rollout: Rollout) -> None:
     """Put our rollout into SB3's buffer, scored by SB3's own policy."""
     policy, buffer = model.policy, model.rollout_buffer
     observations, actions = rollout.observations[0][:, 0], rollout.actions[:, 0]
@@ -68,12 +69,12 @@ def test_one_update_equals_stable_baselines3(
     config: Callable[..., RunConfig], environment: str, terminates: bool
 ) -> None:
     settings = (
-        f"a2c.n_steps={N_STEPS}",
-        f"a2c.n_envs={N_ENVS}",
-        f"a2c.gamma={GAMMA}",
-        f"a2c.gae_lambda={LAMBDA}",
-        "a2c.entropy_coef=0.02",
-        "a2c.value_coef=0.4",
+        f"algo.n_steps={N_STEPS}",
+        f"algo.n_envs={N_ENVS}",
+        f"algo.gamma={GAMMA}",
+        f"algo.gae_lambda={LAMBDA}",
+        "algo.entropy_coef=0.02",
+        "algo.value_coef=0.4",
         "clip.max_norm=0.5",
         "optim.algorithm=rmsprop",
         "optim.learning_rate=1e-3",
@@ -82,7 +83,7 @@ def test_one_update_equals_stable_baselines3(
         "optim.alpha=0.99",
         "arch.log_std_init=-0.3",
         "reward_normalizer=none",
-        "a2c.normalize_advantage=false",
+        "algo.normalize_advantage=false",
     )
     model = A2C(
         "MlpPolicy",
@@ -109,12 +110,12 @@ def test_one_update_equals_stable_baselines3(
         if terminates:
             rollout.terminated[-1, 0, 1] = True
         fill(model, rollout)
-        batch, backward = estimate(population, rollout)
+        batch, evaluation = estimate(population, rollout)
         theirs_advantages = torch.from_numpy(model.rollout_buffer.advantages).T.flatten()
         ours_advantages = batch.advantages.view(N_STEPS, N_ENVS).T.flatten()
         torch.testing.assert_close(ours_advantages, theirs_advantages, rtol=1e-4, atol=1e-5)
 
-        statistics = update(population, batch, backward, 0.0)
+        (statistics,) = update(population, batch, evaluation, 0.0)
         model.train()
         assert float(statistics.norms[0].before.norm()) > 0.5, "the test needs a gradient that is clipped"
         for (mine, theirs), before in zip(pairs, start, strict=True):
@@ -132,8 +133,8 @@ class _Pixels(gym.Env[Any, Any]):
 PUBLISHED_PONG = (
     "env=pong", "arch=shared", "normalizer=bounds", "arch.cnn.channels=[32,64,64]", "arch.cnn.kernel_sizes=[8,4,3]",
     "arch.cnn.strides=[4,2,1]", "arch.cnn.features=512", "optim.algorithm=rmsprop_tf", "optim.learning_rate=7e-4",
-    "optim.anneal=none", "a2c.n_steps=5", "a2c.gae_lambda=1", "a2c.entropy_coef=0.01", "a2c.entropy_anneal=none",
-    "a2c.value_coef=0.25", "a2c.normalize_advantage=false",
+    "optim.anneal=none", "algo.n_steps=5", "algo.gae_lambda=1", "algo.entropy_coef=0.01", "algo.entropy_anneal=none",
+    "algo.value_coef=0.25", "algo.normalize_advantage=false",
 )  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def test_published_pong_equals_stable_baselines3_update_by_update(config: Callab
     model.set_logger(Logger(None, []))
     model.n_envs = model.rollout_buffer.n_envs = n_envs
     model._current_progress_remaining = 1.0
-    run = config(*PUBLISHED_PONG, f"a2c.n_envs={n_envs}", "engine.threads=1")
+    run = config(*PUBLISHED_PONG, f"algo.n_envs={n_envs}", "engine.threads=1")
     with assemble([resolve(run)]) as population:
         ours, policy = population.architecture.parameters.named(), model.policy
         extractor = policy.features_extractor
@@ -176,8 +177,84 @@ def test_published_pong_equals_stable_baselines3_update_by_update(config: Callab
             if n == 1:
                 rollout.rewards[2, 0] = torch.tensor([1.0, -1.0, 1.0, 0.0])  # points are rare
             fill(model, rollout)
-            clipped += float(update(population, *estimate(population, rollout), 0.0).norms[0].clipped)
+            clipped += float(update(population, *estimate(population, rollout), 0.0)[0].norms[0].clipped)
             model.train()
             for mine, theirs in pairs:
                 torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=1e-6)
         assert clipped > 0, "the test needs a gradient that is clipped"
+
+
+def shuffled_alike(orders: list[torch.Tensor]) -> Callable[[int], Any]:
+    """A replacement of np.random.permutation: our orders, in SB3's numbers, which go through an environment first."""
+    epochs = iter(orders)
+
+    def permutation(n_slots: int) -> Any:
+        order = next(epochs)
+        assert len(order) == n_slots
+        return (order % N_ENVS * N_STEPS + order // N_ENVS).numpy()
+
+    return permutation
+
+
+@pytest.mark.parametrize(
+    ("environment", "target_kl"),
+    [("Acrobot-v1", None), ("Acrobot-v1", 0.02), ("Pendulum-v1", None), ("Pendulum-v1", 0.15)],
+)
+def test_one_update_equals_stable_baselines3_ppo(
+    config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, environment: str, target_kl: float | None
+) -> None:
+    """The same rollout in the same order: every epoch, every minibatch, what is clipped, and where the update ends."""
+    epochs, n_minibatches = 8, 3
+    model = PPO(
+        "MlpPolicy",
+        gym.make(environment),
+        learning_rate=1e-2,
+        n_steps=N_STEPS,
+        batch_size=N_STEPS * N_ENVS // n_minibatches,
+        n_epochs=epochs,
+        gamma=GAMMA,
+        gae_lambda=LAMBDA,
+        clip_range=0.1,
+        normalize_advantage=False,
+        ent_coef=0.02,
+        vf_coef=0.4,
+        max_grad_norm=0.5,
+        target_kl=target_kl and target_kl / 1.5,  # SB3 ends an update at 1.5 times its target
+        device="cpu",
+        policy_kwargs={"net_arch": {"pi": [64, 64], "vf": [64, 64]}},
+    )
+    model.set_logger(Logger(None, []))
+    model.n_envs = model.rollout_buffer.n_envs = N_ENVS
+    model._current_progress_remaining = 1.0
+    run = config(
+        "env=gym", f"env.id={environment}", "normalizer=none", "reward_normalizer=none", "algo=ppo",
+        f"algo.n_steps={N_STEPS}", f"algo.n_envs={N_ENVS}", f"algo.gamma={GAMMA}", f"algo.gae_lambda={LAMBDA}",
+        f"algo.epochs={epochs}", f"algo.minibatches={n_minibatches}", "algo.clip_range=0.1", "algo.entropy_coef=0.02",
+        "algo.value_coef=0.4", "algo.normalize_advantage=false", "clip.max_norm=0.5", "optim.algorithm=adam",
+        "optim.learning_rate=1e-2", "optim.anneal=none", "optim.eps=1e-5", "arch.log_std_init=-0.3",
+        f"algo.target_kl={target_kl or 'null'}",
+    )  # fmt: skip
+    with assemble([resolve(run)]) as population:
+        pairs = copy_parameters(population, model.policy)
+        rollout = population.collector.collect()
+        fill(model, rollout)
+        batch, evaluation = estimate(population, rollout)
+        (generator,) = population.collector.generators
+        same = torch.Generator()
+        same.set_state(generator.get_state())
+        orders = [torch.randperm(N_STEPS * N_ENVS, generator=same) for _ in range(epochs)]
+        statistics = update(population, batch, evaluation, 0.0)
+        monkeypatch.setattr(np.random, "permutation", shuffled_alike(orders))
+        model.train()
+    taken = sum(bool(each.batch.valid.any()) for each in statistics)
+    assert len(statistics) == epochs * n_minibatches
+    assert 1 < taken < len(statistics) if target_kl else taken == len(statistics)
+    if target_kl is None:
+        logged = tags.per_update(population.objective, statistics)
+        last_epoch = logged["algo/approx_kl"][-n_minibatches:]
+        assert float(last_epoch.mean()) == pytest.approx(model.logger.name_to_value["train/approx_kl"], rel=1e-2)
+        for ours, theirs in (("algo/clip_fraction", "clip_fraction"), ("losses/critic", "value_loss")):
+            assert float(logged[ours].mean()) > 0.0
+            assert float(logged[ours].mean()) == pytest.approx(model.logger.name_to_value[f"train/{theirs}"], rel=1e-3)
+    for mine, theirs in pairs:
+        torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=1e-5)

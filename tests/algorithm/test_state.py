@@ -17,7 +17,7 @@ from tests.helpers import advance
 
 Config = Callable[..., RunConfig]
 
-SMALL = ("a2c.n_envs=4", "a2c.n_steps=6")
+SMALL = ("algo.n_envs=4", "algo.n_steps=6")
 CASES = {
     "cliffwalking": ("env=cliffwalking",),
     "lunarlander": ("env=lunarlander", "engine=gymnasium", "arch=shared", "optim=dual", "normalizer=running"),
@@ -27,7 +27,8 @@ CASES = {
     "momentum": ("env=gym", "env.id=Pendulum-v1", "optim.algorithm=sgd", "optim.momentum=.9", "optim.learning_rate=1e-4"),  # noqa: E501
     "rmsprop_tf": ("env=gym", "env.id=CartPole-v1", "engine=gymnasium", "optim.algorithm=rmsprop_tf"),
     "discrete and stochastic": ("env=gym", "env.id=FrozenLake-v1", "normalizer=none"),
-    "pong": ("env=pong", "engine=gymnasium", "arch=shared", "a2c.n_envs=2"),
+    "pong": ("env=pong", "engine=gymnasium", "arch=shared", "algo.n_envs=2"),
+    "ppo": ("env=halfcheetah", "algo=ppo", "algo.minibatches=3", "algo.target_kl=0.01"),
 }  # fmt: skip
 
 
@@ -60,7 +61,7 @@ EVERYTHING = [
 @pytest.mark.parametrize("settings", EVERYTHING, ids=" ".join)
 def test_everything_that_can_be_chosen_together_is_saved_whole(config: Config, settings: tuple[str, ...]) -> None:
     """In the middle of episodes, some of which end between the two halves."""
-    small = ("a2c.n_envs=2", "a2c.n_steps=5", "env.max_episode_steps=13", "reward_normalizer=return_std", *TINY_CNN)
+    small = ("algo.n_envs=2", "algo.n_steps=5", "env.max_episode_steps=13", "reward_normalizer=return_std", *TINY_CNN)
     configs = [resolve(config(*settings, *small))]
     with assemble(configs) as population:
         advance(population, 4)

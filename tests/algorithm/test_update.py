@@ -21,8 +21,8 @@ from tests.helpers import advance, metrics, snapshot
 
 Config = Callable[..., RunConfig]
 
-LUNAR = ("env=lunarlander", "a2c.n_envs=4", "a2c.n_steps=8", "optim.anneal=none")
-CHEETAH = ("env=halfcheetah", "a2c.n_envs=2", "a2c.n_steps=8", "optim.anneal=none")
+LUNAR = ("env=lunarlander", "algo.n_envs=4", "algo.n_steps=8", "optim.anneal=none")
+CHEETAH = ("env=halfcheetah", "algo.n_envs=2", "algo.n_steps=8", "optim.anneal=none")
 
 
 def scalars(config: RunConfig, n_updates: int) -> dict[str, float]:
@@ -50,7 +50,7 @@ def moved(config: RunConfig) -> set[str]:
 @pytest.mark.parametrize("environment", [LUNAR, CHEETAH], ids=["discrete", "continuous"])
 def test_single_and_dual_agree_when_nothing_ties_the_networks(config: Config, environment: tuple[str, ...]) -> None:
     """Separate networks, Adam, no clipping, value_coef 1, equal rates: the losses' sum is as good as the losses."""
-    settings = (*environment, "arch=separate", "optim.algorithm=adam", "clip=none", "a2c.value_coef=1")
+    settings = (*environment, "arch=separate", "optim.algorithm=adam", "clip=none", "algo.value_coef=1")
     single, _ = trained(config(*settings, "optim=single"), 10)
     dual, _ = trained(config(*settings, "optim=dual"), 10)
     for name, tensor in single.items():
@@ -59,7 +59,7 @@ def test_single_and_dual_agree_when_nothing_ties_the_networks(config: Config, en
 
 def test_a_joint_clip_ties_them(config: Config) -> None:
     """One norm over both networks scales both by the same factor; two norms do not."""
-    settings = (*LUNAR, "arch=separate", "optim.algorithm=sgd", "clip=norm", "clip.max_norm=0.01", "a2c.value_coef=1")
+    settings = (*LUNAR, "arch=separate", "optim.algorithm=sgd", "clip=norm", "clip.max_norm=0.01", "algo.value_coef=1")
     single, _ = trained(config(*settings, "optim=single"), 3)
     dual, _ = trained(config(*settings, "optim=dual"), 3)
     assert not torch.allclose(single["actor.policy.weight"], dual["actor.policy.weight"], rtol=1e-3, atol=1e-6)
@@ -91,7 +91,7 @@ def test_both_optimizers_take_their_gradients_at_the_same_parameters(config: Con
         "optim.algorithm=sgd",
         "optim.learning_rate=0.1",
         "clip=none",
-        "a2c.value_coef=1",
+        "algo.value_coef=1",
     )
     single, _ = trained(config(*settings, "optim=single"), 1)
     dual, _ = trained(config(*settings, "optim=dual", "optim.trunk=both"), 1)
@@ -169,7 +169,7 @@ def test_the_norms_are_those_of_the_gradients(config: Config) -> None:
 
 
 def test_losses_add_up_to_the_total(config: Config) -> None:
-    settings = (*LUNAR, "a2c.value_coef=0.25", "a2c.entropy_coef=0.5")
+    settings = (*LUNAR, "algo.value_coef=0.25", "algo.entropy_coef=0.5")
     for layout, value_coef in (("single", 0.25), ("dual", 1.0)):
         s = scalars(config(*settings, f"optim={layout}"), 1)
         parts = s["losses/actor"] + s["losses/entropy"] + value_coef * s["losses/critic"]
@@ -179,7 +179,7 @@ def test_losses_add_up_to_the_total(config: Config) -> None:
 
 def test_a_higher_entropy_bonus_keeps_more_entropy(config: Config) -> None:
     settings = (*LUNAR, "optim.learning_rate=1e-2")
-    without, bonus = (scalars(config(*settings, f"a2c.entropy_coef={c}"), 60)["policy/entropy"] for c in (0.0, 1.0))
+    without, bonus = (scalars(config(*settings, f"algo.entropy_coef={c}"), 60)["policy/entropy"] for c in (0.0, 1.0))
     assert bonus > without
 
 
@@ -189,8 +189,28 @@ def test_annealing_shrinks_the_steps(config: Config) -> None:
     assert rates == [1.0, 0.5, 0.25]
 
 
+@pytest.mark.parametrize(
+    ("anneal", "expected"), [("none", [1.0, 1.0]), ("linear", [0.6, 0.4]), ("cosine", [0.6, 0.317157])]
+)
+def test_rates_the_entropy_bonus_and_the_clip_range_have_the_same_schedules(
+    config: Config, anneal: str, expected: list[float]
+) -> None:
+    """With a fifth left at the end; in updates, and in what is logged of them."""
+    settings = [f"{key}anneal={anneal}" for key in ("optim.", "algo.entropy_", "algo.clip_")]
+    settings += [f"{key}final_share=0.2" for key in ("optim.", "algo.entropy_", "algo.clip_")]
+    first = ("algo=ppo", "optim.learning_rate=0.01", "algo.entropy_coef=0.1", "algo.clip_range=0.3")
+    with assemble([resolve(config(*LUNAR, *first, *settings))]) as population:
+        for progress, share in zip((0.5, 0.75), expected, strict=True):
+            last = advance(population, 1, progress)[-1:]
+            logged = tags.per_update(population.objective, last)
+            assert float(last[0].norms[0].learning_rate) == pytest.approx(0.01 * share, rel=1e-4)
+            assert float(logged["losses/entropy"] / -logged["policy/entropy"]) == pytest.approx(0.1 * share, rel=1e-4)
+            clip_range = population.objective.at(progress).hyperparameters.clip_range
+            assert float(clip_range) == pytest.approx(0.3 * share, rel=1e-4)
+
+
 def test_what_is_logged_anneals_the_entropy_bonus_as_the_update_did(config: Config) -> None:
-    settings = ("a2c.entropy_coef=0.1", "a2c.entropy_anneal=linear")
+    settings = ("algo.entropy_coef=0.1", "algo.entropy_anneal=linear")
     with assemble([resolve(config(*LUNAR, *settings))]) as population:
         updates = [advance(population, 1, progress)[0] for progress in (0.0, 0.75)]
         logged = tags.per_update(population.objective, updates)
@@ -202,14 +222,15 @@ def test_what_is_logged_anneals_the_entropy_bonus_as_the_update_did(config: Conf
 def test_the_cosine_on_the_trunk_is_autograds(config: Config, layout: str) -> None:
     """Between the gradients of the plain losses, by torch's own autograd and distributions, for each member."""
     configs = [
-        resolve(config(*LUNAR, "arch=shared", f"optim={layout}", "a2c.entropy_coef=0.1", f"seed={s}")) for s in (0, 1)
+        resolve(config(*LUNAR, "arch=shared", f"optim={layout}", "algo.entropy_coef=0.1", f"seed={s}")) for s in (0, 1)
     ]
     with assemble(configs) as population:
         rollout = population.collector.collect()
         observations = population.observe(tuple(leaf[:-1].movedim(0, 1).flatten(1, 2) for leaf in rollout.observations))
-        batch, backward = estimate(population, rollout)
+        batch, evaluation = estimate(population, rollout)
         named = {name: x.clone().requires_grad_() for name, x in population.architecture.parameters.named().items()}
-        found = update(population, batch, backward, 0.0, measure_trunk=True).trunk_cosine
+        (statistics,) = update(population, batch, evaluation, 0.0, measure_trunk=True)
+        found, batch = statistics.trunk_cosine, statistics.batch
     assert found is not None
     trunk = [named[f"trunk.hidden{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias")]
     for m in range(2):
@@ -238,8 +259,8 @@ def test_measuring_the_trunk_changes_nothing(config: Config) -> None:
     for measure in (False, True):
         with assemble([resolve(config(*settings))]) as population:
             for _ in range(3):
-                batch, backward = estimate(population, population.collector.collect())
-                update(population, batch, backward, 0.0, measure_trunk=measure)
+                batch, evaluation = estimate(population, population.collector.collect())
+                update(population, batch, evaluation, 0.0, measure_trunk=measure)
             kept.append(snapshot(population))
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 
@@ -268,7 +289,7 @@ def test_an_update_without_a_valid_slot_changes_nothing(config: Config, algorith
     assert moved == [(True, True), (True, True), (True, True), (False, False)] * 3
 
 
-IDLE = ("env=cliffwalking", "env.max_episode_steps=3", "a2c.n_envs=1", "a2c.n_steps=1", "optim.anneal=none")
+IDLE = ("env=cliffwalking", "env.max_episode_steps=3", "algo.n_envs=1", "algo.n_steps=1", "optim.anneal=none")
 
 
 def moments(population: Population) -> list[torch.Tensor]:

@@ -58,7 +58,7 @@ def test_one_command_trains_and_says_where(acexp: Acexp, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("env", ["halfcheetah", "pong", "lunarlander"])
 def test_libraries_are_silent_and_leave_no_files(acexp: Acexp, tmp_path: Path, env: str) -> None:
-    result = acexp(f"env={env}", "total_steps=100", "a2c.n_envs=2", "a2c.n_steps=4", "arch.cnn.features=16")
+    result = acexp(f"env={env}", "total_steps=100", "algo.n_envs=2", "algo.n_steps=4", "arch.cnn.features=16")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert not re.search("warn|A.L.E|Stella|nanobind|deprecated", result.stdout, re.IGNORECASE)
@@ -156,7 +156,7 @@ def test_a_directory_that_holds_a_run_is_refused_untouched(acexp: Acexp, tmp_pat
 
 
 def test_a_run_that_its_environment_cannot_take_fails_alone(acexp: Acexp, tmp_path: Path) -> None:
-    small = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=80")
+    small = ("algo.n_envs=2", "algo.n_steps=4", "total_steps=80")
     result = acexp("-m", "env=halfcheetah", "normalizer=bounds,none", *small, "name=half")
     assert result.returncode == 1
     assert "1 of 2 runs did not finish" in result.stdout
@@ -174,15 +174,15 @@ MISTAKES = {
     "group": (["arhc=shared"], ["did you mean: arch"]),
     "key": (["clip.max_nrom=1"], ["did you mean: clip.max_norm", "command line: clip.max_nrom=1"]),
     "added key": (["+clip.max_nrom=1"], ["did you mean: max_norm"]),
-    "needless plus": (["+a2c.gamma=0.9"], ["exists already", "leave out the +: a2c.gamma=..."]),
+    "needless plus": (["+algo.gamma=0.9"], ["exists already", "leave out the +: algo.gamma=..."]),
     "nested key": (["arch.cnn.chanels=[1]"], ["did you mean: arch.cnn.channels"]),
     "top-level key": (["sed=1"], ["did you mean: seed"]),
     "type": (["optim.learning_rate=abc"], ["is a number", "'abc'", "command line: optim.learning_rate=abc"]),
-    "fraction of a step": (["a2c.n_steps=2.5"], ["a whole number"]),
+    "fraction of a step": (["algo.n_steps=2.5"], ["a whole number"]),
     "empty": (["seed="], ["a whole number"]),
     "negative rate": (["optim.learning_rate=-1"], ["finite and not negative", "-1.0"]),
-    "no environments": (["a2c.n_envs=0"], ["at least one environment"]),
-    "discount": (["a2c.gamma=1.5"], ["[0, 1]"]),
+    "no environments": (["algo.n_envs=0"], ["at least one environment"]),
+    "discount": (["algo.gamma=1.5"], ["[0, 1]"]),
     "combination": (["env=halfcheetah", "normalizer=bounds"], ["17 dimensions", "normalizer=running"]),
     "trunk owner": (["optim=dual", "optim.trunk=nobody"], ["both, actor, critic"]),
     "setting of the other choice": (["optim.trunk=actor"], ["optim.trunk"]),

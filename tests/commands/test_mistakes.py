@@ -15,7 +15,7 @@ from tests.helpers import start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
-SMALL = ("env=cliffwalking", "a2c.n_envs=2", "a2c.n_steps=4", "arch.hidden_sizes=[8]")
+SMALL = ("env=cliffwalking", "algo.n_envs=2", "algo.n_steps=4", "arch.hidden_sizes=[8]")
 
 BROKEN = {
     "exits": ("import sys\n\nsys.exit(0)\n", ["it calls sys.exit(0)", "broken.py, line 3"]),
@@ -63,11 +63,14 @@ def test_a_component_that_cannot_be_built_is_named_with_its_line(acexp: Acexp, t
         assert not (tmp_path / "outputs").exists()
 
 
+FORMERLY = "a2c"
+"""The name of the group `algo` in version 0.1."""
+
 MISTAKES = {
     "new parameter": (["-m", "hydra.sweeper.params.seed=0"], ["write +hydra.sweeper.params.seed=0"]),
     "nested parameter": (
-        ["-m", "+hydra.sweeper.params.a2c.gamma=0"],
-        ["command line: +hydra.sweeper.params.a2c.gamma=0", "as overrides: acexp -m KEY=VALUE,VALUE"],
+        ["-m", "+hydra.sweeper.params.algo.gamma=0"],
+        ["command line: +hydra.sweeper.params.algo.gamma=0", "as overrides: acexp -m KEY=VALUE,VALUE"],
     ),
     "new keyword": (["env.kwargs.is_slippery=false"], ["write +env.kwargs.is_slippery=false"]),
     "no id like it": (["env=gym", "env.id=Xyzzy-v0"], ["no environment 'Xyzzy-v0'"]),
@@ -77,12 +80,26 @@ MISTAKES = {
     "endless": (["total_steps=1e30"], ["at most 1e+15 env steps", "30 years"]),
     "threads": (["torch_threads=9999"], ["1 to 1,024 threads"]),
     "advantage of one slot": (
-        ["a2c.n_envs=1", "a2c.n_steps=1", "a2c.normalize_advantage=true"],
-        ["the actor would learn nothing", "a2c.normalize_advantage=false, or a2c.n_envs or a2c.n_steps to 2"],
+        ["algo.n_envs=1", "algo.n_steps=1", "algo.normalize_advantage=true"],
+        ["the actor would learn nothing", "algo.normalize_advantage=false, or algo.n_envs or algo.n_steps to 2"],
     ),
+    "minibatches of different sizes": (
+        [*SMALL, "algo=ppo", "algo.minibatches=3"],
+        ["4 steps x 2 environments cannot be split into 3 equal minibatches", "a number that divides 8"],
+    ),
+    "setting by its earlier name": (
+        [*SMALL, f"{FORMERLY}.gamma=0.9"],
+        [f"'{FORMERLY}.gamma' is called 'algo.gamma' now", "write algo.gamma=..."],
+    ),
+    "sweep by an earlier name": (
+        ["-m", *SMALL, f"{FORMERLY}.gamma=0.9,1", "seed=0,1"],
+        [f"'{FORMERLY}.gamma' is called 'algo.gamma' now"],
+    ),
+    "added by its earlier name": ([*SMALL, f"+{FORMERLY}.gamma=0.9"], [f"'{FORMERLY}' is called 'algo' now"]),
+    "setting of another algorithm": ([*SMALL, "algo.clip_range=0.1"], ["no setting 'algo.clip_range'"]),
     "sweep over what another setting replaces": (
-        ["-m", *SMALL, "optim=dual", "a2c.value_coef=0.1,1"],
-        ["differ in a2c.value_coef alone would be equal", "with optim.name=dual", "leave out a2c.value_coef"],
+        ["-m", *SMALL, "optim=dual", "algo.value_coef=0.1,1"],
+        ["differ in algo.value_coef alone would be equal", "with optim.name=dual", "leave out algo.value_coef"],
     ),
     "sweep over what the spaces do not need": (
         ["-m", *SMALL, "arch.log_std_init=-1,0", "seed=0,1"],
@@ -104,7 +121,7 @@ MISTAKES = {
         [*SMALL, "arch.hidden_sizes=[1000000000000]"],
         ["needs more memory than there is: ", "GB for one array", "arch.hidden_sizes"],
     ),
-    "rollouts beyond the memory": ([*SMALL, "a2c.n_steps=100000000000"], ["needs more memory", "a2c.n_steps"]),
+    "rollouts beyond the memory": ([*SMALL, "algo.n_steps=100000000000"], ["needs more memory", "algo.n_steps"]),
     "networks beyond all numbers": ([*SMALL, "arch.hidden_sizes=[1000000000000,1000000000000]"], ["needs more memory"]),
     "no choice": (
         ["env.id=CliffWalking-v1", "arch=null"],
@@ -128,7 +145,7 @@ def test_a_setting_is_refused_with_the_reason(
 
 
 def test_parameters_of_the_sweeper_make_a_sweep(acexp: Acexp, tmp_path: Path) -> None:
-    parameters = ('+hydra.sweeper.params.seed="0,1"', "+hydra.sweeper.params={a2c.gamma: '0.5,0.9'}")
+    parameters = ('+hydra.sweeper.params.seed="0,1"', "+hydra.sweeper.params={algo.gamma: '0.5,0.9'}")
     result = acexp("-m", *parameters, *SMALL, "total_steps=80", "name=grid")
     assert result.returncode == 0, result.stderr
     assert len(statuses(tmp_path / "outputs" / "sweeps" / "grid")) == 4
@@ -141,7 +158,7 @@ def test_only_what_is_near_is_suggested(acexp: Acexp) -> None:
 
 def test_settings_that_nothing_reads_are_named_before_training(acexp: Acexp) -> None:
     result = acexp(*SMALL, "total_steps=80", "arch=separate", "optim=dual", "optim.trunk=actor", "clip=none",
-                   "clip.max_norm=1", "optim.alpha=0.9", "a2c.gamma=0.9")  # fmt: skip
+                   "clip.max_norm=1", "optim.alpha=0.9", "algo.gamma=0.9")  # fmt: skip
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if "has no effect" in line]
     assert lines == [

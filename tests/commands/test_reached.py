@@ -31,7 +31,7 @@ def test_other_seeds_of_the_same_settings_are_told(config: Config, entry: Reache
 
 
 def test_settings_that_reach_more_are_named_where_the_run_is_below_them(config: Config, entry: Reached) -> None:
-    mine = config("env=lunarlander", "arch=shared", "a2c.n_steps=8")
+    mine = config("env=lunarlander", "arch=shared", "algo.n_steps=8")
     told = "experiment=lunarlander reached 250 [240, 260] after 3,000,000 env steps (4 seeds, 230 to 270)"
     better = replace(entry, mean=249.0, identity="another")
     assert comparison(mine, 100.0, [better, entry]) == told

@@ -22,19 +22,27 @@ from tests.helpers import advance, snapshot
 
 Config = Callable[..., RunConfig]
 
-SMALL = ("env=lunarlander", "engine=gymnasium", "a2c.n_envs=3", "a2c.n_steps=4", "arch.hidden_sizes=[8]")
+SMALL = ("env=lunarlander", "engine=gymnasium", "algo.n_envs=3", "algo.n_steps=4", "arch.hidden_sizes=[8]")
 SMALL += ("optim.anneal=none",)
+PPO = ("algo=ppo", "algo.minibatches=3")
 
-CHEETAH = ("env=halfcheetah", "engine=auto", "a2c.n_envs=3", "a2c.n_steps=4")
+CHEETAH = ("env=halfcheetah", "engine=auto", "algo.n_envs=3", "algo.n_steps=4")
 
 VALUES = {
     "clip.max_norm": ("0.01", "1"),
     "clip.max_value": ("1e-4", "1"),
     "clip.scope": ("optimizer", "module"),
     "optim.trunk": ("actor", "critic"),
-    "a2c.value_coef": ("0.1", "2"),
-    "a2c.entropy_anneal": ("none", "linear"),
-    "a2c.gae_lambda": ("0.1", "0.9"),
+    "algo.value_coef": ("0.1", "2"),
+    "algo.entropy_anneal": ("none", "linear"),
+    "algo.gae_lambda": ("0.1", "0.9"),
+    "algo.entropy_final_share": ("0", "0.5"),
+    "algo.clip_range": ("0.01", "0.2"),
+    "algo.clip_anneal": ("none", "linear"),
+    "algo.clip_final_share": ("0", "0.5"),
+    "optim.final_share": ("0", "0.5"),
+    "algo.clip_values": ("true", "false"),
+    "algo.target_kl": ("1e-9", "10"),
     **{f"arch.{side}hidden_sizes": ("[4]", "[6]") for side in ("", "actor.", "critic.")},
     **{f"arch.{side}activation": ("tanh", "relu") for side in ("", "actor.", "critic.")},
     **{f"arch.{side}layer_norm": ("false", "true") for side in ("", "actor.", "critic.")},
@@ -53,9 +61,16 @@ READ = {
     "clip.max_value": ("clip=value",),
     "clip.scope": ("clip=norm", "clip.max_norm=0.1", "arch=separate", "optim=single"),
     "optim.trunk": ("arch=shared", "optim=dual"),
-    "a2c.value_coef": ("optim=single",),
-    "a2c.entropy_anneal": ("a2c.entropy_coef=0.1",),
-    "a2c.gae_lambda": (),
+    "algo.value_coef": ("optim=single",),
+    "algo.entropy_anneal": ("algo.entropy_coef=0.1",),
+    "algo.gae_lambda": (),
+    "algo.entropy_final_share": ("algo.entropy_coef=0.1", "algo.entropy_anneal=linear"),
+    "algo.clip_range": PPO,
+    "algo.clip_anneal": (*PPO, "algo.clip_range=0.01"),
+    "algo.clip_final_share": (*PPO, "algo.clip_range=0.01", "algo.clip_anneal=cosine"),
+    "optim.final_share": ("optim.anneal=linear",),
+    "algo.clip_values": (*PPO, "algo.clip_range=1e-3"),
+    "algo.target_kl": PPO,
     "arch.hidden_sizes": ("arch.critic.hidden_sizes=[8]",),
     "arch.activation": ("arch.hidden_sizes=[]", "arch.critic.hidden_sizes=[8]"),
     "arch.layer_norm": ("arch.actor.layer_norm=true",),
@@ -104,6 +119,7 @@ ALGORITHMS = [
     }.items()
     for key in keys
 ]
+ALGORITHMS.append(({"optim.anneal": "none"}, "optim.final_share"))
 
 
 LINEAR = {"arch.name": "separate", "arch.hidden_sizes": "[]"}
@@ -154,8 +170,8 @@ def test_spaces_leave_settings_of_the_built_in_architectures_without_effect(arch
 
 
 def test_reasons_are_words_and_null_and_numbers_are_recognized() -> None:
-    found = without_effect({"arch.name": "separate", "optim.name": "dual", "a2c.entropy_coef": 0.0, "a2c.n_steps": 1})
+    found = without_effect({"arch.name": "separate", "optim.name": "dual", "algo.entropy_coef": 0.0, "algo.n_steps": 1})
     assert found["clip.scope"] == "arch.name=separate and optim.name=dual"
-    assert found["a2c.entropy_anneal"] == "a2c.entropy_coef=0"
+    assert found["algo.entropy_anneal"] == "algo.entropy_coef=0"
     assert found["eval.episodes"] == "eval.every=null"
     assert "eval.episodes" not in without_effect({"eval.every": 1000})

@@ -117,7 +117,7 @@ def test_a_sweep_is_named_by_its_environment_what_varies_and_a_hash() -> None:
     assert (
         sweep_name("halfcheetah", ["seed", "arch", "clip.max_norm"], [*command, "hydra.launcher.processes=3"]) == name
     )
-    assert sweep_name("halfcheetah", ["seed", "arch", "clip.max_norm"], [*command, "a2c.n_steps=3"]) != name
+    assert sweep_name("halfcheetah", ["seed", "arch", "clip.max_norm"], [*command, "algo.n_steps=3"]) != name
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "/tmp/x", "../x", "'..'", "..("])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from acexp.config import RunConfig
+from acexp.objectives import PPOConfig
 from acexp.runs.outcome import Outcome
 from tests.helpers import REPOSITORY
 
@@ -24,9 +25,27 @@ PRESETS = {
 FLOORS = {"cliffwalking": -13.0, "halfcheetah": 4000.0, "lunarlander": 200.0}
 """Mean returns of 100 greedy episodes, over seeds. Pong's takes hours."""
 
+PPO_PRESETS = {"halfcheetah_ppo": "halfcheetah", "lunarlander_ppo": "lunarlander"}
+"""The presets of PPO, which set what suits it, and their environments."""
+
 
 def test_every_preset_is_tested() -> None:
-    assert sorted(path.stem for path in (REPOSITORY / "conf/experiment").glob("*.yaml")) == sorted(PRESETS)
+    found = sorted(path.stem for path in (REPOSITORY / "conf/experiment").glob("*.yaml"))
+    assert found == sorted([*PRESETS, *PPO_PRESETS])
+
+
+@pytest.mark.parametrize(("name", "environment"), PPO_PRESETS.items())
+def test_a_preset_of_ppo_chooses_it_trains_and_gives_way_to_the_command_line(
+    config: Config, train: Callable[..., list[Outcome]], name: str, environment: str
+) -> None:
+    preset = config(f"experiment={name}")
+    assert isinstance(preset.algo, PPOConfig)
+    assert preset.env == config(f"env={environment}").env
+    assert preset.total_steps == 1_000_000
+    assert preset.algo.n_envs * preset.algo.n_steps // preset.algo.minibatches == 64
+    small = ("algo.n_envs=2", "algo.n_steps=8", "algo.minibatches=2", "total_steps=32", "log.every=16")
+    (outcome,) = train(config(f"experiment={name}", *small))
+    assert outcome.status == "done"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -55,7 +74,7 @@ def test_a_preset_trains_with_every_layout(
 ) -> None:
     """Two updates, with every loss and norm finite: a value that is not ends a run as diverged."""
     preset = config(f"experiment={name}")
-    steps = 2 * preset.a2c.n_envs * preset.a2c.n_steps
+    steps = 2 * preset.algo.n_envs * preset.algo.n_steps
     settings = (f"experiment={name}", f"arch={arch}", f"optim={optim}", f"total_steps={steps}", "log.every=1")
     (outcome,) = train(config(*settings))
     assert outcome.status == "done"

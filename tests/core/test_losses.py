@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from acexp.core.annealing import Schedule
 from acexp.core.distributions import distribution_for
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.losses import Objective
@@ -62,7 +63,7 @@ def test_the_entropy_loss_weighs_each_member_by_its_own_coefficient() -> None:
 
 def test_the_entropy_bonus_anneals_linearly_to_zero() -> None:
     """In the gradient of an update, and in the losses of many that were stacked; actor and critic stay."""
-    annealing = replace(COINS, entropy_anneal="linear")
+    annealing = replace(COINS, schedules={"entropy_coef": Schedule("linear")})
     torch.manual_seed(0)
     one = batch(torch.randn(2, 3, 2), advantages=torch.randn(2, 3))
     without = replace(COINS, hyperparameters=COINS.hyperparameters.replace(entropy_coef=torch.zeros(2)))
@@ -70,7 +71,7 @@ def test_the_entropy_bonus_anneals_linearly_to_zero() -> None:
         gradient = annealing.at(share).output_gradients(("joint",), one)["joint"]
         for found, wanted in zip(gradient, expected.output_gradients(("joint",), one)["joint"], strict=True):
             assert torch.equal(found, wanted)
-    many = Batch(*(torch.stack([part, part]) for part in one))
+    many = Batch.stack([one, one])
     losses = annealing.at(torch.tensor([[0.0], [0.75]])).losses(many)
     assert losses.entropy[1].tolist() == pytest.approx((losses.entropy[0] / 4).tolist())
     assert torch.equal(losses.actor[0], losses.actor[1])
@@ -108,7 +109,7 @@ def test_the_gradients_are_those_that_autograd_finds(space: gym.Space[Any], name
     )
     loss = goal.total(name, goal.losses(whole)).sum()
     expected = torch.autograd.grad(loss, (policy, values), allow_unused=True)
-    found = goal.output_gradients((name,), Batch(*(x.detach() for x in whole)))[name]
+    found = goal.output_gradients((name,), whole.map(torch.Tensor.detach))[name]
     for ours, theirs in zip(found, expected, strict=True):
         assert (ours is None) == (theirs is None)
         if ours is not None:

@@ -34,7 +34,7 @@ from tests.helpers import contents
 
 SETTINGS = (
     "env=gym", f"env.id={ID}", "engine=gymnasium", "env.max_episode_steps=20", "seed=3", "total_steps=120",
-    "a2c.n_envs=2", "a2c.n_steps=4", "arch.hidden_sizes=[4]", "arch.cnn.features=4", "arch.cnn.channels=[2,2]",
+    "algo.n_envs=2", "algo.n_steps=4", "arch.hidden_sizes=[4]", "arch.cnn.features=4", "arch.cnn.channels=[2,2]",
     "arch.cnn.kernel_sizes=[8,4]", "arch.cnn.strides=[4,4]", "checkpoint.every=40", "log.every=40", "eval.episodes=1",
     "torch_threads=1",
 )  # fmt: skip

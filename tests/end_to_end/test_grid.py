@@ -25,7 +25,7 @@ from tests.helpers import metrics
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
-SMALL = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=24", "log.every=8")
+SMALL = ("algo.n_envs=2", "algo.n_steps=4", "total_steps=24", "log.every=8")
 ENVIRONMENTS = {
     "cliffwalking": ("env=cliffwalking",),
     "lunarlander": ("env=lunarlander",),
@@ -45,6 +45,7 @@ def expected_tags(config: RunConfig, *, continuous: bool) -> set[str]:
     tags |= {f"optim/learning_rate/{group}" for group in groups}
     tags |= {"policy/entropy", "charts/valid_steps", "value/explained_variance"}
     tags |= {"grad/trunk_cosine"} if "trunk" in parts else set()
+    tags |= {"algo/approx_kl", "algo/clip_fraction"} if config.algo.name == "ppo" else set()
     return tags | ({"policy/std"} if continuous else set())
 
 
@@ -154,7 +155,7 @@ def test_every_wrapper_of_gymnasium_trains(config: Config, train: Train, name: s
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.names)
 @pytest.mark.parametrize("layout", ["single", "dual"])
-@pytest.mark.parametrize("anneal", ["none", "linear"])
+@pytest.mark.parametrize("anneal", ["none", "linear", "cosine"])
 def test_every_algorithm_trains(config: Config, train: Train, algorithm: str, layout: str, anneal: str) -> None:
     trains(train, config(*SMALL, f"optim={layout}", f"optim.algorithm={algorithm}", f"optim.anneal={anneal}"))
 
@@ -170,7 +171,7 @@ def test_every_owner_and_scope_trains(config: Config, train: Train, trunk: str, 
 @pytest.mark.parametrize("arch", ["separate", "shared"])
 @pytest.mark.parametrize("optim", ["single", "dual"])
 def test_every_policy_trains(config: Config, train: Train, policy: str, std: str, arch: str, optim: str) -> None:
-    chosen = [f"policy={policy}", f"policy.std={std}", f"arch={arch}", f"optim={optim}", "a2c.entropy_coef=0.01"]
+    chosen = [f"policy={policy}", f"policy.std={std}", f"arch={arch}", f"optim={optim}", "algo.entropy_coef=0.01"]
     trains(train, *(config(*ENVIRONMENTS["halfcheetah"], *SMALL, *chosen, f"seed={n}") for n in (0, 1)))
 
 
@@ -230,7 +231,7 @@ def test_the_zoo_is_as_large_as_it_should_be() -> None:
 def test_every_environment_builds_and_trains_two_updates(
     config: Config, train: Train, tmp_path: Path, environment: str
 ) -> None:
-    settings = ("a2c.n_envs=2", "a2c.n_steps=3", "total_steps=12", "arch.cnn.features=32", "engine.threads=1")
+    settings = ("algo.n_envs=2", "algo.n_steps=3", "total_steps=12", "arch.cnn.features=32", "engine.threads=1")
     (outcome,) = train(config("env=gym", f"env.id={environment}", *settings))
     assert outcome.status is Status.DONE, outcome.error
     assert all(math.isfinite(value) for line in metrics(outcome.directory) for value in line.values())

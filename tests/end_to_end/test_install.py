@@ -95,7 +95,7 @@ def use_in_any_folder(environment: Path, tmp_path: Path) -> None:
     folder = tmp_path / "somewhere"
     folder.mkdir()
     acexp = environment / "bin/acexp"
-    small = ("total_steps=16", "a2c.n_envs=2", "a2c.n_steps=4", "arch.cnn.features=16")
+    small = ("total_steps=16", "algo.n_envs=2", "algo.n_steps=4", "arch.cnn.features=16")
     assert "done" in run(acexp, "env=cliffwalking", *small, cwd=folder)
     printed = run(acexp, "-m", "env=cliffwalking,lunarlander,halfcheetah,pong", *small, cwd=folder)
     assert printed.count("1 done: env=") == 4, printed

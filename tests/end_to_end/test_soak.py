@@ -18,7 +18,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 RUNS = {
     "halfcheetah": ("env=halfcheetah", "arch=shared", "total_steps=400000"),
     "cliffwalking": ("env=cliffwalking", "optim=dual", "total_steps=800000"),
-    "pong": ("env=pong", "engine=gymnasium", "arch=shared", "a2c.n_envs=2", "total_steps=4000"),
+    "pong": ("env=pong", "engine=gymnasium", "arch=shared", "algo.n_envs=2", "total_steps=4000"),
 }
 KILLS = 20
 

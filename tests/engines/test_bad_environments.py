@@ -14,7 +14,7 @@ from tests.engines.bad_environments import BEFORE, DURING, TRAINED, Case, code
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
-SMALL = ("env=gym", "env.id=bad:Bad-v0", "a2c.n_envs=2", "a2c.n_steps=4", "arch.hidden_sizes=[8]", "total_steps=160")
+SMALL = ("env=gym", "env.id=bad:Bad-v0", "algo.n_envs=2", "algo.n_steps=4", "arch.hidden_sizes=[8]", "total_steps=160")
 
 
 def train(acexp: Acexp, folder: Path, body: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,14 +62,14 @@ def test_an_instance_that_cannot_be_made_beside_others_fails_the_run(acexp: Acex
     body = "def __init__(self): made.append(1); assert len(made) < {}"
     assert train(acexp, tmp_path, body.format(4)).returncode == 2
     assert not (tmp_path / "outputs").exists()
-    later = train(acexp, tmp_path, body.format(7), "a2c.n_envs=4", "hydra.run.dir=run")
+    later = train(acexp, tmp_path, body.format(7), "algo.n_envs=4", "hydra.run.dir=run")
     assert later.returncode == 1, later.stdout + later.stderr
     assert "cannot be made: AssertionError" in json.loads((tmp_path / "run" / "status.json").read_text())["error"]
 
 
 def test_one_environment_is_never_asked_to_exist_beside_another(acexp: Acexp, tmp_path: Path) -> None:
     body = "def __init__(self): made.append(1); assert len(made) < 2\ndef close(self): made.pop()"
-    assert train(acexp, tmp_path, body, "a2c.n_envs=1").returncode == 0
+    assert train(acexp, tmp_path, body, "algo.n_envs=1").returncode == 0
 
 
 def test_only_the_member_whose_environment_is_faulty_fails(acexp: Acexp, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_rewards_are_clipped_by_the_setting_or_else_for_atari() -> None:
 def test_what_is_learned_from_is_clipped_and_returns_are_not(
     config: Callable[..., RunConfig], clip: str, lowest: float
 ) -> None:
-    run = config("env=cliffwalking", f"env.clip_rewards={clip}", "a2c.n_envs=8", "a2c.n_steps=64", "total_steps=512")
+    run = config("env=cliffwalking", f"env.clip_rewards={clip}", "algo.n_envs=8", "algo.n_steps=64", "total_steps=512")
     with assemble([resolve(run)]) as population:
         rollouts = [population.collector.collect() for _ in range(2)]
         rewards = [float(rollout.rewards.min()) for rollout in rollouts]

@@ -93,7 +93,7 @@ def test_too_many_processes_are_refused_with_what_to_do(monkeypatch: pytest.Monk
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", no_more)
     with pytest.raises(UserError, match="2 processes cannot be started") as refusal:
         open_engine(ENVIRONMENTS["vectors"], [0, 1], PROCESSES)
-    assert "a2c.n_envs" in str(refusal.value)
+    assert "algo.n_envs" in str(refusal.value)
 
 
 def test_a_stop_is_heard_in_the_middle_of_a_step_that_never_ends(
@@ -112,7 +112,7 @@ def test_a_stop_is_heard_in_the_middle_of_a_step_that_never_ends(
 def test_an_agent_is_loaded_without_processes(
     config: Callable[..., RunConfig], train: Callable[..., list[Outcome]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = ("env=gym", "env.id=CartPole-v1", "engine=processes", "a2c.n_envs=2", "total_steps=64", "eval.every=32")
+    settings = ("env=gym", "env.id=CartPole-v1", "engine=processes", "algo.n_envs=2", "total_steps=64", "eval.every=32")
     (outcome,) = train(config(*settings, "eval.episodes=2"))
     assert outcome.status is Status.DONE, outcome.error
     monkeypatch.setattr("acexp.engines.processes.Processes.open", None)
@@ -168,7 +168,7 @@ class Mortal(gym.Env):
 
 gym.register("Mortal-v0", Mortal)
 """
-RUN = ("env=gym", "env.id=mortal:Mortal-v0", "engine=processes", "a2c.n_envs=3", "a2c.n_steps=5", "total_steps=450")
+RUN = ("env=gym", "env.id=mortal:Mortal-v0", "engine=processes", "algo.n_envs=3", "algo.n_steps=5", "total_steps=450")
 SAVED = (*RUN, "checkpoint.every=45", "log.every=45", "hydra.run.dir=run", "seed=7")
 
 

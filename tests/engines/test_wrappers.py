@@ -29,7 +29,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 STACK: dict[str, Any] = {"name": "FrameStackObservation", "stack_size": 4}
 CARTPOLE = ("env=gym", "env.id=CartPole-v1")
 STACKED = (*CARTPOLE, "env.wrappers=[{name: DelayObservation, delay: 1}, {name: FrameStackObservation, stack_size: 4}]")
-SMALL = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=160")
+SMALL = ("algo.n_envs=2", "algo.n_steps=4", "total_steps=160")
 
 
 class Doubled(gym.RewardWrapper[Any, Any]):

@@ -145,7 +145,7 @@ class Signs:
 
 
 TINY_CNN = ("arch.cnn.channels=[4]", "arch.cnn.kernel_sizes=[8]", "arch.cnn.strides=[8]", "arch.cnn.features=8")
-SHORT = ("a2c.n_envs=4", "a2c.n_steps=10", "total_steps=320", "optim.learning_rate=0.01")
+SHORT = ("algo.n_envs=4", "algo.n_steps=10", "total_steps=320", "optim.learning_rate=0.01")
 MIXED = ("env=gym", "env.id=tests.export.test_export:Mixed-v0", *TINY_CNN)
 TWO = ("+env.kwargs.observations=two",)
 CLIFF = ("env=cliffwalking", *SHORT)

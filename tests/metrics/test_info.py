@@ -54,8 +54,8 @@ class Counting(gym.Env):
 
 gym.register("Counting-v0", Counting)
 """
-RUN = ("env=gym", "env.id=counting:Counting-v0", "a2c.n_envs=2", "a2c.n_steps=4", "total_steps=64", "log.every=64")
-SMALL = ("a2c.n_envs=2", "a2c.n_steps=4", "total_steps=96", "log.every=96")
+RUN = ("env=gym", "env.id=counting:Counting-v0", "algo.n_envs=2", "algo.n_steps=4", "total_steps=64", "log.every=64")
+SMALL = ("algo.n_envs=2", "algo.n_steps=4", "total_steps=96", "log.every=96")
 LOGGED = (*RUN, "log.info=[is_success,height]")
 
 
@@ -113,7 +113,7 @@ def test_means_are_over_the_episodes_that_have_the_number(acexp: Acexp, tmp_path
 
 def test_a_report_compares_by_it_and_a_final_evaluation_has_it(acexp: Acexp, tmp_path: Path) -> None:
     (tmp_path / "counting.py").write_text(COUNTING)
-    swept = acexp("-m", *LOGGED, "a2c.gamma=0.9,0.99", "seed=0,1", "hydra.launcher.processes=1", "name=infos")
+    swept = acexp("-m", *LOGGED, "algo.gamma=0.9,0.99", "seed=0,1", "hydra.launcher.processes=1", "name=infos")
     assert swept.returncode == 0, swept.stderr
     folder = "outputs/sweeps/infos"
     trained = acexp("report", folder, "--metric", "info/is_success")
@@ -151,7 +151,7 @@ def test_it_is_kept_over_a_resume(config: Config, train: Train, tmp_path: Path) 
 
 
 def test_it_changes_no_training(config: Config, train: Train) -> None:
-    settings = ("env=gym", "env.id=Pendulum-v1", "engine=gymnasium", "a2c.n_envs=2", "total_steps=1600")
+    settings = ("env=gym", "env.id=Pendulum-v1", "engine=gymnasium", "algo.n_envs=2", "total_steps=1600")
     (plain,) = train(config(*settings), name="plain")
     (logged,) = train(config(*settings, "log.info=[nothing]"), name="logged")
     assert plain.status is logged.status is Status.DONE

@@ -53,8 +53,9 @@ def strictly(text: str) -> Any:
 def test_rewards_that_are_no_numbers_leave_valid_files(acexp: Acexp, tmp_path: Path, rewards: str) -> None:
     (tmp_path / "extreme.py").write_text(EXTREME)
     result = acexp(
-        "-m", "plugins=[extreme]", "env=gym", "env.id=Extreme-v0", f"+env.kwargs.rewards={rewards}", "a2c.n_envs=2",
-        "a2c.n_steps=5", "total_steps=400", "log.every=10", "checkpoint.every=50", "eval.every=100", "eval.episodes=10",
+        "-m", "plugins=[extreme]", "env=gym", "env.id=Extreme-v0", f"+env.kwargs.rewards={rewards}",
+        "algo.n_envs=2", "algo.n_steps=5", "total_steps=400", "log.every=10",
+        "checkpoint.every=50", "eval.every=100", "eval.episodes=10",
         "seed=0,1", "name=extreme",
     )  # fmt: skip
     assert "Traceback" not in result.stdout + result.stderr

@@ -57,7 +57,8 @@ def logdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "optim=dual",
         "total_steps=8000",
         "torch_threads=1",
-        "a2c.n_steps=5",
+        "algo=ppo",
+        "algo.n_steps=5",
         "eval.every=5000",
         "eval.episodes=2",
         f"env.wrappers=[{{name: '{__name__}:Upright'}}]",
@@ -168,7 +169,7 @@ def test_the_last_update_is_logged_whatever_the_interval(config: Config, train: 
 
 def test_a_long_interval_averages_every_update(config: Config, train: Train) -> None:
     """Folding within an interval must not lose updates: the mean over 600 is that of two halves of 300."""
-    settings = ("env=gym", "env.id=CartPole-v1", "a2c.n_envs=2", "a2c.n_steps=2", "total_steps=2400")
+    settings = ("env=gym", "env.id=CartPole-v1", "algo.n_envs=2", "algo.n_steps=2", "total_steps=2400")
     (whole,) = train(config(*settings, "log.every=2400"), name="whole")
     (halves,) = train(config(*settings, "log.every=1200"), name="halves")
     (line,) = metrics(whole.directory)
@@ -213,7 +214,7 @@ def test_a_run_whose_last_words_cannot_be_written_has_failed(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("acexp.metrics.tensorboard.TensorBoardWriter.end", broken)
-    (outcome,) = train(config("total_steps=64", "a2c.n_envs=2"))
+    (outcome,) = train(config("total_steps=64", "algo.n_envs=2"))
     assert outcome.status is Status.FAILED
     assert "Input/output error" in (outcome.error or "")
     told = json.loads((outcome.directory / "status.json").read_text())

@@ -16,7 +16,7 @@ from tests.helpers import metrics
 
 Config = Callable[..., RunConfig]
 
-SMALL = ("env=cliffwalking", "total_steps=800", "log.every=200", "a2c.n_envs=4", "a2c.n_steps=5")
+SMALL = ("env=cliffwalking", "total_steps=800", "log.every=200", "algo.n_envs=4", "algo.n_steps=5")
 FINAL = "final/mean_return_last_100"
 
 pytestmark = pytest.mark.filterwarnings(

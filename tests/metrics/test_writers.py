@@ -26,7 +26,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
-SMALL = ("env=cliffwalking", "total_steps=800", "log.every=200", "a2c.n_envs=4", "a2c.n_steps=5")
+SMALL = ("env=cliffwalking", "total_steps=800", "log.every=200", "algo.n_envs=4", "algo.n_steps=5")
 EVENTS = "events.out.tfevents.*"
 
 

@@ -315,11 +315,11 @@ def test_settings_that_nothing_reads_make_no_cells(tmp_path: Path) -> None:
 def test_settings_that_some_runs_do_not_read_are_settings_in_common(tmp_path: Path) -> None:
     """With two optimizers, nothing reads the critic's weight, which the runs with one still have in common."""
     for layout in ("single", "dual"):
-        fabricate(tmp_path / layout, 1.0, optim__name=layout, a2c={"value_coef": 2.0, "n_steps": 5})
+        fabricate(tmp_path / layout, 1.0, optim__name=layout, algo={"value_coef": 2.0, "n_steps": 5})
     found = study(tmp_path, Question())
     assert list(found.grid.factors) == ["optim"]
     (table,) = [table for table in tables(found) if table.name == "settings"]
-    assert ("Toy-v0", "a2c.value_coef", "2") in table.rows
+    assert ("Toy-v0", "algo.value_coef", "2") in table.rows
 
 
 def test_the_trunks_owner_where_there_is_none(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,21 +19,23 @@ import pytest
 import acexp as package
 from acexp.config import differences, from_yaml, identity, to_yaml
 from acexp.config.application import compose
-from acexp.config.load import PLAIN
+from acexp.config.load import PLAIN, former_override, present_override
 from acexp.config.run_identity import FORMER_CLASSES
 from acexp.config.saved import VERSION, read_settings
-from acexp.config.schema import A2CConfig, LogConfig
+from acexp.config.schema import LogConfig
 from acexp.core.errors import UserError
 from acexp.core.settings import setting
+from acexp.objectives import OBJECTIVES, A2CConfig
 from acexp.runs import runner
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status, read_status
+from acexp.sweeps.sweep_directory import read_sweep
 from tests.helpers import REPOSITORY, metrics
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
 VERSION_1 = REPOSITORY / "tests" / "data" / "version-1"
-SWEEP = ("-m", "env=cliffwalking", "arch.hidden_sizes=[8]", "a2c.n_envs=4", "log.every=2000", "arch=separate,shared")
+SWEEP = ("-m", "env=cliffwalking", "arch.hidden_sizes=[8]", "algo.n_envs=4", "log.every=2000", "arch=separate,shared")
 # The choice `normalizer=auto` has another name in version 0.1.0.
 SWEEP += (
     "normalizer.name=auto",
@@ -43,6 +45,10 @@ SWEEP += (
     "name=sweep",
     "hydra.sweep.dir=sweep",
 )
+
+
+FORMERLY = "a2c"
+"""The name of the group `algo` in version 0.1."""
 
 
 @pytest.fixture
@@ -94,7 +100,15 @@ def test_the_same_command_finds_its_sweep(acexp: Acexp, earlier: Path) -> None:
     assert all(read_status(p.parent)["status"] == "done" for p in (earlier / "sweep").glob("*/status.json"))
 
 
-HALFCHEETAH = ("optim.learning_rate=9.6e-4", "a2c.value_coef=0.4", "clip.max_norm=0.5")
+def test_the_commands_of_earlier_sweeps_have_the_names_of_today() -> None:
+    sweep = read_sweep(VERSION_1 / "sweep")
+    assert sweep is not None
+    assert "algo.n_envs=4" in sweep.commands[0].arguments
+    assert former_override("algo.n_envs=4") == f"{FORMERLY}.n_envs=4"
+    assert present_override("+algo.x=1") == "+algo.x=1"
+
+
+HALFCHEETAH = ("optim.learning_rate=9.6e-4", "algo.value_coef=0.4", "clip.max_norm=0.5")
 """The settings of version 0.1.0 that are others now."""
 
 
@@ -133,7 +147,8 @@ class LaterLogConfig:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version: one setting added, one renamed, both classes renamed."""
-    monkeypatch.setitem(PLAIN, "a2c", LaterA2CConfig)
+    monkeypatch.setattr(OBJECTIVES, "_default_config", LaterA2CConfig)
+    monkeypatch.setitem(OBJECTIVES._entries, "a2c", replace(OBJECTIVES["a2c"], config=LaterA2CConfig))
     monkeypatch.setitem(PLAIN, "log", LaterLogConfig)
     monkeypatch.setitem(FORMER_CLASSES, "LaterA2CConfig", "A2CConfig")
     monkeypatch.setitem(FORMER_CLASSES, "LaterLogConfig", "LogConfig")
@@ -143,9 +158,9 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_later_version_reads_and_resumes_runs_of_this_one(earlier: Path) -> None:
     directory = earlier / "interrupted"
     config = from_yaml(directory / "config.yaml", allow_plugins=False)
-    assert isinstance(config.a2c, LaterA2CConfig)
-    assert (config.a2c.target_coef, config.log.every, config.a2c.n_envs) == (0.25, 2000, 4)
-    assert read_settings(directory / "config.yaml")["a2c.target_coef"] == 0.25
+    assert isinstance(config.algo, LaterA2CConfig)
+    assert (config.algo.target_coef, config.log.every, config.algo.n_envs) == (0.25, 2000, 4)
+    assert read_settings(directory / "config.yaml")["algo.target_coef"] == 0.25
     assert read_settings(directory / "config.yaml")["log.interval"] == 2000
     assert "log.every" not in read_settings(directory / "config.yaml")
     (outcome,) = runner.train([Run(config, directory)], TrainOptions(resume=True))
@@ -156,9 +171,9 @@ def test_a_later_version_reads_and_resumes_runs_of_this_one(earlier: Path) -> No
 def test_an_added_setting_changes_a_runs_identity_only_where_it_is_not_the_default() -> None:
     config = compose(["env=cliffwalking", "normalizer.name=auto"])
     assert identity(config) == "1a3a2c78528abdb5"
-    assert identity(compose(["env=cliffwalking", "a2c.target_coef=0.5"])) != identity(config)
+    assert identity(compose(["env=cliffwalking", "+algo.target_coef=0.5"])) != identity(config)
     assert differences((VERSION_1 / "done" / "config.yaml").read_text(), to_yaml(config))[:1] != [
-        "a2c.target_coef: (not there) -> 0.25"
+        "algo.target_coef: (not there) -> 0.25"
     ]
 
 

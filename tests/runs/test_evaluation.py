@@ -35,7 +35,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
-CHEETAH = ("env=halfcheetah", "env.max_episode_steps=40", "a2c.n_envs=4", "a2c.n_steps=8", "total_steps=3200")
+CHEETAH = ("env=halfcheetah", "env.max_episode_steps=40", "algo.n_envs=4", "algo.n_steps=8", "total_steps=3200")
 
 
 def test_a_summary_by_hand() -> None:
@@ -244,7 +244,7 @@ def test_an_interrupted_evaluation_says_what_it_has_written(
     config: Config, train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of two runs that cannot be evaluated together, the second is interrupted."""
-    small = ("env=cliffwalking", "a2c.n_envs=2", "a2c.n_steps=4", "total_steps=80")
+    small = ("env=cliffwalking", "algo.n_envs=2", "algo.n_steps=4", "total_steps=80")
     for width in (4, 8):
         train(config(*small, f"arch.hidden_sizes=[{width}]"), name=f"sweep/{width}-")
     real, calls = evaluation.evaluate_together, 0

@@ -32,7 +32,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
-CHEETAH = ("env=halfcheetah", "env.max_episode_steps=40", "a2c.n_envs=4", "a2c.n_steps=8", "total_steps=3200")
+CHEETAH = ("env=halfcheetah", "env.max_episode_steps=40", "algo.n_envs=4", "algo.n_steps=8", "total_steps=3200")
 EVALUATED = (*CHEETAH, "log.every=640", "eval.every=640", "eval.episodes=3")
 KEPT = (*EVALUATED, "eval.keep_best=true", "optim.learning_rate=0.01")
 

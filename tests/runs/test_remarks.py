@@ -132,7 +132,9 @@ def test_an_environment_that_cannot_be_made_leads_to_no_remark(config: Config) -
 
 def test_inspect_names_the_normalizer_of_each_part(config: Config) -> None:
     def found(normalizer: str) -> dict[str, str]:
-        parts = examine(config(*env("Mixed"), f"normalizer={normalizer}", "a2c.n_envs=1", "a2c.n_steps=2")).observations
+        parts = examine(
+            config(*env("Mixed"), f"normalizer={normalizer}", "algo.n_envs=1", "algo.n_steps=2")
+        ).observations
         return {part.path.split("'")[1]: part.normalizer for part in parts}
 
     chosen = {"image": "bounds", "bounded": "running", "unbounded": "running", "index": "none"}

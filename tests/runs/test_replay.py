@@ -65,7 +65,7 @@ class Drawing(gym.Env[Any, Any]):
 
 gym.register("Drawing-v0", Drawing)
 
-SETTINGS = ("env=gym", "env.id=Drawing-v0", "a2c.n_envs=3", "a2c.n_steps=5", "total_steps=900", "log.every=90")
+SETTINGS = ("env=gym", "env.id=Drawing-v0", "algo.n_envs=3", "algo.n_steps=5", "total_steps=900", "log.every=90")
 
 
 def resumed(config: RunConfig, train: Train, directory: Path) -> Outcome:

@@ -183,7 +183,7 @@ def test_a_run_without_a_checkpoint_begins_afresh(config: Config, train: Train) 
 
 def test_engines_without_state_resume_approximately(config: Config, train: Train) -> None:
     """At the end of its budget there is nothing to train, but everything to load."""
-    settings = config("env=pong", "engine=ale", "a2c.n_envs=2", "total_steps=64")
+    settings = config("env=pong", "engine=ale", "algo.n_envs=2", "total_steps=64")
     (outcome,) = train(settings)
     (resumed,) = runner.train([Run(settings, outcome.directory)], RESUME)
     assert resumed.status is Status.DONE
@@ -320,7 +320,7 @@ def test_a_done_run_whose_config_was_changed_says_so(acexp: Acexp, tmp_path: Pat
 
 
 def test_a_run_that_has_diverged_is_left_alone(acexp: Acexp, tmp_path: Path) -> None:
-    settings = ("env=halfcheetah", "a2c.n_envs=2", "total_steps=2000", "clip=none", "optim.algorithm=sgd")
+    settings = ("env=halfcheetah", "algo.n_envs=2", "total_steps=2000", "clip=none", "optim.algorithm=sgd")
     failed = acexp(*settings, "optim.learning_rate=1e30", "hydra.run.dir=run")
     assert failed.returncode == 1, failed.stderr
     again = acexp("resume", "run")
@@ -496,7 +496,7 @@ def test_what_is_not_finite_in_an_update_is_named(
         return policy, values, wrong
 
     monkeypatch.setattr(*((Objective, "output_gradients") if where == "the loss" else (Separate, "evaluate")), poisoned)
-    settings = ("env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=5", "total_steps=400", "checkpoint.every=20")
+    settings = ("env=cliffwalking", "algo.n_envs=4", "algo.n_steps=5", "total_steps=400", "checkpoint.every=20")
     good, bad = train(config(*settings), config(*settings, "seed=1"))
     assert good.status is Status.DONE
     assert (bad.status, bad.steps) == (Status.DIVERGED, 100)
@@ -516,7 +516,7 @@ def test_what_is_not_finite_fails_its_run_and_reaches_neither_weights_nor_checkp
     config: Config, train: Train, what: str, normalizer: str
 ) -> None:
     settings = ("env=gym", "env.id=Poisoned-v0", f"+env.kwargs={{what: {what}, at: 95}}", normalizer)
-    settings += ("reward_normalizer=return_std", "a2c.n_envs=2", "a2c.n_steps=5", "total_steps=400")
+    settings += ("reward_normalizer=return_std", "algo.n_envs=2", "algo.n_steps=5", "total_steps=400")
     (outcome,) = train(config(*settings, "checkpoint.every=40", "log.every=40"))
     assert outcome.status is Status.FAILED
     # The 95th step is slot 104, since 9 episodes have ended: the 21st rollout of 5 steps in 2 environments.

@@ -56,7 +56,7 @@ gym.register("Hanging-v0", Hanging)
 def hanging(folder: Path, *arguments: str) -> Process:
     """Start a run that hangs, and wait until it does."""
     (folder / "hanging.py").write_text(HANGING)
-    settings = ("env=gym", "env.id=hanging:Hanging-v0", "a2c.n_envs=1", "a2c.n_steps=5", "hydra.run.dir=run")
+    settings = ("env=gym", "env.id=hanging:Hanging-v0", "algo.n_envs=1", "algo.n_steps=5", "hydra.run.dir=run")
     process = start(folder, *settings, *arguments)
     wait_until((folder / "hangs").exists, process)
     return process
@@ -127,7 +127,7 @@ class Slow(gym.Env):
 gym.register("Slow-v0", Slow)
 """
 SLOW_RUN = (
-    "env=gym", "env.id=slow:Slow-v0", "a2c.n_envs=1", "a2c.n_steps=5", "log.every=10", "checkpoint.minutes=null",
+    "env=gym", "env.id=slow:Slow-v0", "algo.n_envs=1", "algo.n_steps=5", "log.every=10", "checkpoint.minutes=null",
 )  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def n_slow_steps(folder: Path) -> int:
 def test_one_ctrl_c_ends_a_slow_rollout_and_nothing_else_is_lost(tmp_path: Path, is_sweep: bool) -> None:
     """An update takes 6 s here. It is left after a step or two, and made again when the run is resumed."""
     (tmp_path / "slow.py").write_text(SLOW)
-    settings = (*SLOW_RUN, "a2c.n_envs=4", "total_steps=200")
+    settings = (*SLOW_RUN, "algo.n_envs=4", "total_steps=200")
     directory = tmp_path / "outputs" / "sweeps" / "s" / "seed=0" if is_sweep else tmp_path / "run"
     where = ("-m", "seed=0,1", "hydra.launcher.processes=1", "name=s") if is_sweep else ("hydra.run.dir=run",)
     whole = start(tmp_path, *settings, "hydra.run.dir=whole")

@@ -13,7 +13,7 @@ from acexp.runs import runner
 from acexp.runs.run import Run, TrainOptions
 from tests.runs.test_remarks import env
 
-SMALL = ["a2c.n_envs=1", "a2c.n_steps=2", "a2c.normalize_advantage=false", "total_steps=2"]
+SMALL = ["algo.n_envs=1", "algo.n_steps=2", "algo.normalize_advantage=false", "total_steps=2"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.helpers import Process, metrics, parameters, shared_folder, start, wa
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
-RUNS = ("-m", "env=cliffwalking", "a2c.n_envs=4", "log.every=2000", "arch=separate,shared", "seed=0,1")
+RUNS = ("-m", "env=cliffwalking", "algo.n_envs=4", "log.every=2000", "arch=separate,shared", "seed=0,1")
 GROUPS_OF_TWO = "hydra.launcher.max_members=2"
 RAY = ("hydra.launcher.executor=ray", "hydra.launcher.processes=2")
 CLUSTER = "import ray; print(ray.init(num_cpus=2, include_dashboard=False).address_info['gcs_address']); input()"
@@ -232,7 +232,7 @@ def test_a_launchers_settings_are_checked(said: str, told: str, acexp: Acexp) ->
 def test_a_misspelt_setting_of_a_launcher_or_a_sweeper_names_the_one_that_was_meant(
     said: str, meant: str, acexp: Acexp
 ) -> None:
-    result = acexp("-m", "hydra/sweeper=optuna", "a2c.gamma=interval(0.9,1)", said)
+    result = acexp("-m", "hydra/sweeper=optuna", "algo.gamma=interval(0.9,1)", said)
     assert result.returncode == 2, result.stdout + result.stderr
     assert f"did you mean: {meant}\n" in result.stderr
 

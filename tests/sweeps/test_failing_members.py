@@ -60,7 +60,7 @@ gym.register("Odd-v0", Odd)
 """
 
 SETTINGS = (
-    "plugins=[odd]", "env=gym", "env.id=Odd-v0", "a2c.n_envs=2", "a2c.n_steps=5", "total_steps=600", "log.every=100",
+    "plugins=[odd]", "env=gym", "env.id=Odd-v0", "algo.n_envs=2", "algo.n_steps=5", "total_steps=600", "log.every=100",
     "checkpoint.every=100", "eval.every=200", "eval.episodes=2",
 )  # fmt: skip
 

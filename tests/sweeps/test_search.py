@@ -189,22 +189,22 @@ def test_spaces_are_written_in_hydras_grammar(folder: Path) -> None:
     (folder / "experiment" / "space.yaml").write_text(
         "# @package _global_\nhydra:\n  sweeper:\n    params:\n"
         "      optim.learning_rate: tag(log, interval(1e-5, 1e-2))\n"
-        "      a2c.n_steps: range(4, 13, 4)\n"
+        "      algo.n_steps: range(4, 13, 4)\n"
         "      arch: separate,shared\n"
-        "      a2c.n_envs: interval(1, 3)\n"
+        "      algo.n_envs: interval(1, 3)\n"
     )
     finish(
         start(
             folder, "-m", "hydra/sweeper=optuna", f"hydra.searchpath=[file://{folder}]", "experiment=space", "name=s",
-            "total_steps=60", "a2c.n_envs=2", "hydra.sweeper.n_trials=4", "hydra.sweeper.sampler=random",
+            "total_steps=60", "algo.n_envs=2", "hydra.sweeper.n_trials=4", "hydra.sweeper.sampler=random",
         )
     )  # fmt: skip
     for trial in told(folder)["trials"]:
         params = trial["params"]
         # What the command line sets is not searched.
-        assert set(params) == {"optim.learning_rate", "a2c.n_steps", "arch"}
+        assert set(params) == {"optim.learning_rate", "algo.n_steps", "arch"}
         assert 1e-5 <= params["optim.learning_rate"] <= 1e-2
-        assert params["a2c.n_steps"] in (4, 8, 12)
+        assert params["algo.n_steps"] in (4, 8, 12)
         assert params["arch"] in ("separate", "shared")
 
 
@@ -223,16 +223,16 @@ def test_a_trials_runs() -> None:
     ("said", "told"),
     [
         (("seed=0,1",), "nothing to search through"),
-        (("a2c.gamma=interval(1,0)",), "to a greater one"),
-        (("a2c.gamma=tag(log,interval(0,1))",), "from above 0"),
-        (("a2c.gamma=interval(0,2)",), "A discount lies in [0, 1]"),
-        (("a2c.gama=interval(0,1)",), "a2c.gamma"),
-        (("a2c.gamma=interval(0,1)", "hydra.sweeper.sampler=tpee"), "tpe"),
-        (("a2c.gamma=interval(0,1)", "hydra.sweeper.batch=0"), "1 or more"),
-        (("a2c.gamma=interval(0,1)", "hydra.sweeper.pruner=median"), "eval.every=20000"),
-        (("a2c.gamma=interval(0,1)", "hydra.sweeper.storage=sqlite:////nowhere/at/all.db"), "cannot be used"),
-        (("a2c.gamma=interval(0,1)", "hydra/launcher=basic"), "hydra/launcher=population"),
-        (("a2c.value_coef=interval(0.1,1)", "optim=dual"), "nothing reads it with optim.name=dual"),
+        (("algo.gamma=interval(1,0)",), "to a greater one"),
+        (("algo.gamma=tag(log,interval(0,1))",), "from above 0"),
+        (("algo.gamma=interval(0,2)",), "A discount lies in [0, 1]"),
+        (("algo.gama=interval(0,1)",), "algo.gamma"),
+        (("algo.gamma=interval(0,1)", "hydra.sweeper.sampler=tpee"), "tpe"),
+        (("algo.gamma=interval(0,1)", "hydra.sweeper.batch=0"), "1 or more"),
+        (("algo.gamma=interval(0,1)", "hydra.sweeper.pruner=median"), "eval.every=20000"),
+        (("algo.gamma=interval(0,1)", "hydra.sweeper.storage=sqlite:////nowhere/at/all.db"), "cannot be used"),
+        (("algo.gamma=interval(0,1)", "hydra/launcher=basic"), "hydra/launcher=population"),
+        (("algo.value_coef=interval(0.1,1)", "optim=dual"), "nothing reads it with optim.name=dual"),
         (("clip.max_norm=1,2", "clip=none,value"), "nothing reads it with clip.name=none and clip.name=value"),
     ],
 )

@@ -28,7 +28,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
-SMALL = ("env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=8", "total_steps=960", "log.every=320")
+SMALL = ("env=cliffwalking", "algo.n_envs=4", "algo.n_steps=8", "total_steps=960", "log.every=320")
 
 
 def statuses(folder: Path) -> dict[str, str]:
@@ -88,12 +88,12 @@ def read(directory: Path, name: str) -> Any:
 def test_populations_are_what_can_be_stacked(config: Config) -> None:
     """Seeds, rates, coefficients and clip norms (or none) stack; structures do not."""
     base = config()
-    same = ("seed=3", "optim.learning_rate=1", "clip=none", "clip.max_norm=9", "a2c.gamma=0.5", "a2c.gae_lambda=0.1",
-            "a2c.entropy_coef=1", "a2c.value_coef=3")  # fmt: skip
+    same = ("seed=3", "optim.learning_rate=1", "clip=none", "clip.max_norm=9", "algo.gamma=0.5", "algo.gae_lambda=0.1",
+            "algo.entropy_coef=1", "algo.value_coef=3")  # fmt: skip
     for override in same:
         assert structure(config(override)) == structure(base), override
     other = ("arch=shared", "optim=dual", "optim.algorithm=sgd", "normalizer=none", "reward_normalizer=none", "seed=1",
-             "a2c.n_envs=2", "a2c.n_steps=3", "total_steps=5", "clip=value", "clip.scope=module", "engine=gymnasium",
+             "algo.n_envs=2", "algo.n_steps=3", "total_steps=5", "clip=value", "clip.scope=module", "engine=gymnasium",
              "env.max_episode_steps=7")  # fmt: skip
     assert [o for o in other if structure(config(o)) == structure(base)] == ["seed=1"]
 
@@ -162,7 +162,7 @@ def test_a_sweep_is_looked_at_before_it_trains(acexp: Acexp, tmp_path: Path) -> 
 
 def test_a_diverging_and_a_failing_run_are_isolated(acexp: Acexp, tmp_path: Path) -> None:
     result = acexp(
-        "-m", "env=halfcheetah", "a2c.n_envs=2", "a2c.n_steps=4", "total_steps=800", "clip=none",
+        "-m", "env=halfcheetah", "algo.n_envs=2", "algo.n_steps=4", "total_steps=800", "clip=none",
         "optim.algorithm=sgd", "arch.hidden_sizes=[]", "normalizer=none,bounds", "optim.learning_rate=1e-5,1e30",
         "name=mixed",
     )  # fmt: skip
@@ -295,7 +295,7 @@ def test_whatever_ends_one_run_leaves_the_others(acexp: Acexp, tmp_path: Path) -
     ways = {"exit": True, "raise": True, "killed": False, "memory": True}
     result = acexp(
         "-m", "plugins=[fatal]", "env=gym", "env.id=Fatal-v0", f"+env.kwargs.how={','.join(ways)},fine", "name=fatal",
-        "total_steps=2000", "a2c.n_envs=2", "hydra.launcher.max_members=1",
+        "total_steps=2000", "algo.n_envs=2", "hydra.launcher.max_members=1",
     )  # fmt: skip
     assert result.returncode == 1, result.stdout + result.stderr
     folder = tmp_path / "outputs" / "sweeps" / "fatal"
@@ -326,7 +326,7 @@ def test_a_users_own_component_reaches_the_processes(acexp: Acexp, tmp_path: Pat
 def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Path) -> None:
     """By the same command and by `acexp resume`: what is done stays untouched, and all end as they would have."""
     settings = (
-        "-m", "env=cliffwalking", "a2c.n_envs=4", "a2c.n_steps=8", "arch=separate,shared", "seed=range(4)",
+        "-m", "env=cliffwalking", "algo.n_envs=4", "algo.n_steps=8", "arch=separate,shared", "seed=range(4)",
         "total_steps=16000", "log.every=800", "checkpoint.every=1600", "hydra.launcher.max_members=2",
     )  # fmt: skip
     assert acexp(*settings, "name=whole").returncode == 0

@@ -23,9 +23,10 @@ from tests.helpers import Process, metrics, parameters, start, wait_until
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
-CLIFF = ("env=cliffwalking", "total_steps=6400", "log.every=320", "a2c.normalize_advantage=true")
-CHEETAH = ("env=halfcheetah", "a2c.n_envs=4", "total_steps=512", "log.every=64")
-LANDER = ("env=lunarlander", "arch=shared", "optim=dual", "a2c.n_envs=4", "a2c.n_steps=16", "total_steps=2560")
+CLIFF = ("env=cliffwalking", "total_steps=6400", "log.every=320", "algo.normalize_advantage=true")
+CHEETAH = ("env=halfcheetah", "algo.n_envs=4", "total_steps=512", "log.every=64")
+LANDER = ("env=lunarlander", "arch=shared", "optim=dual", "algo.n_envs=4", "algo.n_steps=16", "total_steps=2560")
+PPO = (*CHEETAH, "algo=ppo", "algo.minibatches=2", "algo.normalize_advantage=true", "algo.target_kl=0.01")
 
 
 def start_two(folder: Path, *arguments: str) -> Process:
@@ -76,7 +77,8 @@ def process_of(process: Process, rank: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("settings", "tolerance", "torchrun"), [(CLIFF, 2e-4, True), (CHEETAH, 2e-4, False), (LANDER, 2e-3, False)]
+    ("settings", "tolerance", "torchrun"),
+    [(CLIFF, 2e-4, True), (CHEETAH, 2e-4, False), (LANDER, 2e-3, False), (PPO, 1e-3, False)],
 )
 def test_two_processes_train_the_run_that_one_trains(
     settings: tuple[str, ...], tolerance: float, torchrun: bool, acexp: Acexp, tmp_path: Path
@@ -136,7 +138,7 @@ def test_a_run_that_is_told_to_stop_saves_and_is_resumed_by_as_many(acexp: Acexp
 
 def test_what_cannot_be_shared_is_refused_once(tmp_path: Path) -> None:
     for arguments, problem in (
-        (("env=cliffwalking", "a2c.n_envs=3"), "cannot be divided evenly among 2 processes"),
+        (("env=cliffwalking", "algo.n_envs=3"), "cannot be divided evenly among 2 processes"),
         (("-m", "seed=0,1"), "torchrun spreads one run over processes"),
         (("env=clifwalking",), "did you mean: cliffwalking"),
     ):
@@ -169,5 +171,5 @@ def test_shares_must_be_even(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     require_even_shards(8)
-    with pytest.raises(UserError, match=r"set a2c.n_envs=12"):
+    with pytest.raises(UserError, match=r"set algo.n_envs=12"):
         require_even_shards(9)

@@ -24,7 +24,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 HIDING = f"{Path(__file__).parent / 'hiding'}{os.pathsep}{REPOSITORY}"
 CONSOLE = {"PYTHONPATH": HIDING, "PYTHONIOENCODING": "cp1252", "OMP_WAIT_POLICY": "PASSIVE"}
 SMALL = ("env=cliffwalking", "total_steps=2000", "log.every=500")
-SWEEP = ("-m", "env=gym", "env.id=CartPole-v1", "engine=gymnasium", "a2c.n_envs=2", "total_steps=60000")
+SWEEP = ("-m", "env=gym", "env.id=CartPole-v1", "engine=gymnasium", "algo.n_envs=2", "total_steps=60000")
 SWEEP += ("arch=separate,shared", "seed=0,1", "name=four")
 
 

@@ -35,7 +35,7 @@ Acexp = Callable[..., subprocess.CompletedProcess[str]]
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
 
-SMALL = ("total_steps=64", "a2c.n_envs=2", "a2c.n_steps=16", "normalizer=running")
+SMALL = ("total_steps=64", "algo.n_envs=2", "algo.n_steps=16", "normalizer=running")
 CARTPOLE = ("env=gym", "env.id=CartPole-v1", "engine=gymnasium", *SMALL)
 CHEETAH = ("env=halfcheetah", "env.max_episode_steps=12", *SMALL)
 NO_SCREEN = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
@@ -143,7 +143,7 @@ def test_the_episode_is_evaluations_and_both_files_show_it(
     size, strip, fps, gif_frames, gif_size = shown
     if "env=halfcheetah" in settings:
         require_opengl()
-    (outcome,) = train(config(*settings, *SMALL, "a2c.n_envs=2"))
+    (outcome,) = train(config(*settings, *SMALL, "algo.n_envs=2"))
     seen: list[Any] = []
     act = Policy.act
 

@@ -1,0 +1,172 @@
+"""Proximal policy optimization (Schulman et al., 2017): several steps with each rollout, which clipping keeps small.
+
+Before its first step the ratio of the policies is 1 everywhere, where the gradient of PPO's loss is that of A2C. With
+one epoch of one minibatch it therefore is A2C, to the last bit (Huang et al., 2022).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from acexp.core.annealing import Schedule, require_schedule
+from acexp.core.distributions import Distribution
+from acexp.core.errors import UserError, require
+from acexp.core.losses import Objective
+from acexp.core.settings import setting
+from acexp.core.types import Batch
+from acexp.objectives.base import OBJECTIVES, A2CConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PPOConfig(A2CConfig):
+    """Settings of PPO, which are those of A2C and these; advantages are normalized in each minibatch, if at all.
+
+    Attributes:
+        epochs: How often an update learns from each slot of its rollout.
+        minibatches: The number of parts of equal size into which each epoch splits the rollout at random.
+        clip_range: The largest change of an action's probability ratio that is rewarded, in both directions.
+        clip_anneal: Schedule of the clip range over the run's `total_steps`: `none`, `linear` or `cosine`.
+        clip_final_share: The share of the clip range that is left at the end of its schedule.
+        clip_values: Whether the change of a value in one update is clipped to clip_range as well.
+        target_kl: Approximate KL divergence from the policy that collected the rollout, at which an update ends early;
+            None for no limit.
+    """
+
+    epochs: int = setting(4, since=2)
+    minibatches: int = setting(4, since=2)
+    clip_range: float = setting(0.2, per_member=True, since=2)
+    clip_anneal: str = setting("none", since=2)
+    clip_final_share: float = setting(0.0, since=2)
+    clip_values: bool = setting(False, since=2)
+    target_kl: float | None = setting(None, since=2)
+
+    def __post_init__(self) -> None:
+        A2CConfig.__post_init__(self)
+        require(self.epochs >= 1, "An update has at least one epoch.", "epochs", self.epochs)
+        require(self.minibatches >= 1, "An epoch has at least one minibatch.", "minibatches", self.minibatches)
+        require(
+            0.0 < self.clip_range < math.inf,
+            "The clip range is above 0, and finite.",
+            "clip_range",
+            self.clip_range,
+        )
+        require_schedule(self.clip_anneal, self.clip_final_share, "clip_")
+        require(
+            self.target_kl is None or 0.0 < self.target_kl < math.inf,
+            "The KL divergence at which an update ends is above 0 and finite, or null.",
+            "target_kl",
+            self.target_kl,
+        )
+        n_slots = self.n_envs * self.n_steps
+        if n_slots % self.minibatches:
+            raise UserError(
+                f"A rollout of {self.n_steps} steps x {self.n_envs} environments cannot be split into "
+                f"{self.minibatches} equal minibatches.",
+                key="minibatches",
+                value=self.minibatches,
+                remedy=f"choose a number that divides {n_slots}, or other algo.n_steps and algo.n_envs",
+            )
+        if self.normalize_advantage and n_slots == self.minibatches:
+            raise UserError(
+                "An advantage that is normalized among itself alone is 0, and the actor would learn nothing.",
+                key="minibatches",
+                value=self.minibatches,
+                remedy="set algo.normalize_advantage=false, or choose fewer minibatches",
+            )
+
+    def schedules(self) -> dict[str, Schedule]:
+        return {**A2CConfig.schedules(self), "clip_range": Schedule(self.clip_anneal, self.clip_final_share)}
+
+    def smallest(self) -> A2CConfig:
+        return replace(self, n_envs=min(self.n_envs, 2), n_steps=1, normalize_advantage=False, minibatches=1)
+
+
+@OBJECTIVES.register("ppo", PPOConfig)
+def ppo(configs: Sequence[A2CConfig], distribution: Distribution, device: torch.device) -> Objective:
+    """PPO: several epochs of minibatches with each rollout, and a clipped policy gradient."""
+    first = configs[0]
+    assert isinstance(first, PPOConfig)
+    return ClippedObjective.of(
+        configs,
+        distribution,
+        device,
+        epochs=first.epochs,
+        minibatches=first.minibatches,
+        target_kl=first.target_kl,
+        clip_values=first.clip_values,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClippedObjective(Objective):
+    """The losses of PPO. With the ratio `r = pi(a|s) / pi_before(a|s)`, the actor's is `-min(r A, clip(r) A)`.
+
+    It is given with a constant added, `-A (log pi_before(a|s) - 1)`, so that it equals A2C's, `-A log pi(a|s)`, before
+    the first step. The constant has no gradient.
+
+    Attributes:
+        clip_values: Whether the critic's loss is that of the worse of the value and the value near the one before.
+    """
+
+    clip_values: bool = False
+
+    def prepare(self, rollout: Batch) -> Batch:
+        log_prob = self.distribution.log_prob(rollout.policy, rollout.actions)
+        return rollout._replace(log_prob_before=log_prob, values_before=rollout.values)
+
+    def actor_loss(self, batch: Batch) -> Tensor:
+        ratio = self._log_ratio(batch).exp()
+        assert batch.log_prob_before is not None
+        return -((batch.log_prob_before + (self._limited(ratio, batch) - 1.0)) * batch.advantages)
+
+    def actor_gradient(self, batch: Batch) -> Tensor:
+        ratio = self._log_ratio(batch).exp()
+        return -batch.advantages * torch.where(self._limited(ratio, batch) == ratio, ratio, 0.0)
+
+    def critic_loss(self, batch: Batch) -> Tensor:
+        loss = Objective.critic_loss(self, batch)
+        return torch.maximum(loss, self._clipped_critic_loss(batch)) if self.clip_values else loss
+
+    def critic_gradient(self, batch: Batch) -> Tensor:
+        gradient = Objective.critic_gradient(self, batch)
+        if not self.clip_values:
+            return gradient
+        is_free = Objective.critic_loss(self, batch) >= self._clipped_critic_loss(batch)
+        return torch.where(is_free, gradient, 0.0)
+
+    def divergence(self, batch: Batch) -> Tensor:
+        """Return `mean(r - 1 - log r)`, an estimate of the KL divergence that is never negative (Schulman, 2020)."""
+        log_ratio = self._log_ratio(batch)
+        return ((log_ratio.exp() - 1.0 - log_ratio) * batch.weight).sum(-1)
+
+    def measures(self, batch: Batch) -> dict[str, Tensor]:
+        is_outside = (self._log_ratio(batch).exp() - 1.0).abs() > self._clip_range
+        return {"approx_kl": self.divergence(batch), "clip_fraction": (is_outside * batch.weight).sum(-1)}
+
+    @property
+    def _clip_range(self) -> Tensor:
+        return self.hyperparameters.clip_range.unsqueeze(-1)
+
+    def _log_ratio(self, batch: Batch) -> Tensor:
+        """Return `log r` in each slot, and 0 in those that do not count: what is learned there could overflow."""
+        assert batch.log_prob_before is not None
+        log_ratio = self.distribution.log_prob(batch.policy, batch.actions) - batch.log_prob_before
+        return torch.where(batch.weight > 0.0, log_ratio, 0.0)
+
+    def _limited(self, ratio: Tensor, batch: Batch) -> Tensor:
+        """Return the ratio that the advantage is multiplied by: clipped where a further change would be rewarded."""
+        upper, lower = torch.minimum(ratio, 1.0 + self._clip_range), torch.maximum(ratio, 1.0 - self._clip_range)
+        return torch.where(batch.advantages >= 0.0, upper, lower)
+
+    def _clipped_critic_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the values after clipping; of those within the range, their own loss to the last bit."""
+        assert batch.values_before is not None
+        change = batch.values - batch.values_before
+        low, high = batch.values_before - self._clip_range, batch.values_before + self._clip_range
+        clipped = torch.where(change.abs() <= self._clip_range, batch.values, torch.clamp(batch.values, low, high))
+        return (clipped - batch.returns).square()
