@@ -10,7 +10,7 @@ from pathlib import Path
 import elsewhere
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from questions import BESIDE_SCORES, STUDIES, TITLES, Study
+from questions import BESIDE_SCORES, PPO, STUDIES, TITLES, Study
 from scored import has, load, scored, with_data
 
 from acexp.config.application import compose
@@ -102,8 +102,11 @@ def summary() -> str:
         (mine,) = (each for each in found if all(levels[f] == level for f, level in each.cell.levels.items()))
         a2c, ppo = PUBLISHED[study.environment]
         seeds = f"{len(mine.values)} seeds, {number(mine.values.min())} to {number(mine.values.max())}"
-        rows.append([TITLES[study.environment], preset.total_steps, mine.mean, seeds, a2c, ppo])
-    return to_markdown(("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "PPO"), rows)
+        by_ppo = STUDIES.get(f"{study.environment}-{PPO}")
+        here = "" if by_ppo is None or not has(by_ppo, "runs") else next(iter(scored(by_ppo))).mean
+        rows.append([TITLES[study.environment], preset.total_steps, mine.mean, seeds, a2c, here, ppo])
+    columns = ("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "acexp's PPO, mean (1M)", "PPO elsewhere")
+    return to_markdown(columns, rows)
 
 
 def engines() -> str:
@@ -131,16 +134,16 @@ def _made_with(study: Study) -> tuple[str, str]:
 def reached() -> str:
     """Return what each layout of each preset reached, as the JSON that acexp shows beside the result of a run."""
     entries = []
-    for study in with_data("preset"):
+    for study in [*with_data("preset"), *with_data(PPO)]:
         for scores in scored(study):
             levels = [f"{factor}={level}" for factor, level in scores.cell.levels.items()]
             seed, identity = _first_run(study, scores.cell)
-            first = compose([f"experiment={study.environment}", *levels, f"seed={seed}"])
+            first = compose([f"experiment={study.preset}", *levels, f"seed={seed}"])
             assert scores.mean is not None
             interval = scores.mean.interval
             entries.append(
                 {
-                    "settings": " ".join([f"experiment={study.environment}", *levels]),
+                    "settings": " ".join([f"experiment={study.preset}", *levels]),
                     "environment": first.env.id,
                     "total_steps": first.total_steps,
                     "seed": seed,

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 SEEDS = "seed='range(10)'"
 
+PPO = "ppo"
+"""The question of what PPO's presets reach."""
+
 BUDGETS = {"cliffwalking": 100_000, "lunarlander": 1_000_000, "halfcheetah": 500_000}
 """The env steps of a run in the ablations, by environment."""
 
@@ -29,7 +32,7 @@ class Study:
     """Sweeps into one directory, and the baselines that their runs are compared with.
 
     Attributes:
-        environment: the name of a preset.
+        environment: the name of an environment.
         question: a short name for the question.
         sweeps: the overrides of each sweep, which is one command.
         baselines: the levels that the others are compared with, each in its own report.
@@ -41,6 +44,11 @@ class Study:
     sweeps: tuple[str, ...]
     baselines: tuple[str, ...] = ()
     deterministic: bool = True
+
+    @property
+    def preset(self) -> str:
+        """The name of the preset that its runs begin with."""
+        return f"{self.environment}_ppo" if self.question == PPO else self.environment
 
     @property
     def name(self) -> str:
@@ -55,7 +63,7 @@ class Study:
     @property
     def commands(self) -> list[str]:
         """The commands that train, evaluate and compare the runs."""
-        trained = [f"acexp -m experiment={self.environment} {sweep} name={self.name}" for sweep in self.sweeps]
+        trained = [f"acexp -m experiment={self.preset} {sweep} name={self.name}" for sweep in self.sweeps]
         evaluated = f"acexp eval {self.directory}" + ("" if self.deterministic else " --stochastic")
         compared = [
             f"acexp report {self.directory} {options} --out {out}".replace("  ", " ")
@@ -109,6 +117,7 @@ STUDIES = {
     study.name: study
     for study in (
         *(Study(name, "preset", (f"{_LAYOUTS} {SEEDS}",), ("arch=separate", "optim=single")) for name in BUDGETS),
+        *(Study(name, PPO, (SEEDS,)) for name in ("lunarlander", "halfcheetah")),
         # The preset's layouts at the settings of the ablations below.
         Study(
             "halfcheetah",
