@@ -313,9 +313,8 @@ def test_lists_are_arrays_where_the_wrapper_takes_arrays() -> None:
         environment="MountainCar-v0",
     )
     env = make(config)
-    assert env.observation_space == gym.spaces.Box(
-        np.array([[0.0], [-1.0]]), np.array([[2.5], [2.5]]), dtype=np.float64
-    )
+    low, high = np.array([[0.0], [-1.0]], np.float32), np.array([[2.5], [2.5]], np.float32)
+    assert env.observation_space == gym.spaces.Box(low, high, dtype=np.float32)
     names: dict[str, Any] = {"gymnasium": gym, "numpy": np}
     exec("\n".join(as_code(config)), names)
     assert names["env"].observation_space == env.observation_space
