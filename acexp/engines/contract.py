@@ -17,7 +17,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
-from acexp.system.user_code import place_in_code, reason
+from acexp.engines.wrappers import KEY as WRAPPERS_KEY
+from acexp.engines.wrappers import wrapper_at_fault
+from acexp.system.user_code import place_in_code, place_in_traceback, reason
 
 RESET, STEP = "reset()", "step()"
 LARGEST_REWARD = float(np.finfo(np.float32).max)
@@ -77,10 +79,36 @@ def faulty(
     )
 
 
-def raised(environment_id: str, method: str, error: BaseException, index: int | None = None) -> FaultyEnvironmentError:
-    """Return the error for an exception that a method of an environment raised."""
+def raised(
+    environment_id: str,
+    method: str,
+    error: BaseException,
+    index: int | None = None,
+    env: gym.Env[Any, Any] | None = None,
+) -> FaultyEnvironmentError:
+    """Return the error for an exception that a method of an environment raised, or of one of its wrappers.
+
+    Args:
+        environment_id: The id in the config.
+        method: Name of the method.
+        error: The exception.
+        index: Number of the environment among those of its engine, if it is known.
+        env: The environment in its wrappers, among which the one that raised the exception is looked for.
+    """
+    found = None if env is None else wrapper_at_fault(env, error)
     problem = f"{method} failed: {reason(error)}"
-    return faulty(environment_id, problem, method=method, place=place_in_code(error), index=index)
+    if found is None:
+        return faulty(environment_id, problem, method=method, place=place_in_code(error), index=index)
+    wrapper, traceback = found
+    name = type(wrapper).__name__
+    return FaultyEnvironmentError(
+        f"{environment_id}: its wrapper {name} failed in {problem.replace(' failed', '', 1)}",
+        key=WRAPPERS_KEY,
+        value=name,
+        place=place_in_traceback(traceback),
+        remedy="mend the wrapper, or leave it out",
+        index=index,
+    )
 
 
 def flaw_of_reset(result: Any, space: gym.Space[Any]) -> str | None:

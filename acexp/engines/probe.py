@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,9 +15,21 @@ from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
 from acexp.core.distributions import distribution_for
+from acexp.core.errors import UserError
 from acexp.core.observations import leaves_of, pick
-from acexp.engines.contract import RESET, STEP, faulty, flaw_of_reset, flaw_of_step, raised, shown
+from acexp.engines.contract import (
+    RESET,
+    STEP,
+    FaultyEnvironmentError,
+    faulty,
+    flaw_of_reset,
+    flaw_of_step,
+    raised,
+    shown,
+)
 from acexp.engines.environment import EnvironmentConfig, close_quietly, make
+from acexp.engines.wrappers import KEY as WRAPPERS_KEY
+from acexp.engines.wrappers import in_words
 
 STEPS = 32
 SEED = 0
@@ -48,7 +61,11 @@ def probe(environment: EnvironmentConfig) -> tuple[str, ...]:
     Both begin with the same seed and take the same actions, so that they show whether runs can be repeated. Raises
     UserError for an environment that cannot be made, or that does what Gymnasium's interface does not allow.
     """
-    first, second = _play(environment), _play(environment)
+    try:
+        first = _play(environment)
+    except FaultyEnvironmentError as error:
+        raise _with_wrappers(environment, error) from error
+    second = _play(environment)
     for name in ("observation_space", "action_space"):
         one, other = getattr(first, name), getattr(second, name)
         if one != other:
@@ -75,6 +92,26 @@ def _play(environment: EnvironmentConfig) -> _Play:
         close_quietly(env)
 
 
+def _with_wrappers(environment: EnvironmentConfig, error: FaultyEnvironmentError) -> FaultyEnvironmentError:
+    """Return the error for a wrapped environment; raise that of the environment if it is faulty by itself."""
+    if not environment.wrappers:
+        return error
+    try:
+        _play(replace(environment, wrappers=[]))
+    except FaultyEnvironmentError:
+        raise
+    except UserError:
+        pass  # the wrappers may replace what acexp does not support
+    if error.key == WRAPPERS_KEY:
+        return error
+    return replace(
+        error,
+        key=WRAPPERS_KEY,
+        value=", ".join(map(in_words, environment.wrappers)),
+        remedy="mend the wrappers; the environment without them is not at fault",
+    )
+
+
 def _spaces(environment: EnvironmentConfig, env: gym.Env[Any, Any]) -> tuple[gym.Space[Any], gym.Space[Any]]:
     """Return the spaces of an environment; raises UserError for those that no network can be built for."""
     found = {}
@@ -84,7 +121,7 @@ def _spaces(environment: EnvironmentConfig, env: gym.Env[Any, Any]) -> tuple[gym
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise raised(environment.id, name, error) from error
+            raise raised(environment.id, name, error, env=env) from error
         if not isinstance(found[name], gym.Space):
             raise faulty(environment.id, f"{name} is {shown(found[name])}, which is no space of Gymnasium's")
     observation_space, action_space = found["observation_space"], found["action_space"]
@@ -109,7 +146,7 @@ def _moments(
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise raised(environment.id, method, error) from error
+            raise raised(environment.id, method, error, env=env) from error
         flaw = (flaw_of_reset if method == RESET else flaw_of_step)(result, observation_space)
         if flaw is not None:
             raise faulty(environment.id, flaw, method=method)

@@ -151,7 +151,7 @@ class VectorEnvironment(SyncVectorEnv):
 
     def _fault(self, i: int, method: str, result: Any, error: BaseException) -> FaultyEnvironmentError:
         if result is _NOTHING:
-            return raised(self._id, method, error, i)
+            return raised(self._id, method, error, i, self.envs[i])
         flaw = (flaw_of_reset if method == RESET else flaw_of_step)(result, self.single_observation_space)
         return faulty(self._id, flaw or f"{method} returned what {reason(error)}", method=method, index=i)
 

@@ -34,6 +34,8 @@ def open_logs(runs: Sequence[Run], resume_at: Sequence[int | None], note: Note, 
 
     `note` shows what a writer warns of, once where several runs have the same warning.
     """
+    if not runs:
+        return Logs([], [])  # of several processes, the first alone writes
     experiments = [replace(_experiment(run), resume_at=step) for run, step in zip(runs, resume_at, strict=True)]
     files = [
         _closed_by(stack, JsonlWriter(run.directory / run_directory.METRICS, step or 0))

@@ -6,6 +6,7 @@ import importlib
 import sysconfig
 import traceback
 from pathlib import Path
+from types import TracebackType
 
 from acexp.core.errors import UserError
 
@@ -71,6 +72,13 @@ def place_in_code(error: BaseException) -> str | None:
         return f"{short_path(error.filename)}, line {error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
     return f"{short_path(frames[-1].filename)}, line {frames[-1].lineno}" if frames else None
+
+
+def place_in_traceback(start: TracebackType) -> str:
+    """Return the file and line where a traceback ends in the user's code, or else where it begins."""
+    frames = traceback.extract_tb(start)
+    frame = next((frame for frame in reversed(frames) if is_users(frame.filename)), frames[0])
+    return f"{short_path(frame.filename)}, line {frame.lineno}"
 
 
 def is_users(filename: str) -> bool:

@@ -224,13 +224,22 @@ def wait_until_gone(pid: int) -> None:
 
 
 def test_a_signal_to_the_whole_process_group_ends_a_run_as_ever(tmp_path: Path) -> None:
-    """As a terminal sends Ctrl-C: the processes of the environments must not be ended by it."""
+    """As a terminal sends Ctrl-C: the processes of the environments end with the run, and not before it has saved."""
     (tmp_path / "mortal.py").write_text(MORTAL)
     settings = ("+env.kwargs.how=none", "total_steps=100000000", "checkpoint.every=null")
     process = start(tmp_path, *SAVED, *settings, group=True)
     log = tmp_path / "run" / "metrics.jsonl"
     wait_until(lambda: log.exists() and bool(log.read_text()), process)
+    started = members_of_group(process.pid) - {process.pid}
+    assert len(started) >= 3, "one process for each environment"
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert "Traceback" not in said
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "interrupted", said
+    for pid in started:
+        wait_until_gone(pid)
+
+
+def members_of_group(group: int) -> set[int]:
+    stats = {int(path.parent.name): path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()}
+    return {pid for pid, stat in stats.items() if int(stat.rpartition(")")[2].split()[2]) == group}

@@ -68,6 +68,53 @@ def assert_close(one: list[dict[str, Any]], other: list[dict[str, Any]], toleran
                 assert line_of_other[tag] == expected, (line["step"], tag)
 
 
+SUCCEEDING = """
+import gymnasium as gym
+import numpy as np
+
+
+class Succeeding(gym.Env):
+    \"\"\"Episodes of three steps, one half of which succeed, and only those end with a distance.\"\"\"
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        distance = float(self.np_random.random())
+        info = {"is_success": distance < 0.5} | ({"distance": distance} if distance < 0.5 else {})
+        return np.full(1, distance, np.float32), distance, self.t == 3, False, info
+
+
+gym.register("Succeeding-v0", Succeeding)
+"""
+
+
+def test_two_processes_log_the_infos_that_one_logs(acexp: Acexp, tmp_path: Path) -> None:
+    """Episodes end in both processes; some have a number that others do not."""
+    (tmp_path / "succeeding.py").write_text(SUCCEEDING)
+    settings = ("env=gym", "env.id=succeeding:Succeeding-v0", "algo.n_envs=4", "total_steps=320", "log.every=80")
+    settings = (*settings, "log.info=[is_success,distance]", "eval.every=160", "eval.episodes=4")
+    alone = acexp(*settings, "hydra.run.dir=one")
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    codes, printed = run_as_two(tmp_path, *settings, "hydra.run.dir=two")
+    assert codes == [0, 0], printed
+    one, two = (
+        [{tag: v for tag, v in line.items() if "info/" in tag} for line in metrics(tmp_path / name)]
+        for name in ("one", "two")
+    )
+    assert {tag for line in one for tag in line} == {
+        "info/is_success", "info/distance", "eval/info/is_success", "eval/info/distance",
+    }  # fmt: skip
+    assert all(0.0 < line["info/is_success"] < 1.0 for line in one if "info/is_success" in line)
+    assert_close([{"step": 0, **line} for line in one], [{"step": 0, **line} for line in two], 1e-9)
+
+
 def process_of(process: Process, rank: int) -> int:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     (found,) = [
