@@ -11,7 +11,17 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from scale import Costs
 from scale import report as scale_tables
-from tables import WORK, Measurement, checkpoint_table, load, load_throughput, startup_table, table, throughput_tables
+from tables import (
+    WORK,
+    Measurement,
+    checkpoint_table,
+    load,
+    load_throughput,
+    slow_table,
+    startup_table,
+    table,
+    throughput_tables,
+)
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PICTURES = DOCS / "performance"
@@ -112,6 +122,9 @@ def performance_section() -> str:
             "## Share of each part in the training time",
             "![shares](performance/shares.svg)",
             table("share of the time", PARTS, parts),
+            "## Environments that are slow in Python",
+            "`python benchmarks/slow.py`: 8 environments, each in a process of its own with `engine=processes`.",
+            slow_table(load("slow")["figures"]),
             "## Start-up",
             startup_table(startup["figures"]),
             "## Checkpoints",

@@ -122,3 +122,20 @@ def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:
         spread = f"{middle * 1e3:,.0f} ({min(seconds) * 1e3:,.0f} to {max(seconds) * 1e3:,.0f})"
         rows[name] = [spread, f"{middle / by['interval']:.2%}"]
     return table("saving", ["milliseconds", "of the time, at the default interval"], rows)
+
+
+def slow_table(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Return a table of both engines' rates on slow environments, and the ratios of the runs that followed each other.
+
+    `found` has the rates by what a step does and by engine.
+    """
+    rows = {}
+    for kind, by in found.items():
+        ratios = [above / below for above, below in zip(by["processes"], by["gymnasium"], strict=True)]
+        figures = (*(Measurement(by[engine], 0.0) for engine in ("gymnasium", "processes")), _ratio(ratios))
+        rows[f"5 ms of {kind}"] = [str(figure) for figure in figures]
+    return table("env steps per second", ["gymnasium", "processes", "ratio"], rows)
+
+
+def _ratio(ratios: Sequence[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"

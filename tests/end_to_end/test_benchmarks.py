@@ -48,6 +48,7 @@ def test_the_pages_say_what_was_measured(benchmarks: Callable[[str], ModuleType]
     performance = (REPOSITORY / "docs" / "performance.md").read_text(encoding="utf-8")
     assert tables.throughput_tables(results, facts["cores"]) in performance
     assert tables.startup_table(tables.load("startup")["figures"]) in performance
+    assert tables.slow_table(tables.load("slow")["figures"]) in performance
     assert tables.checkpoint_table(tables.load("checkpoints")["figures"]) in performance
     assert page.scale_section() in (REPOSITORY / "docs" / "scale.md").read_text(encoding="utf-8")
 
