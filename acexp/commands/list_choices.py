@@ -1,4 +1,4 @@
-"""`acexp list`: lists the choices of the config groups, and the writers of logs."""
+"""`acexp list`: lists the choices of the config groups, and of settings that take names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from acexp.config.load import import_plugins
 
 
 def list_choices(arguments: list[str]) -> int:
-    """Print every choice of a group, or of all, one line each; settings that take lists of names are shown too."""
+    """Print every choice of a group, or of all, one line each; settings that take names are shown too."""
     parser = argparse.ArgumentParser(prog="acexp list", description="List the choices of config groups, one line each.")
     parser.add_argument("group", nargs="?", help=", ".join((*GROUPS, *NAMED_IN_SETTINGS)))
     parser.add_argument("--config-dir", type=Path, help="a folder with your own YAML files")

@@ -18,7 +18,7 @@ from acexp.engines.wrappers import known_wrappers
 from acexp.metrics import WRITERS
 from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
 from acexp.objectives import OBJECTIVES
-from acexp.optimizers import OPTIMIZERS
+from acexp.optimizers import ALGORITHMS, OPTIMIZERS
 from acexp.optimizers.clipping import CLIPS
 
 
@@ -66,8 +66,16 @@ def _writers() -> dict[str, str]:
     return {f"[{name}]": WRITERS[name].summary for name in WRITERS.names}
 
 
-NAMED_IN_SETTINGS: dict[str, Callable[[], dict[str, str]]] = {"env.wrappers": _wrappers, "log.writers": _writers}
-"""Settings outside of the groups that take lists of names, each with what returns the lists and their summaries."""
+def _algorithms() -> dict[str, str]:
+    return {name: ALGORITHMS[name].summary for name in ALGORITHMS.names}
+
+
+NAMED_IN_SETTINGS: dict[str, Callable[[], dict[str, str]]] = {
+    "env.wrappers": _wrappers,
+    "optim.algorithm": _algorithms,
+    "log.writers": _writers,
+}
+"""Settings beside the groups that take names, or lists of them, each with what returns these and their summaries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,15 @@ def settings_beside(key: str) -> tuple[str, ...]:
     return tuple(f"{prefix}.{name}" for name in dict.fromkeys(name for group in names for name in group))
 
 
+def choices_with(key: str) -> tuple[str, ...]:
+    """Return the choices of a group that have a setting, as `group=name` each; none for a setting that all have."""
+    part, _, rest = key.partition(".")
+    registry = GROUPS.get(part)
+    names = registry.names if registry is not None else ()
+    found = [name for name in names if registry is not None and _field_of(registry[name].config, rest) is not None]
+    return () if len(found) == len(names) else tuple(f"{part}={name}" for name in found)
+
+
 def present_name(key: str) -> str | None:
     """Return the key that a setting or a group has today, if earlier versions called it `key`; else None."""
     part, dot, rest = key.partition(".")

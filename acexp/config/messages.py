@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
-from acexp.config.load import PARAMETERS, no_such_setting, settings_beside, takes_any_key
+from acexp.config.load import PARAMETERS, choices_with, no_such_setting, settings_beside, takes_any_key
 from acexp.config.places import place_of
 from acexp.core.errors import UserError
 
@@ -50,7 +50,7 @@ def explain(error: HydraException | OmegaConfBaseException, arguments: Sequence[
     if isinstance(error, ConfigCompositionException) and key is not None:
         of_plugins = _settings_of_plugins(key)
         choices = tuple(of_plugins) or settings_beside(key)
-        remedy = f"write +{key}=...: this choice's YAML does not contain it" if key in choices else None
+        remedy = _remedy_for_absent(key, arguments) if key in choices else None
         belongs = f"it belongs to {of_plugins[key]}" if key in of_plugins else remedy
         return no_such_setting(key, choices, belongs).at(place_of(key, arguments))
     if "requires --multirun" in text or "Ambiguous value" in text:
@@ -63,6 +63,15 @@ def explain(error: HydraException | OmegaConfBaseException, arguments: Sequence[
         return _unfit(text, error.__cause__)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return UserError(lines[0] if lines else type(error).__name__, remedy=" ".join(lines[1:3]) or None)
+
+
+def _remedy_for_absent(key: str, arguments: Sequence[str]) -> str:
+    """Return what to do about a setting that some choice has, and that the composed config does not contain."""
+    owners = choices_with(key)
+    chosen = {argument.replace(".name=", "=", 1) for argument in arguments}
+    if owners and not chosen.intersection(owners):
+        return f"it belongs to {' and '.join(owners)}"
+    return f"write +{key}=...: this choice's YAML does not contain it"
 
 
 def _unfit(text: str, cause: BaseException | None) -> UserError:

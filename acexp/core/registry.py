@@ -37,8 +37,10 @@ class Registry(Generic[B]):
     1.0
     """
 
-    def __init__(self, group: str, default_config: type[Any] = object) -> None:
+    def __init__(self, group: str, default_config: type[Any] = object, listed_as: str | None = None) -> None:
+        """Create an empty registry. `acexp list` knows it by `listed_as`, if not by its group."""
         self.group = group
+        self._listed_as = listed_as or group
         self._default_config = default_config
         self._entries: dict[str, Entry[B]] = {}
 
@@ -77,6 +79,6 @@ class Registry(Generic[B]):
                 value=name,
                 choices=self.names,
                 remedy=f"choose one of these, or register your own and name its module in plugins=[...]; "
-                f"`acexp list {self.group}` describes each",
+                f"`acexp list {self._listed_as}` describes each",
             )
         return self._entries[name]

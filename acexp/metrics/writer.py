@@ -71,7 +71,7 @@ class Writer:
         """Flush and close the output."""
 
 
-WRITERS: Registry[Callable[[Experiment], Writer]] = Registry("writer")
+WRITERS: Registry[Callable[[Experiment], Writer]] = Registry("writer", listed_as="log.writers")
 """The writers that `log.writers` can name. `metrics.jsonl` is none of them: it is always written."""
 
 

@@ -36,7 +36,7 @@ class Builder(Protocol):
     def __call__(self, parameters: Tensor, config: OptimizerConfig) -> Algorithm: ...
 
 
-ALGORITHMS: Registry[Builder] = Registry("optimizer algorithm", OptimizerConfig)
+ALGORITHMS: Registry[Builder] = Registry("optimizer algorithm", OptimizerConfig, listed_as="optim.algorithm")
 
 
 @ALGORITHMS.register("adam")

@@ -28,6 +28,18 @@ def test_cartpole_reaches_475(config: Config, parts: tuple[str, ...]) -> None:
     assert min(greedy) >= 475.0
 
 
+PPO = ("algo=ppo", "algo.gae_lambda=0.95", "algo.n_envs=8", "algo.n_steps=64", "algo.epochs=8", "algo.minibatches=4")
+PPO += ("algo.normalize_advantage=true", "optim.learning_rate=1e-3", "optim.anneal=linear")
+
+
+def test_ppo_balances_a_pole_in_a_few_updates(config: Config) -> None:
+    """Random play lasts 22 steps. Learning from shuffled slots whose advantages are others' would not exceed that."""
+    settings = ("env=gym", "env.id=CartPole-v1", "engine=gymnasium", "total_steps=24000", *PPO)
+    recent, greedy = train_in_memory([config(*settings, f"seed={seed}") for seed in range(2)])
+    assert min(value or 0.0 for value in recent) >= 120.0
+    assert min(greedy) >= 200.0
+
+
 class WithoutVelocities(gym.ObservationWrapper[Any, Any, Any]):
     """CartPole with its positions and angles alone, from which nobody can tell where the pole is going."""
 

@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from acexp.commands.list_choices import list_choices
 from acexp.config import RunConfig
+from acexp.core.errors import UserError
+from acexp.core.registry import Registry
 from acexp.metrics import JsonlWriter
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
@@ -389,6 +392,18 @@ def test_list_shows_a_line_per_choice(acexp: Acexp) -> None:
     for choice in ("env=pong", "arch=shared", "optim=dual", "normalizer=running", "clip=value", "engine=ale"):
         assert re.search(rf"^{choice}\s+\S+", everything.stdout, re.MULTILINE), choice
     assert acexp("list", "arch").stdout.splitlines()[0].startswith("arch=separate")
+
+
+def test_every_registry_names_a_list_that_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith("acexp.")]
+    registries = {id(x): x for module in modules for x in vars(module).values() if isinstance(x, Registry)}
+    assert len(registries) >= 10
+    for registry in registries.values():
+        with pytest.raises(UserError) as refused:
+            registry["no such name"]
+        (command,) = re.findall(r"`acexp (.+?)`", refused.value.remedy or "")
+        assert list_choices(command.split()[1:]) == 0
+        assert registry.names[0] in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("flags", [("--help",), ("--cfg", "job"), ("--info", "defaults")])

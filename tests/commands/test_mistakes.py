@@ -96,7 +96,13 @@ MISTAKES = {
         [f"'{FORMERLY}.gamma' is called 'algo.gamma' now"],
     ),
     "added by its earlier name": ([*SMALL, f"+{FORMERLY}.gamma=0.9"], [f"'{FORMERLY}' is called 'algo' now"]),
-    "setting of another algorithm": ([*SMALL, "algo.clip_range=0.1"], ["no setting 'algo.clip_range'"]),
+    "setting of another algorithm": (
+        [*SMALL, "algo.clip_range=0.1"],
+        ["no setting 'algo.clip_range'", "belongs to algo=ppo"],
+    ),
+    "setting of another layout": ([*SMALL, "optim.trunk=actor"], ["no setting 'optim.trunk'", "belongs to optim=dual"]),
+    "algorithm of optimization": ([*SMALL, "optim.algorithm=adm"], ["`acexp list optim.algorithm`"]),
+    "writer": ([*SMALL, "log.writers=[tensorbord]"], ["`acexp list log.writers`"]),
     "sweep over what another setting replaces": (
         ["-m", *SMALL, "optim=dual", "algo.value_coef=0.1,1"],
         ["differ in algo.value_coef alone would be equal", "with optim.name=dual", "leave out algo.value_coef"],

@@ -99,6 +99,40 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_not(acexp: Acexp,
     assert (done.returncode, "nothing to resume" in done.stdout) == (0, True)
 
 
+LEARNERS = {
+    "ppo": ("algo=ppo", "algo.minibatches=4", "algo.target_kl=1e-3", "algo.clip_anneal=cosine"),
+    "beta": ("policy=beta", "algo=ppo", "arch.layer_norm=true"),
+    "std of the network": ("policy=gaussian", "policy.std=network", "algo.entropy_coef=0.01", "optim.anneal=cosine"),
+    "sides that differ": ("arch.layer_norm=true", "arch.actor.hidden_sizes=[8]", "optim.final_share=0.5"),
+}
+OF_MEMBERS = (
+    ("seed=0", "optim.learning_rate=1e-3", "algo.gamma=0.9"),
+    ("seed=1", "optim.learning_rate=3e-3", "algo.entropy_coef=0.05"),
+    ("seed=2", "optim.learning_rate=1e-2", "clip.max_norm=0.1"),
+)
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+@pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
+def test_every_kind_of_learning_resumes_to_the_last_bit(
+    config: Config, tmp_path: Path, learner: tuple[str, ...], n_members: int
+) -> None:
+    """Stopped in the middle, and continued."""
+    small = ("env=halfcheetah", "algo.n_envs=3", "algo.n_steps=8", "total_steps=720", "log.every=48")
+    members = [config(*small, *learner, *member) for member in OF_MEMBERS[:n_members]]
+
+    def runs(name: str) -> list[Run]:
+        return [Run(member, tmp_path / f"{name}{i}") for i, member in enumerate(members)]
+
+    runner.train(runs("whole"))
+    paused = runner.train(runs("broken"), TrainOptions(until=400))
+    assert [outcome.steps for outcome in paused] == [408] * n_members
+    resumed = runner.train(runs("broken"), RESUME)
+    assert [(outcome.status, outcome.resume) for outcome in resumed] == [(Status.DONE, "exact")] * n_members
+    for broken, whole in zip(runs("broken"), runs("whole"), strict=True):
+        assert_equal_runs(broken.directory, whole.directory)
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2", "SIGHUP"])
 def test_signals_save_and_end_with_their_own_code(tmp_path: Path, name: str) -> None:
     number = getattr(signal, name)

@@ -132,7 +132,7 @@ class SquashedDistribution(BoxDistribution):
                 key="policy.name",
                 value=config.name,
                 choices=tuple(name for name in POLICIES.names if name not in ("squashed", "beta")),
-                remedy="use policy=gaussian, or bound the actions with gymnasium.wrappers.RescaleAction",
+                remedy="use policy=gaussian, or bound the actions with a wrapper of your own in env.wrappers",
             )
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
