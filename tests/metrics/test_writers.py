@@ -298,7 +298,4 @@ def test_a_writer_receives_how_the_run_ended(
     run = Run(config(*SMALL, "log.writers=[ended]"), tmp_path / "run")
     runner.train([run], should_stop=lambda: True)
     runner.train([run], TrainOptions(resume=True))
-    broken = config(*SMALL, "log.writers=[ended]", "optim.learning_rate=1e30", "clip=none")
-    (outcome,) = runner.train([Run(broken, tmp_path / "broken")])
-    assert outcome.status is Status.DIVERGED
-    assert received == ["interrupted", "closed", "done", "closed", "diverged", "closed"]
+    assert received == ["interrupted", "closed", "done", "closed"]
