@@ -18,6 +18,7 @@ from acexp.commands.sweep_view import FAILURES
 from acexp.commands.tables import WIDEST
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
+from acexp.runs.claims import EVENTS
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import APPROXIMATE, ERROR_LOG, Status
 from acexp.sweeps.sweep_directory import command_to_continue, is_search
@@ -146,7 +147,7 @@ def conclude(
         if not is_search(shown):
             print_cells(console, shown)
         console.print(next_commands(relative(shown)), markup=False)
-    else:
+    elif any(shown.rglob(EVENTS)):
         console.print(f"look at it with:\n  tensorboard --logdir {relative(shown)}", markup=False)
     return stopped or (EXIT_FAILED if failures else 0)
 

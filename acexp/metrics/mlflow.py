@@ -27,12 +27,14 @@ class MlflowWriter(Writer):
         from mlflow import MlflowClient
 
         self._client = MlflowClient()
-        self._status = "FINISHED" if experiment.is_over else "FAILED"
+        self._status, self._end_time = "FAILED", None
         place = _experiment_id(self._client, experiment.sweep)
         found = [] if experiment.is_new else self._client.search_runs([place], f"tags.`{ID_TAG}` = '{experiment.id}'")
         if found:
             self._run_id = found[0].info.run_id
-            if not experiment.is_over:
+            if experiment.is_over:
+                self._end_time = found[0].info.end_time  # what is added later does not make the run longer
+            else:
                 self._client.update_run(self._run_id, "RUNNING")
         else:
             self._run_id = self._create(place, experiment)
@@ -56,10 +58,12 @@ class MlflowWriter(Writer):
 
     def end(self, step: int, results: Mapping[str, float]) -> None:
         self.write(step, results, {})
-        self._status = "FINISHED"
+
+    def set_status(self, status: str) -> None:
+        self._status = {"done": "FINISHED", "diverged": "FAILED", "failed": "FAILED"}.get(status, "KILLED")
 
     def close(self) -> None:
-        self._client.set_terminated(self._run_id, self._status)
+        self._client.set_terminated(self._run_id, self._status, self._end_time)
 
 
 def _experiment_id(client: Any, name: str) -> str:

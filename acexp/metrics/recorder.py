@@ -123,6 +123,11 @@ class Recorder:
         for writer in self._writers[member]:
             writer.end(step, {} if recent is None else {tags.FINAL_RETURN: recent})
 
+    def set_status(self, member: int, status: str) -> None:
+        """Pass on to the writers how a member's run ended."""
+        for writer in self._writers[member]:
+            writer.set_status(status)
+
     @property
     def seconds(self) -> float:
         """Seconds since training began or was resumed."""

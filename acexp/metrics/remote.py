@@ -10,7 +10,7 @@ from typing import Any
 
 from acexp.metrics.writer import Writer
 
-SECONDS = 30.0
+SECONDS = 15.0
 """How long the end of a run waits for a call of a writer to return."""
 MOST_WAITING = 10_000
 """The most calls that wait for the thread; a server that is slower than training must not fill the memory."""
@@ -78,7 +78,7 @@ class RemoteWriter(Writer):
         self._name, self._thread, self._warn = name, thread, warn
         self._open_writer = open_writer
         self._writer: Writer | None = None
-        self._is_lost = self._is_closed = False
+        self._is_lost = False
         self._submit(self._open)
 
     def write(self, step: int, scalars: Mapping[str, float], timings: Mapping[str, float]) -> None:
@@ -86,12 +86,11 @@ class RemoteWriter(Writer):
 
     def end(self, step: int, results: Mapping[str, float]) -> None:
         self._submit(lambda: self._opened.end(step, results))
-        self.close()
+
+    def set_status(self, status: str) -> None:
+        self._submit(lambda: self._opened.set_status(status))
 
     def close(self) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
         self._submit(lambda: self._opened.close())
         if not self._is_lost and not self._thread.wait():
             self._lose(f"it has not answered for {SECONDS:g} seconds")

@@ -14,6 +14,12 @@ STEP = "env_step"
 LONGEST = 128
 """The most characters that W&B takes for a project, a group and a name."""
 
+INIT_SECONDS = 10.0
+"""How long W&B tries to reach its server. It does so at the end of the process too, which would last 90 seconds."""
+
+KILLED, FAILED = 255, 1
+"""The exit codes that W&B shows as `killed` and as `failed`; 0 is `finished`."""
+
 
 @WRITERS.register("wandb")
 class WandbWriter(Writer):
@@ -36,9 +42,10 @@ class WandbWriter(Writer):
             resume="allow",
             allow_val_change=True,
             reinit="create_new",  # the runs of a population are open at once
-            settings=wandb.Settings(console="off", silent=True),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=INIT_SECONDS),
             **group,
         )
+        self._exit_code = FAILED
         self._run.define_metric(STEP, hidden=True)
         self._run.define_metric("*", step_metric=STEP)
 
@@ -48,5 +55,8 @@ class WandbWriter(Writer):
     def end(self, step: int, results: Mapping[str, float]) -> None:
         self._run.summary.update(dict(results))
 
+    def set_status(self, status: str) -> None:
+        self._exit_code = {"done": 0, "diverged": FAILED, "failed": FAILED}.get(status, KILLED)
+
     def close(self) -> None:
-        self._run.finish()
+        self._run.finish(self._exit_code)

@@ -67,6 +67,9 @@ class Writer:
     def end(self, step: int, results: Mapping[str, float]) -> None:
         """Write the results of the run, which ended at env step `step`."""
 
+    def set_status(self, status: str) -> None:
+        """Take how the run ended, in the words of its status.json; called before `close`, unless the process dies."""
+
     def close(self) -> None:
         """Flush and close the output."""
 

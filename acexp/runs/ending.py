@@ -54,6 +54,7 @@ def finish(recorder: Recorder, member: int, run: Run, ending: Ending) -> Outcome
     except OSError as failure:
         status, error = Status.FAILED, error or unwritable_files(failure)
         outcome = replace(outcome, status=status, error=error)
+    recorder.set_status(member, status)
     try:
         run_directory.finish(
             run.directory,

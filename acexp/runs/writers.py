@@ -52,8 +52,11 @@ def add_to_logs(run: Run, step: int, scalars: Mapping[str, float], note: Note) -
     """
     with ExitStack() as stack:
         (writers,) = _open_named([run], [replace(_experiment(run), is_over=True)], note, stack).writers
+        status = run_directory.read_status(run.directory).get("status")
         for writer in writers:
             writer.write(step, scalars, {})
+            if status:
+                writer.set_status(status)
 
 
 def _open_named(runs: Sequence[Run], experiments: Sequence[Experiment], note: Note, stack: ExitStack) -> Logs:

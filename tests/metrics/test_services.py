@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from acexp.config import RunConfig
+from acexp.core.stopping import never
 from acexp.runs import runner
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.runs.writers import add_to_logs
-from tests.helpers import metrics
+from tests.helpers import metrics, start
+from tests.runs.test_evaluation import Asked
 
 Config = Callable[..., RunConfig]
 
@@ -24,15 +29,22 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def train_in_two_parts(config: Config, folder: Path, name: str) -> list[Run]:
-    """A population of two runs of a sweep, resumed once, and an evaluation of the first."""
+def train_in_two_parts(config: Config, folder: Path, name: str, look: Callable[[Status], None]) -> list[Run]:
+    """A population of two runs of a sweep, interrupted and resumed once, and an evaluation of the first.
+
+    `look` is called after each part, with the status that it ended with.
+    """
     runs = [
         Run(config(*SMALL, f"log.writers=[{name}]", f"seed={seed}"), folder / "first" / f"seed={seed}", ("seed",))
         for seed in range(2)
     ]
-    runner.train(runs, TrainOptions(until=400))
-    outcomes = runner.train(runs, TrainOptions(resume=True))
-    assert [(outcome.status, outcome.notes) for outcome in outcomes] == [(Status.DONE, ())] * 2
+    for options, stopped, status in (
+        (TrainOptions(), Asked(20), Status.INTERRUPTED),
+        (TrainOptions(resume=True), never, Status.DONE),
+    ):
+        outcomes = runner.train(runs, options, should_stop=stopped)
+        assert [(outcome.status, outcome.notes) for outcome in outcomes] == [(status, ())] * 2
+        look(status)
     add_to_logs(runs[0], 800, {"eval/return_mean": -13.0}, pytest.fail)
     return runs
 
@@ -43,10 +55,18 @@ def test_mlflow_has_each_run_of_a_population_once(
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.chdir(tmp_path)
-    runs = train_in_two_parts(config, tmp_path, "mlflow")
     client = mlflow.MlflowClient()
-    experiment = client.get_experiment_by_name("first")
-    found = {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
+
+    def find() -> dict[str, Any]:
+        experiment = client.get_experiment_by_name("first")
+        return {each.info.run_name: each for each in client.search_runs([experiment.experiment_id])}
+
+    def look(status: Status) -> None:
+        shown = "FINISHED" if status is Status.DONE else "KILLED"
+        assert [each.info.status for each in find().values()] == [shown] * 2
+
+    runs = train_in_two_parts(config, tmp_path, "mlflow", look)
+    found = find()
     assert sorted(found) == ["seed=0", "seed=1"], "a resumed run is the same run"
     for run in runs:
         each = found[run.directory.name]
@@ -83,10 +103,10 @@ def test_wandb_has_each_run_of_a_population_offline(
     from wandb.proto import wandb_internal_pb2
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    for run in train_in_two_parts(config, tmp_path, "wandb"):
+    for run in train_in_two_parts(config, tmp_path, "wandb", lambda status: None):
         files = sorted(run.directory.glob("wandb/offline-run-*/*.wandb"))
         assert len(files) == (3 if run.config.seed == 0 else 2), "begun, resumed and evaluated"
-        ids, points, summary = set(), {}, set()
+        ids, points, summary, codes = set(), {}, set(), []
         for i, path in enumerate(files):
             for data in written(path.read_bytes()):
                 record = wandb_internal_pb2.Record()
@@ -95,6 +115,8 @@ def test_wandb_has_each_run_of_a_population_offline(
                     ids.add(record.run.run_id)
                     assert (record.run.project, record.run.display_name) == ("first", run.directory.name)
                     assert (f"seed={run.config.seed}" in record.run.run_group) == (i == 0)
+                if record.HasField("exit"):
+                    codes.append(record.exit.exit_code)
                 if record.HasField("history"):
                     line = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
                     if "losses/critic" in line:
@@ -104,21 +126,27 @@ def test_wandb_has_each_run_of_a_population_offline(
         assert len(ids) == 1, "the id is kept over a resume"
         assert points == {line["step"]: line["losses/critic"] for line in metrics(run.directory)}
         assert FINAL in summary
+        assert codes == [255, 0, 0][: len(files)], "killed, then finished"
 
 
+@pytest.mark.parametrize("answers", ["refuses", "never answers"])
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
-def test_a_server_that_nobody_runs_costs_a_warning(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_server_that_cannot_be_reached_costs_a_warning(tmp_path: Path, name: str, answers: str) -> None:
+    """With the packages' own patience, which is minutes: neither training nor the end of the process waits for it."""
     pytest.importorskip(name)
-    nowhere = "http://127.0.0.1:9"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", nowhere)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("WANDB_BASE_URL", nowhere)
-    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setattr("acexp.metrics.remote.SECONDS", 5.0)
-    (outcome,) = runner.train([Run(config(*SMALL, f"log.writers=[{name}]"), tmp_path / "run")])
-    assert outcome.status is Status.DONE
-    (note,) = outcome.notes
-    assert note.startswith(f"log.writers: {name} misses values of this run")
-    assert metrics(outcome.directory)[-1]["step"] == 800
+    with socket.create_server(("127.0.0.1", 0)) as server:  # connections are made, and nobody accepts them
+        url = "http://127.0.0.1:{}".format(9 if answers == "refuses" else server.getsockname()[1])
+        process = start(
+            tmp_path,
+            *SMALL,
+            f"log.writers=[{name}]",
+            MLFLOW_TRACKING_URI=url,
+            WANDB_BASE_URL=url,
+            WANDB_API_KEY="0" * 40,
+        )
+        printed = process.communicate(timeout=100)[0]
+    assert process.returncode == 0, printed
+    assert f"log.writers: {name} misses values of this run, which metrics.jsonl has" in printed
+    (run,) = tmp_path.glob("outputs/cliffwalking/*")
+    assert [line["step"] for line in metrics(run)] == [200, 400, 600, 800]
+    assert json.loads((run / "status.json").read_text())["status"] == "done"

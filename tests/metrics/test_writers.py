@@ -270,3 +270,32 @@ def test_writers_are_listed_and_inspected(acexp: Acexp) -> None:
     assert "log.writers=[tensorboard]" in acexp("list", "log.writers").stdout
     assert "log.writers=[tensorboard]" in acexp("list").stdout
     assert "metrics.jsonl, tensorboard" in acexp("inspect").stdout
+
+
+def test_only_what_was_written_is_suggested_at_the_end(acexp: Acexp) -> None:
+    result = acexp(*SMALL, "log.writers=[]")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "done: 800 env steps" in result.stdout
+    assert "tensorboard" not in result.stdout
+
+
+def test_a_writer_receives_how_the_run_ended(
+    config: Config, tmp_path: Path, register: Callable[[str, type[Writer]], None]
+) -> None:
+    received: list[str] = []
+
+    class Ended(Writer):
+        def __init__(self, experiment: Experiment) -> None:
+            pass
+
+        def set_status(self, status: str) -> None:
+            received.append(status)
+
+        def close(self) -> None:
+            received.append("closed")
+
+    register("ended", Ended)
+    run = Run(config(*SMALL, "log.writers=[ended]"), tmp_path / "run")
+    runner.train([run], should_stop=lambda: True)
+    runner.train([run], TrainOptions(resume=True))
+    assert received == ["interrupted", "closed", "done", "closed"]
