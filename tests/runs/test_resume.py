@@ -104,6 +104,8 @@ LEARNERS = {
     "beta": ("policy=beta", "algo=ppo", "arch.layer_norm=true"),
     "std of the network": ("policy=gaussian", "policy.std=network", "algo.entropy_coef=0.01", "optim.anneal=cosine"),
     "sides that differ": ("arch.layer_norm=true", "arch.actor.hidden_sizes=[8]", "optim.final_share=0.5"),
+    "ppo dual shared": ("algo=ppo", "algo.minibatches=2", "optim=dual", "arch=shared", "optim.trunk=critic"),
+    "squashed": ("policy=squashed", "algo=ppo", "algo.clip_values=true"),
 }
 OF_MEMBERS = (
     ("seed=0", "optim.learning_rate=1e-3", "algo.gamma=0.9"),
