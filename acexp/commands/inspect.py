@@ -46,6 +46,7 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         ("Log", [("writers", ", ".join(e.writers))]),
+        ("Algorithm", list(e.algorithm.items())),
         (
             f"Network, input {' and '.join(str(shape) for shape in e.input_shapes)}",
             list(e.layers),
@@ -63,16 +64,19 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
             ("normalized", _array(part.normalized)),
         ]
         sections.append((f"{part.path}, first value ({part.kind})", rows))
-    policy = [("distribution", e.distribution), *((name, _numbers(values)) for name, values in e.policy.items())]
+    policy = [
+        ("distribution", e.distribution),
+        ("deterministic action", e.deterministic),
+        *((name, _numbers(values)) for name, values in e.policy.items()),
+    ]
     sections.append(("Policy and value of this observation", [*policy, ("value", f"{e.value:.4f}")]))
 
-    steps, envs = e.batch
     losses = [
         (tag.removeprefix("losses/"), f"{value + 0.0:.6f}")
         for tag, value in e.scalars.items()
         if tag.startswith("losses/")
     ]
-    sections.append((f"Losses of one batch of {steps} steps x {envs} environments", losses))
+    sections.append((f"Losses of {e.batch}", losses))
     stepped = {f"optim_{loss}": f"steps {', '.join(modules)}" for loss, modules in e.groups.items()}
     norms = [
         (part, f"{e.scalars[before]:.6f} -> {e.scalars[after]:.6f}  {stepped.get(part, '')}".rstrip())

@@ -22,6 +22,11 @@ class Schedule:
     kind: str = "none"
     final_share: float = 0.0
 
+    def __str__(self) -> str:
+        if self.kind == "none":
+            return "constant"
+        return f"{self.kind} to {f'{self.final_share:.3g} of its first value' if self.final_share else '0'}"
+
     def __call__(self, first: Tensor, progress: float | Tensor) -> Tensor:
         """Return the value at a progress from 0 (nothing done) to 1 (budget spent), given the initial value."""
         return first if self.kind == "none" else first * self.share(progress)

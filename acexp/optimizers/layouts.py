@@ -76,12 +76,12 @@ class OptimizerGroup:
         self.modules = tuple(module for module in parameters.modules if module in modules)
         columns, self.segments = parameters.columns(self.modules)
         self._base_rate = torch.tensor([[config.learning_rate] for config in configs], device=columns.device)
-        self._schedule = Schedule(configs[0].anneal, configs[0].final_share)
+        self.schedule = Schedule(configs[0].anneal, configs[0].final_share)
         self._algorithm: Algorithm = ALGORITHMS[configs[0].algorithm].build(columns, configs[0])
 
     def learning_rate(self, progress: float) -> Tensor:
         """Return the learning rates `[M, 1]` at a progress from 0 (nothing done) to 1 (budget spent)."""
-        return self._schedule(self._base_rate, progress)
+        return self.schedule(self._base_rate, progress)
 
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
         """Step the parameters in place with `gradient` `[M, P']` and `learning_rate` `[M, 1]`."""

@@ -9,11 +9,14 @@ from torch import Tensor
 
 from acexp.algorithm.assembly import assemble, check_environments, resolve
 from acexp.algorithm.estimate import estimate, flat
+from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
+from acexp.core.distributions import BoxDistribution, Distribution
 from acexp.core.observations import input_shapes
 from acexp.engines.wrappers import in_words
 from acexp.metrics import tags
+from acexp.objectives import OBJECTIVES, Objective
 from acexp.runs import run_directory
 
 
@@ -52,14 +55,16 @@ class Examination:
         wrappers: The environment's wrappers as calls, the innermost first.
         engine: Name of the engine that steps the environments.
         writers: What the run would be logged with.
+        algorithm: What an update does, in words: its algorithm, rollout, steps and schedules.
         input_shapes: Shapes of the network's inputs for a single observation.
         layers: The layers of the network, as pairs of name and description.
         parameter_counts: Number of parameters of each module.
         observations: Each part of the first observation.
         distribution: The distribution of actions, in words.
+        deterministic: The action that `deterministic` evaluations take, in words.
         policy: The policy's output for the first observation, as probabilities or as mean and standard deviation.
         value: The critic's value of the first observation.
-        batch: The numbers of steps and of environments in a rollout, (T, N).
+        batch: The slots that the first step of the first update learned from, in words.
         groups: The modules that each optimizer steps, by its loss.
         scalars: Losses and norms of the first step of the first update, by tag.
         remarks: What a user should know about the environment, a line each.
@@ -70,14 +75,16 @@ class Examination:
     wrappers: tuple[str, ...]
     engine: str
     writers: tuple[str, ...]
+    algorithm: dict[str, str]
     input_shapes: tuple[tuple[int, ...], ...]
     layers: tuple[tuple[str, str], ...]
     parameter_counts: dict[str, int]
     observations: tuple[ObservationFacts, ...]
     distribution: str
+    deterministic: str
     policy: dict[str, list[float]]
     value: float
-    batch: tuple[int, int]
+    batch: str
     groups: dict[str, tuple[str, ...]]
     scalars: dict[str, float]
     remarks: tuple[str, ...] = ()
@@ -107,6 +114,7 @@ def examine(config: RunConfig) -> Examination:
             wrappers=tuple(map(in_words, config.env.wrappers)),
             engine=config.engine.name,
             writers=(run_directory.METRICS, *config.log.writers),
+            algorithm=_algorithm(config, population),
             input_shapes=input_shapes(population.observe.leaves),
             layers=tuple(population.architecture.describe()),
             parameter_counts={module: parameters.size(module) for module in parameters.modules},
@@ -123,10 +131,41 @@ def examine(config: RunConfig) -> Examination:
                 )
             ),
             distribution=(type(distribution).__doc__ or type(distribution).__name__).strip().splitlines()[0],
+            deterministic=_deterministic(distribution),
             policy={name: x[0, 0].tolist() for name, x in distribution.readable(policy).items()},
             value=float(value[0, 0]),
-            batch=(config.algo.n_steps, config.algo.n_envs),
+            batch=_batch(config, population.objective),
             groups={group.loss: group.modules for group in population.groups},
             scalars={tag: float(x[0, 0]) for tag, x in tags.per_update(population.objective, statistics).items()},
             remarks=remarks,
         )
+
+
+def _deterministic(distribution: Distribution) -> str:
+    return distribution.mode_in_words if isinstance(distribution, BoxDistribution) else "the most likely action"
+
+
+def _algorithm(config: RunConfig, population: Population) -> dict[str, str]:
+    """Return what an update does, in words, by what the words are about."""
+    objective = population.objective
+    steps = f"{objective.epochs} epochs x {objective.minibatches} minibatches"
+    limit = "" if objective.target_kl is None else f", until the divergence is above {objective.target_kl:g}"
+    rates = {f"learning rate, optim_{group.loss}": str(group.schedule) for group in population.groups}
+    return {
+        config.algo.name: OBJECTIVES[config.algo.name].summary,
+        "rollout": _rollout(config),
+        "steps of an update": f"{steps}{limit}" if objective.epochs * objective.minibatches > 1 else "1",
+        **rates,
+        **{name: str(schedule) for name, schedule in objective.schedules.items()},
+    }
+
+
+def _rollout(config: RunConfig) -> str:
+    return f"{config.algo.n_steps} steps x {config.algo.n_envs} environments"
+
+
+def _batch(config: RunConfig, objective: Objective) -> str:
+    if objective.minibatches == 1:
+        return f"one batch of {_rollout(config)}"
+    n_slots = config.algo.n_steps * config.algo.n_envs // objective.minibatches
+    return f"the first minibatch, with {n_slots} slots of {_rollout(config)}"

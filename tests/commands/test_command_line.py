@@ -386,6 +386,27 @@ def test_inspect_works_for_every_environment(acexp: Acexp, env: str) -> None:
         assert "std" in result.stdout
 
 
+def test_inspect_shows_both_sides_the_policy_and_the_steps_of_an_update(acexp: Acexp) -> None:
+    """16 steps x 8 environments are 128 slots, 32 in each of 4 minibatches."""
+    given = ("algo=ppo", "policy=beta", "arch.actor.hidden_sizes=[32]", "arch.critic.layer_norm=true")
+    result = acexp("inspect", "env=halfcheetah", *given, "algo.target_kl=0.02", "optim.final_share=0.25")
+    assert result.returncode == 0, result.stderr
+    shown = " ".join(result.stdout.split())
+    for text in (
+        "ppo PPO: several epochs of minibatches",
+        "rollout 16 steps x 8 environments",
+        "4 epochs x 4 minibatches, until the divergence is above 0.02",
+        "learning rate, optim_joint linear to 0.25 of its first value",
+        "the first minibatch, with 32 slots of 16 steps x 8 environments",
+        "actor.hidden0 Linear(17, 32), tanh actor.policy Linear(32, 12)",
+        "critic.hidden1 Linear(64, 64)",
+        "LayerNorm",
+        "beta distribution",
+        "deterministic action the mode",
+    ):
+        assert text in shown, text
+
+
 def test_list_shows_a_line_per_choice(acexp: Acexp) -> None:
     everything = acexp("list")
     assert everything.returncode == 0

@@ -15,7 +15,7 @@ import gymnasium as gym
 from acexp.core.distributions.auto import auto
 from acexp.core.distributions.base import POLICIES, Distribution, PolicyConfig
 from acexp.core.distributions.beta import Beta
-from acexp.core.distributions.box import BoxDistribution, SquashedDistribution
+from acexp.core.distributions.box import BoxDistribution
 from acexp.core.distributions.discrete import Bernoulli, Categorical, MultiCategorical
 from acexp.core.distributions.gaussian import DiagonalGaussian, SquashedGaussian
 
@@ -29,7 +29,6 @@ __all__ = [
     "Distribution",
     "MultiCategorical",
     "PolicyConfig",
-    "SquashedDistribution",
     "SquashedGaussian",
     "auto",
     "distribution_for",

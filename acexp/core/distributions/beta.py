@@ -10,20 +10,21 @@ import torch
 from torch import Tensor
 
 from acexp.core.distributions.base import POLICIES, PolicyConfig
-from acexp.core.distributions.box import SquashedDistribution
+from acexp.core.distributions.box import BoxDistribution
 
 N_CANDIDATES = 6
 """The number of candidates from which a sample is chosen: all of them are rejected less than once in 10^7 samples."""
 
 
 @POLICIES.register("beta")
-class Beta(SquashedDistribution):
+class Beta(BoxDistribution):
     """A beta distribution for each dimension, with one maximum (Chou et al., 2017); for Box actions with two bounds.
 
     The last layer gives two numbers for each dimension, whose softplus plus 1 are the concentrations. With a variable
     x of this distribution on [0, 1], the action in [-1, 1] is `2 x - 1`, and the stored number is `logit(x) / 2`.
     """
 
+    is_squashed = True
     mode_in_words = "the mode"
     parameters_in_words = (
         "numbers whose softplus plus 1 are the two concentrations: all first ones, then all second ones"

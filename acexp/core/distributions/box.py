@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -12,7 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from acexp.core.distributions.base import POLICIES, PolicyConfig, torch_dtype
+from acexp.core.distributions.base import PolicyConfig, torch_dtype
 from acexp.core.errors import UserError
 from acexp.core.observations import is_infinite
 
@@ -28,14 +28,20 @@ class BoxDistribution:
     infinite (see `is_infinite`), the environment receives `low + (clip(a, -1, 1) + 1) / 2 * (high - low)`; for the
     others, the sample itself, clipped at a single bound.
 
+    A distribution on [-1, 1] sets `is_squashed`, and then all dimensions need two bounds. Its actions are stored as the
+    numbers of which they are the tanh: these keep their digits where actions come so close to a bound that float32
+    cannot tell them apart, so that log-densities are finite. Densities and entropies are those of the actions.
+
     Attributes:
         size: Number of dimensions of an action.
+        is_squashed: Whether the environment receives the tanh of stored actions.
         mode_in_words, parameters_in_words: What `mode` returns, and what the parameters are, for model cards.
     """
 
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
     action_dtype = torch.float32
+    is_squashed: ClassVar[bool] = False
     mode_in_words = "the most likely action"
     parameters_in_words = "the parameters of the distribution"
 
@@ -54,6 +60,13 @@ class BoxDistribution:
         low, high = (np.asarray(bound, np.float64).reshape(-1) for bound in (space.low, space.high))
         self._low, self._high = low, high
         self._bounded = ~(is_infinite(low) | is_infinite(high))
+        if self.is_squashed and not self._bounded.all():
+            raise UserError(
+                f"policy={config.name} needs actions with two finite bounds, and these are from {space}.",
+                key="policy.name",
+                value=config.name,
+                remedy="use policy=gaussian, or bound the actions with a wrapper of your own in env.wrappers",
+            )
         self._half_range = np.where(self._bounded, high - np.where(self._bounded, low, 0.0), 0.0) / 2.0
         self._already_unit = bool(np.all(self._bounded & (low == -1.0) & (high == 1.0)))
         self.n_log_std = size if config.std == "network" else 0
@@ -96,6 +109,9 @@ class BoxDistribution:
         return {"location": location, "scale": log_scale.exp()}
 
     def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
+        if self.is_squashed:
+            # By torch, because NumPy's tanh rounds otherwise; in float64, because programs that run ONNX do as well.
+            actions = torch.from_numpy(actions).double().tanh().numpy()
         if self._already_unit:
             # np.clip gives the same result, but takes five times as long.
             scaled = np.minimum(np.maximum(actions, -1.0), 1.0)
@@ -108,6 +124,8 @@ class BoxDistribution:
         return shaped
 
     def translate(self, actions: Tensor) -> Tensor:
+        if self.is_squashed:
+            actions = actions.double().tanh()
         unit = scaled = actions.clamp(-1.0, 1.0)
         if not self._already_unit:
             low, high, half_range = map(torch.tensor, (self._low, self._high, self._half_range))  # float64, as NumPy
@@ -115,32 +133,6 @@ class BoxDistribution:
             inside = torch.where(bounded, low, 0.0) + (unit + 1.0) * half_range
             scaled = torch.where(bounded, inside, actions.to(torch.float64)).clamp(low, high)
         return scaled.reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
-
-
-class SquashedDistribution(BoxDistribution):
-    """The base of distributions on [-1, 1], whose actions are stored as the numbers of which they are the tanh.
-
-    These numbers keep their digits where actions come so close to a bound that float32 cannot tell them apart, so that
-    log-densities are finite. Densities and entropies are those of the actions in [-1, 1].
-    """
-
-    def __init__(self, space: gym.Space[Any], config: PolicyConfig) -> None:
-        super().__init__(space, config)
-        if not self._bounded.all():
-            raise UserError(
-                f"policy={config.name} needs actions with two finite bounds, and these are from {space}.",
-                key="policy.name",
-                value=config.name,
-                choices=tuple(name for name in POLICIES.names if name not in ("squashed", "beta")),
-                remedy="use policy=gaussian, or bound the actions with a wrapper of your own in env.wrappers",
-            )
-
-    def to_environment(self, actions: NDArray[Any]) -> NDArray[Any]:
-        # By torch, because NumPy's tanh rounds otherwise; in float64, because programs that run ONNX do as well.
-        return super().to_environment(torch.from_numpy(actions).double().tanh().numpy())
-
-    def translate(self, actions: Tensor) -> Tensor:
-        return super().translate(actions.double().tanh())
 
 
 def log_derivative_of_tanh(x: Tensor) -> Tensor:

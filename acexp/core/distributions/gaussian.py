@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from acexp.core.distributions.base import POLICIES, PolicyConfig
-from acexp.core.distributions.box import BoxDistribution, SquashedDistribution, log_derivative_of_tanh
+from acexp.core.distributions.box import BoxDistribution, log_derivative_of_tanh
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 N_NODES = 32
@@ -64,14 +64,15 @@ class DiagonalGaussian(BoxDistribution):
 
 
 @POLICIES.register("squashed")
-class SquashedGaussian(SquashedDistribution, DiagonalGaussian):
+class SquashedGaussian(DiagonalGaussian):
     """The tanh of a Gaussian for each dimension, as in SAC (Haarnoja et al., 2018); for Box actions with two bounds.
 
     Stored actions are those of the Gaussian, so that its sampling, mode and gradient apply. The tanh of its mean is the
     median of the squashed action. The entropy has no closed form; a Gauss-Hermite quadrature estimates it.
     """
 
-    mode_in_words = "the tanh of the mean, which is the median of the distribution,"
+    is_squashed = True
+    mode_in_words = "the tanh of the mean (the distribution's median)"
     parameters_in_words = "means before the tanh, then log standard deviations before the tanh"
 
     def __init__(self, space: gym.Space[Any], config: PolicyConfig) -> None:
