@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -240,6 +241,8 @@ def _typed_tree(cls: type[Any], tree: _Tree, prefix: str, known: frozenset[str])
     whole = {
         key: int(v) if isinstance(v, float) and v.is_integer() and _is_int(cls, key) else v for key, v in values.items()
     }
+    if nested := _nested_where_plain(cls, whole):
+        raise _mistyped(cls, values, nested, prefix)
     try:
         result = OmegaConf.to_object(OmegaConf.merge(_schema(cls), whole))  # type: ignore[arg-type]
     except UserError as error:
@@ -252,13 +255,41 @@ def _typed_tree(cls: type[Any], tree: _Tree, prefix: str, known: frozenset[str])
         key = _join(prefix, str(error.full_key))
         raise UserError(f"{key} has no value.", key=key, remedy=f"set it: {key}=...") from None
     except OmegaConfBaseException as error:
-        key = str(error.full_key or "")
-        raise UserError(
-            f"{_join(prefix, key)} is {_expected(cls, key)}.",
-            key=_join(prefix, key),
-            value=_dig(values, key),
-        ) from None
+        raise _mistyped(cls, values, str(error.full_key or "") or _first_mistyped(cls, whole), prefix) from None
     return result
+
+
+def _mistyped(cls: type[Any], values: Mapping[str, Any], key: str, prefix: str) -> UserError:
+    full = _join(prefix, key)
+    return UserError(f"{full} is {_expected(cls, key)}.", key=full, value=_dig(values, key))
+
+
+def _first_mistyped(cls: type[Any], values: Mapping[str, Any]) -> str:
+    """Return the first setting whose value cannot be taken, for an error that does not say which; empty if none."""
+    for key, value in values.items():
+        try:
+            OmegaConf.merge(_schema(cls), {key: value})  # type: ignore[arg-type]
+        except OmegaConfBaseException:
+            return key
+    return ""
+
+
+def _nested_where_plain(cls: type[Any], values: Mapping[str, Any]) -> str:
+    """Return the first list of plain values that contains a list or a group, which OmegaConf may take for a text."""
+    for field in fields(cls):
+        value, group = values.get(field.name), _group_of(field)
+        if isinstance(value, Mapping) and group is not None and (inner := _nested_where_plain(group, value)):
+            return f"{field.name}.{inner}"
+        if not isinstance(value, list) or not _PLAIN_LIST.match(str(field.type)):
+            continue
+        if any(isinstance(each, list | Mapping) for each in value):
+            return field.name
+    return ""
+
+
+def _group_of(field: Any) -> type[Any] | None:
+    """Return the class of a field that is a group of settings; None for a single setting."""
+    return field.default_factory if hasattr(field.default_factory, "__dataclass_fields__") else None
 
 
 @functools.cache
@@ -283,8 +314,8 @@ def _field_of(cls: type[Any], key: str) -> Any:
     first, _, rest = key.replace("[", ".").partition(".")
     for field in fields(cls):
         if field.name == first:
-            nested: Any = field.default_factory if field.default_factory is not MISSING else None
-            return _field_of(nested, rest) if rest and hasattr(nested, "__dataclass_fields__") else field
+            group = _group_of(field)
+            return _field_of(group, rest) if rest and group is not None else field
     return None
 
 
@@ -306,8 +337,13 @@ _TYPES_IN_WORDS = {
 }
 
 
+_PLAIN_LIST = re.compile(r"list\[(int|float|str)\]")
+
+
 def _expected(cls: type[Any], key: str) -> str:
     field = _field_of(cls, key)
+    if field is not None and _group_of(field) is not None:
+        return "a group of settings, not one value"
     declared = "" if field is None else str(field.type)
     kind = declared.removesuffix(" | None")
     words = _TYPES_IN_WORDS.get(kind, f"of type {kind}" if kind else "something else")
@@ -318,8 +354,8 @@ def _siblings(cls: type[Any], key: str) -> tuple[str, ...]:
     """Return the names of all settings beside a nested key, and nothing for a key that is not nested."""
     parent, _, _ = key.rpartition(".")
     field = _field_of(cls, parent) if parent else None
-    nested: Any = None if field is None else field.default_factory
-    return tuple(f.name for f in fields(nested)) if hasattr(nested, "__dataclass_fields__") else ()
+    group = None if field is None else _group_of(field)
+    return () if group is None else tuple(f.name for f in fields(group))
 
 
 def _dig(values: Any, key: str) -> str | None:

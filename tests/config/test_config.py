@@ -96,3 +96,27 @@ def test_a_users_mistake_is_shown_in_at_most_fifteen_lines() -> None:
     assert len(str(error).splitlines()) <= 15
     assert "and 76 more" in str(error)
     assert json.dumps(str(error))
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "said"),
+    [
+        ("env.wrappers=[FrameStackObservation]", "env.wrappers", "a list of groups of settings, such as [{name: "),
+        ("log.writers=[[tensorboard]]", "log.writers", "a list of texts"),
+        ("log.writers=[{tensorboard: true}]", "log.writers", "a list of texts"),
+        ("log.info=[[is_success]]", "log.info", "a list of texts"),
+        ("arch.actor=3", "arch.actor", "a group of settings"),
+        ("arch.cnn=3", "arch.cnn", "a group of settings"),
+        ("arch.hidden_sizes=[[8]]", "arch.hidden_sizes", "a list of whole numbers"),
+        ("arch.hidden_sizes=[{a: 3}]", "arch.hidden_sizes", "a list of whole numbers"),
+        ("arch.actor.hidden_sizes=[[8]]", "arch.actor.hidden_sizes", "a list of whole numbers"),
+        ("optim.betas=[[0.1,0.2]]", "optim.betas", "a list of numbers"),
+        ("algo.n_envs=[3]", "algo.n_envs", "a whole number"),
+    ],
+)
+def test_a_value_of_another_shape_is_answered_with_the_shape_of_its_setting(given: str, key: str, said: str) -> None:
+    """OmegaConf does not say which setting an element of a list belongs to, and takes lists for texts."""
+    with pytest.raises(UserError) as refused:
+        compose([given])
+    assert refused.value.key == key
+    assert f"{key} is {said}" in refused.value.problem
