@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig, OmegaConf
 
 from acexp.config.checks import require_choice, require_least
-from acexp.config.load import settings_of, typed
+from acexp.config.load import settings_of
+from acexp.config.typed import typed
 
 KEY = "hydra.launcher"
 DRY_RUN = f"{KEY}.dry_run"

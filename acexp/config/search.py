@@ -17,10 +17,11 @@ from omegaconf import DictConfig
 from acexp.config.checks import require_choice, require_least
 from acexp.config.hydra_internals import Callbacks, ConfigLoaderImpl
 from acexp.config.launcher import LauncherConfig, launcher_in
-from acexp.config.load import settings_of, typed
+from acexp.config.load import settings_of
 from acexp.config.messages import explain
 from acexp.config.schema import RunConfig
 from acexp.config.sweep import SweepComposer, SweepJobs, SweepRun
+from acexp.config.typed import typed
 from acexp.core.errors import UserError
 
 KEY = "hydra.sweeper"
