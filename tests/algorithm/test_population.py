@@ -48,6 +48,10 @@ SETTINGS = {
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_a_member_equals_the_run_alone_over_20_updates(config: Config, settings: tuple[str, ...]) -> None:
+    """Equal but for rounding, since matrix products round differently for members whose rows lie elsewhere in memory.
+
+    Where the rows of each member are aligned, as with 8 environments, other tests compare to the last bit.
+    """
     configs = [resolve(config(*settings, *member)) for member in MEMBERS]
 
     def trained(members: list[RunConfig]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -64,6 +68,7 @@ def test_a_member_equals_the_run_alone_over_20_updates(config: Config, settings:
 
 
 def test_pongs_members_equal_their_runs_alone(config: Config) -> None:
+    """Equal but for rounding, which depends on how the rows of a member lie in memory."""
     settings = ("env=pong", "algo.n_envs=2", "arch=shared")
     configs = [resolve(config(*settings, *member)) for member in MEMBERS[:2]]
     with assemble(configs) as population:
@@ -124,7 +129,7 @@ def test_members_are_equal_to_the_bit_at_the_margins(config: Config, environment
 
 @pytest.mark.parametrize("settings", [("algo.n_envs=1", "algo.n_steps=1"), ("algo.n_envs=1", "arch.hidden_sizes=[]")])
 def test_members_are_close_where_products_round_otherwise(config: Config, settings: tuple[str, ...]) -> None:
-    """The product of one row, or of a matrix of odd size, depends on how it lies in memory."""
+    """The product of one row, or of a matrix of odd size, depends on how it lies in memory, whatever the algorithm."""
     configs = [resolve(config("env=halfcheetah", *settings, *member)) for member in MEMBERS[:3]]
 
     together = trained(configs, 5)
@@ -147,7 +152,10 @@ def test_each_member_writes_its_own_run(config: Config, train: Train) -> None:
 
 
 def test_clipped_and_unclipped_members_train_together(config: Config) -> None:
-    """Without clipping is a bound of its own, infinity; the gradient of such a member is not touched."""
+    """Without clipping is a bound of its own, infinity; the gradient of such a member is not touched.
+
+    With 2 environments, members equal their runs alone but for rounding.
+    """
     settings = ("env=halfcheetah", "algo.n_envs=2")
     configs = [resolve(config(*settings, member)) for member in ("clip.max_norm=0.1", "clip=none", "clip.max_norm=5")]
     with assemble(configs) as population:

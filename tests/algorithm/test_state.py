@@ -98,7 +98,7 @@ def test_n_and_m_updates_are_n_plus_m_updates(config: Config, settings: tuple[st
 
 
 def test_a_member_goes_on_alone_and_in_another_population(config: Config) -> None:
-    """The same to float tolerance alone, to the bit in a population of two or more."""
+    """A member of few environments continues to float tolerance alone, to the bit in a population of two or more."""
     settings = (*SMALL, "env=halfcheetah", "arch=shared")
     configs = [resolve(config(*settings, f"seed={seed}")) for seed in range(4)]
     with assemble(configs) as population:

@@ -7,6 +7,7 @@ import io
 import json
 import tempfile
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,15 @@ ODDITIES = {
         ]
     ),
     "+env.kwargs.is_slippery": st.sampled_from(["true", "1", "[]"]),
+    "algo.epochs": FEW,
+    "algo.minibatches": st.integers(-1, 5),
+    "algo.target_kl": ODD_NUMBERS,
+    "algo.clip_range": ODD_NUMBERS,
+    "algo.clip_values": st.sampled_from(["true", "false", "null", "2"]),
+    "algo.clip_anneal": st.sampled_from(["linear", "cosine", "nope", "null"]),
+    "algo.clip_final_share": ODD_NUMBERS,
+    "log.writers": st.sampled_from(["[]", "[nope]", "[tensorboard,tensorboard]", "tensorboard", "[1]", "null", "{}"]),
+    "log.info": st.sampled_from(["[]", "[nope]", "[1]", "nope", "['a b']"]),
     "engine": st.sampled_from(["mujoco", "tabular", "gymnasium", "ale", "auto", "none"]),
     "device": st.sampled_from(["cuda:99", "tpu", "meta", "cpu", "cpu:7", "''", "mps"]),
     "plugins": st.sampled_from(["[]", "[nope]", "nope", "[1]", "[os.path]", "['']", "[a.b]"]),
@@ -122,8 +132,34 @@ KNOWN = st.sampled_from(
     ]
 )
 DRAWN = st.just(["env=gym", f"env.id={ID}", "engine=gymnasium"])
-SENSIBLE = st.tuples(
-    chosen("algo", "a2c", "ppo"),
+A2C_OR_PPO = st.one_of(
+    st.just(["algo=a2c"]),
+    st.tuples(
+        st.just("algo=ppo"),
+        chosen("algo.epochs", "1", "2", "3"),
+        # Steps times environments, both below, are not always a multiple of 2.
+        chosen("algo.minibatches", "1", "1", "2"),
+        chosen("algo.target_kl", "null", "1e-5", "0.1"),
+        chosen("algo.clip_range", "0.2", "1e-3", "10"),
+        chosen("algo.clip_values", "false", "true"),
+        chosen("algo.clip_anneal", "none", "linear", "cosine"),
+        chosen("algo.clip_final_share", "0", "0.5"),
+    ).map(list),
+)
+WRAPPED = st.sampled_from(
+    [
+        [],
+        [],
+        [],
+        [],
+        ["env.wrappers=[{name: TimeAwareObservation}]"],
+        ["env.wrappers=[{name: RecordEpisodeStatistics}, {name: TimeLimit, max_episode_steps: 3}]"],
+        ["env.wrappers=[{name: FrameStackObservation, stack_size: 2}]"],
+        ["env.wrappers=[{name: ClipReward, min_reward: -1, max_reward: 1}]"],
+    ]
+)
+CHOICES = st.tuples(
+    chosen("log.writers", "[]", "[tensorboard]"),
     chosen("arch", "separate", "shared"),
     chosen("optim", "single", "dual"),
     chosen("optim.algorithm", "adam", "rmsprop", "rmsprop_tf", "sgd"),
@@ -134,13 +170,14 @@ SENSIBLE = st.tuples(
     chosen("clip", "none", "norm", "value"),
     chosen("clip.scope", "optimizer", "module"),
     chosen("env.clip_rewards", "true", "false", "null"),
-    chosen("algo.normalize_advantage", "true", "false"),
-    chosen("algo.n_envs", "1", "2", "5"),
-    chosen("algo.n_steps", "1", "2", "7"),
+    chosen("algo.normalize_advantage", "false", "true"),
+    chosen("algo.n_envs", "2", "1", "5"),
+    chosen("algo.n_steps", "2", "1", "7"),
     chosen("arch.hidden_sizes", "[]", "[3]", "[4,4]"),
     chosen("arch.activation", "tanh", "relu", "elu", "gelu", "silu"),
     chosen("arch.init", "orthogonal", "torch"),
-    chosen("policy", "auto", "auto", "gaussian", "squashed", "beta"),
+    # Most environments have discrete actions, for which all others are refused.
+    chosen("policy", *["auto"] * 6, "gaussian", "squashed", "beta"),
     chosen("policy.std", "parameter", "network"),
     chosen("arch.layer_norm", "false", "true"),
     chosen("arch.critic.hidden_sizes", "null", "[]", "[5]"),
@@ -149,6 +186,7 @@ SENSIBLE = st.tuples(
     chosen("checkpoint.every", "1", "30", "null"),
     chosen("eval.every", "25", "null"),
 )
+SENSIBLE = st.tuples(A2C_OR_PPO, WRAPPED, CHOICES).map(lambda parts: [*chain.from_iterable(parts)])
 outcomes: Counter[str] = Counter()
 
 
@@ -184,7 +222,7 @@ def inspect(config: RunConfig, directory: Path) -> None:
 def check_one(
     known: list[str],
     spaces: tuple[gym.Space[Any], gym.Space[Any]],
-    sensible: tuple[str, ...],
+    sensible: list[str],
     odd: list[str],
     command: str,
 ) -> None:
