@@ -49,11 +49,11 @@ def doctor(arguments: list[str]) -> int:
     engines = [package for name in ENGINES.names for package in ENGINES[name].build.packages]
     writers = [package for name in WRITERS.names for package in packages_of(name)]
     packages = [*sorted(engines, key=lambda package: "optional" in package.purpose), *OPTIONAL, *writers]
-    found = versions(("torch", *(package.name for package in packages)))
+    found = versions(("torch",))
     installed = [("python, torch", f"{found['python']}, {found.get('torch', 'missing')}", "")]
     installed += [
-        (f"{name}: {purpose}", found.get(name, "missing"), "" if name in found else remedy)
-        for name, purpose, remedy in packages
+        (f"{each.name}: {each.purpose}", each.version or "missing", "" if each.version else each.remedy)
+        for each in packages
     ]
     outputs = _outputs()
     for title, rows in (

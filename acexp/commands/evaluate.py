@@ -38,13 +38,14 @@ class EvaluateOptions:
     Attributes:
         n_episodes: Number of episodes of each run.
         which: Which policy of each run plays.
-        deterministic: Whether the most likely actions are taken rather than sampled ones.
+        deterministic: Whether the most likely actions are taken rather than sampled ones; None if each run's config
+            says it, as it does for the evaluations during training.
         allow_plugins: Whether the modules that the runs' configs name may be imported.
     """
 
     n_episodes: int = EPISODES
     which: Which = Which.LAST
-    deterministic: bool = True
+    deterministic: bool | None = True
     allow_plugins: bool = False
 
 
@@ -142,7 +143,8 @@ def _remarks(groups: Sequence[Sequence[Run]]) -> tuple[str, ...]:
 def _evaluate(runs: Sequence[Run], options: EvaluateOptions, evaluated: Evaluated, note: Callable[[str], None]) -> None:
     """Evaluate runs together and write the results, or one by one if that fails, so that only some of them fail."""
     try:
-        results = evaluation.evaluate_together(runs, options.n_episodes, options.deterministic, options.which)
+        deterministic = runs[0].config.eval.deterministic if options.deterministic is None else options.deterministic
+        results = evaluation.evaluate_together(runs, options.n_episodes, deterministic, options.which)
         for run, found in zip(runs, results, strict=True):
             _write(run, found, note)
     except UserError as error:

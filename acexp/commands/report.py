@@ -101,8 +101,10 @@ def _play_best(directories: list[Path], console: Console, *, allow_plugins: bool
     left = [run for run in runs if _is_unplayed(run)]
     if not left:
         return
-    console.print(f"{len(left)} best policies are being played again, on seeds that did not choose them", markup=False)
-    options = EvaluateOptions(which=Which.BEST, allow_plugins=allow_plugins)
+    what = "1 best policy is" if len(left) == 1 else f"{len(left)} best policies are"
+    console.print(f"{what} being played again, on seeds that did not choose them", markup=False)
+    # Actions are taken as when the policies were chosen: the seeds alone differ.
+    options = EvaluateOptions(which=Which.BEST, deterministic=None, allow_plugins=allow_plugins)
     evaluated = evaluate_runs(left, options, lambda line: console.print(line, markup=False))
     for run, error in evaluated.failures.items():
         console.print(f"not played again: {relative(run)}: {error}", markup=False)

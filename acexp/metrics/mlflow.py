@@ -20,7 +20,10 @@ MOST_PARAMETERS = 100
 class MlflowWriter(Writer):
     """MLflow: the sweep as an experiment, the settings as parameters (acexp[mlflow])."""
 
-    packages = (Package("mlflow", "logging to MLflow (optional)", "pip install 'acexp[mlflow]'"),)
+    # The small distribution suffices, and the large one contains it.
+    packages = (
+        Package("mlflow", "logging to MLflow (optional)", "pip install 'acexp[mlflow]'", distribution="mlflow-skinny"),
+    )
     is_remote = True
 
     def __init__(self, experiment: Experiment) -> None:

@@ -15,6 +15,7 @@ from acexp.metrics import tags
 from acexp.report.cells import Cell, Grid
 from acexp.report.curves import Curves
 from acexp.report.inference import Interval, Mean, Statistic, bootstrap, median
+from acexp.report.numbers import number
 from acexp.report.records import Evaluated, Floats, Record, last_value
 
 SEED = 0
@@ -159,7 +160,7 @@ def _best(done: Sequence[Record]) -> Metric:
     )
     if both:
         chosen, again = (math.fsum(means) / len(both) for means in zip(*both, strict=True))
-        note += f" When they were chosen, their mean was {chosen:,.1f}; played again, it is {again:,.1f}."
+        note += f" When they were chosen, their mean was {number(chosen)}; played again, it is {number(again)}."
     return Metric(
         f"mean return of the best policy, played again ({_how_evaluated([best.again for best in kept])})",
         lambda record: record.best.again.mean if record.best and record.best.again else None,

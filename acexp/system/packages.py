@@ -15,14 +15,24 @@ class Package(NamedTuple):
     """A package that a part of acexp needs.
 
     Attributes:
-        name: Name of the distribution, as pip calls it.
+        name: Name of the package.
         purpose: What it is needed for, in a few words.
         remedy: The command that installs it.
+        distribution: Name of the distribution that has its version, as pip calls it; empty if it is `name`.
     """
 
     name: str
     purpose: str
     remedy: str
+    distribution: str = ""
+
+    @property
+    def version(self) -> str | None:
+        """The version that is installed; None if none is."""
+        try:
+            return version(self.distribution or self.name)
+        except PackageNotFoundError:
+            return None
 
 
 def is_installed(module: str) -> bool:

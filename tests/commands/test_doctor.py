@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
+from acexp.commands.doctor import doctor
+from acexp.metrics import require_writers
+
+Capsys = pytest.CaptureFixture[str]
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -19,6 +24,22 @@ def test_it_names_what_is_there(acexp: Acexp, tmp_path: Path) -> None:
         assert expected in result.stdout
     assert "missing" not in result.stdout, "the tests' environment has everything"
     assert not list((tmp_path / "outputs").iterdir())
+
+
+def test_a_small_mlflow_suffices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capsys) -> None:
+    """The distribution `mlflow` has no part that the writer needs; all of it is in `mlflow-skinny`."""
+
+    def version(name: str) -> str:
+        if name == "mlflow":
+            raise PackageNotFoundError(name)
+        return "3.1.4" if name == "mlflow-skinny" else "1.0"
+
+    monkeypatch.setattr("acexp.system.packages.version", version)
+    monkeypatch.chdir(tmp_path)
+    assert doctor([]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "MLflow" in line)
+    assert "3.1.4" in line
+    require_writers(["mlflow"])
 
 
 def test_a_folder_that_cannot_be_written_is_named(acexp: Acexp) -> None:

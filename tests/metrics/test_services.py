@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +76,9 @@ def test_mlflow_has_each_run_of_a_population_once(
         assert each.data.params["seed"] == str(run.config.seed)
         assert each.data.params["env.id"] == "CliffWalking-v1"
         assert f"seed={run.config.seed}" in each.data.tags["acexp.group"]
-        history = {point.step: point.value for point in client.get_metric_history(each.info.run_id, "losses/critic")}
-        assert history == {line["step"]: line["losses/critic"] for line in metrics(run.directory)}
+        history = client.get_metric_history(each.info.run_id, "losses/critic")
+        logged = [(line["step"], line["losses/critic"]) for line in metrics(run.directory)]
+        assert sorted((point.step, point.value) for point in history) == logged, "each step once"
         assert FINAL in each.data.metrics
     assert found["seed=0"].data.metrics["eval/return_mean"] == -13.0
 
@@ -96,57 +99,84 @@ def written(content: bytes) -> Iterator[bytes]:
             record = b""
 
 
+@dataclass
+class Shown:
+    """What W&B keeps of a run in the files that its offline mode writes, one for each time that it was opened."""
+
+    n_files: int = 0
+    ids: set[str] = field(default_factory=set)
+    places: set[tuple[str, str]] = field(default_factory=set)
+    groups: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    points: dict[int, set[float]] = field(default_factory=lambda: defaultdict(set))
+    summary: dict[str, Any] = field(default_factory=dict)
+    exit_codes: list[int] = field(default_factory=list)
+
+
+def name_of(item: Any) -> str:
+    return item.key or "/".join(item.nested_key)
+
+
+def shown_by_wandb(directory: Path) -> Shown:
+    from wandb.proto import wandb_internal_pb2
+
+    shown = Shown()
+    for path in sorted(directory.glob("wandb/offline-run-*/*.wandb")):
+        shown.n_files += 1
+        for data in written(path.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            if record.HasField("run"):
+                shown.ids.add(record.run.run_id)
+                shown.places.add((record.run.project, record.run.display_name))
+                shown.groups += [record.run.run_group] if record.run.run_group else []
+                shown.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            if record.HasField("exit"):
+                shown.exit_codes.append(record.exit.exit_code)
+            if record.HasField("history"):
+                line = {name_of(item): json.loads(item.value_json) for item in record.history.item}
+                if "losses/critic" in line:
+                    shown.points[line["env_step"]].add(line["losses/critic"])
+            if record.HasField("summary"):
+                shown.summary |= {name_of(item): json.loads(item.value_json) for item in record.summary.update}
+    return shown
+
+
 def test_wandb_has_each_run_of_a_population_offline(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb")
-    from wandb.proto import wandb_internal_pb2
-
     monkeypatch.setenv("WANDB_MODE", "offline")
     for run in train_in_two_parts(config, tmp_path, "wandb", lambda status: None):
-        files = sorted(run.directory.glob("wandb/offline-run-*/*.wandb"))
-        assert len(files) == (3 if run.config.seed == 0 else 2), "begun, resumed and evaluated"
-        ids, points, summary, codes = set(), {}, set(), []
-        for i, path in enumerate(files):
-            for data in written(path.read_bytes()):
-                record = wandb_internal_pb2.Record()
-                record.ParseFromString(data)
-                if record.HasField("run"):
-                    ids.add(record.run.run_id)
-                    assert (record.run.project, record.run.display_name) == ("first", run.directory.name)
-                    assert (f"seed={run.config.seed}" in record.run.run_group) == (i == 0)
-                if record.HasField("exit"):
-                    codes.append(record.exit.exit_code)
-                if record.HasField("history"):
-                    line = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
-                    if "losses/critic" in line:
-                        points[int(line["env_step"])] = float(line["losses/critic"])
-                if record.HasField("summary"):
-                    summary |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
-        assert len(ids) == 1, "the id is kept over a resume"
-        assert points == {line["step"]: line["losses/critic"] for line in metrics(run.directory)}
-        assert FINAL in summary
-        assert codes == [255, 0, 0][: len(files)], "killed, then finished"
+        shown = shown_by_wandb(run.directory)
+        assert shown.n_files == (3 if run.config.seed == 0 else 2), "begun, resumed and evaluated"
+        assert len(shown.ids) == 1, "the id is kept over a resume"
+        assert shown.places == {("first", run.directory.name)}
+        assert [f"seed={run.config.seed}" in group for group in shown.groups] == [True], "given once, at the beginning"
+        assert shown.points == {line["step"]: {line["losses/critic"]} for line in metrics(run.directory)}
+        assert FINAL in shown.summary
+        assert shown.exit_codes == [255, 0, 0][: shown.n_files], "killed, then finished"
 
 
 @pytest.mark.parametrize("answers", ["refuses", "never answers"])
-@pytest.mark.parametrize("name", ["mlflow", "wandb"])
-def test_a_server_that_cannot_be_reached_costs_a_warning(tmp_path: Path, name: str, answers: str) -> None:
+def test_a_server_that_cannot_be_reached_costs_a_warning(tmp_path: Path, answers: str) -> None:
     """With the packages' own patience, which is minutes: neither training nor the end of the process waits for it."""
-    pytest.importorskip(name)
+    for name in ("mlflow", "wandb"):
+        pytest.importorskip(name)
     with socket.create_server(("127.0.0.1", 0)) as server:  # connections are made, and nobody accepts them
         url = "http://127.0.0.1:{}".format(9 if answers == "refuses" else server.getsockname()[1])
         process = start(
             tmp_path,
             *SMALL,
-            f"log.writers=[{name}]",
+            "log.writers=[mlflow,wandb]",
             MLFLOW_TRACKING_URI=url,
             WANDB_BASE_URL=url,
             WANDB_API_KEY="0" * 40,
         )
         printed = process.communicate(timeout=100)[0]
     assert process.returncode == 0, printed
-    assert f"log.writers: {name} misses values of this run, which metrics.jsonl has" in printed
+    for name in ("mlflow", "wandb"):
+        assert f"log.writers: {name} misses values of this run, which metrics.jsonl has" in printed
     (run,) = tmp_path.glob("outputs/cliffwalking/*")
     assert [line["step"] for line in metrics(run)] == [200, 400, 600, 800]
     assert json.loads((run / "status.json").read_text())["status"] == "done"
