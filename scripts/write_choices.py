@@ -8,7 +8,7 @@ from pathlib import Path
 from acexp.config import choices
 from acexp.config.application import config_directory
 from acexp.config.groups import CONFIG_GROUPS, Group
-from acexp.config.load import PLAIN
+from acexp.config.keys import PLAIN
 from acexp.core.markdown import grid
 
 README = Path(__file__).resolve().parent.parent / "README.md"

@@ -27,8 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
 from acexp.config.hydra_internals import Hydra, create_config_search_path
+from acexp.config.keys import PLAIN, former_override
 from acexp.config.launcher import DRY_RUN, LauncherConfig
-from acexp.config.load import PLAIN, former_override, load_checked
+from acexp.config.load import load_checked
 from acexp.config.messages import explain
 from acexp.config.names import former_sweep_name, slug, sweep_name
 from acexp.config.places import place_of

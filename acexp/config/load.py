@@ -10,28 +10,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
+from acexp.config.keys import PLAIN
 from acexp.config.names import is_plain
 from acexp.config.places import placed
-from acexp.config.schema import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
-from acexp.config.typed import field_of, present_name, settings_in_group, typed
+from acexp.config.schema import RunConfig, RunSettings
+from acexp.config.typed import typed
 from acexp.core.errors import UserError
-from acexp.engines import ENGINES, EngineConfig, EnvironmentConfig
+from acexp.engines import ENGINES
 from acexp.engines.base import AUTO
 from acexp.metrics import WRITERS
 from acexp.optimizers import ALGORITHMS, DualConfig
 from acexp.system.user_code import import_users
-
-PLAIN: dict[str, type[Any]] = {
-    "env": EnvironmentConfig,
-    "engine": EngineConfig,
-    "log": LogConfig,
-    "checkpoint": CheckpointConfig,
-    "eval": EvaluationConfig,
-}
-"""The config classes of the parts whose class does not depend on a chosen name."""
-
-PARAMETERS = "hydra.sweeper.params"
-"""The key of what a sweep varies, by key, as Hydra's own sweeper reads it from YAML."""
 
 
 def load(node: DictConfig) -> RunConfig:
@@ -76,63 +65,6 @@ def load_checked(node: DictConfig, overrides: Sequence[str]) -> RunConfig:
                 remedy="choose a name without slashes; hydra.run.dir=... and hydra.sweep.dir=... take any path",
             )
         return config
-
-
-def class_of(part: str, values: object) -> type[Any] | None:
-    """Return the config class of a part of the run's config, by the name that its values choose; None for a setting."""
-    if part in PLAIN:
-        return PLAIN[part]
-    registry = GROUPS.get(part)
-    return None if registry is None else registry.config_of(values.get("name") if isinstance(values, Mapping) else None)
-
-
-def settings_beside(key: str) -> tuple[str, ...]:
-    """Return the full keys of all settings beside `key`, which does not need to exist."""
-    part, _, rest = key.partition(".")
-    registry = GROUPS.get(part)
-    classes = [PLAIN[part]] if part in PLAIN else []
-    if not classes and registry is not None:
-        classes = [registry[name].config for name in registry.names]
-    if not rest or not classes:
-        return tuple(dict.fromkeys((*(field.name for field in fields(RunConfig)), *GROUPS)))
-    parent = rest.rpartition(".")[0]
-    names = [settings_in_group(cls, rest) if parent else tuple(field.name for field in fields(cls)) for cls in classes]
-    prefix = f"{part}.{parent}" if parent else part
-    return tuple(f"{prefix}.{name}" for name in dict.fromkeys(name for group in names for name in group))
-
-
-def choices_with(key: str) -> tuple[str, ...]:
-    """Return the choices of a group that have a setting, as `group=name` each; none for a setting that all have."""
-    part, _, rest = key.partition(".")
-    registry = GROUPS.get(part)
-    names = registry.names if registry is not None else ()
-    found = [name for name in names if registry is not None and field_of(registry[name].config, rest) is not None]
-    return () if len(found) == len(names) else tuple(f"{part}={name}" for name in found)
-
-
-def present_override(override: str) -> str:
-    """Return an override that an earlier version was given, with the name that its setting has today."""
-    key, equals, value = override.partition("=")
-    bare = key.lstrip("+~")
-    return f"{key.removesuffix(bare)}{present_name(bare) or bare}{equals}{value}"
-
-
-def former_override(override: str) -> str:
-    """Return an override with the name that its part of the config had in version 1."""
-    key, equals, value = override.partition("=")
-    part, dot, rest = key.partition(".")
-    former = {field.name: field.metadata["formerly"] for field in fields(RunConfig) if field.metadata.get("formerly")}
-    return f"{former.get(part, part)}{dot}{rest}{equals}{value}"
-
-
-def takes_any_key(key: str) -> bool:
-    """Return True if a key lies in a setting whose keys are free, such as `env.kwargs.is_slippery` in `env.kwargs`."""
-    parent = key.rpartition(".")[0]
-    if parent == PARAMETERS:
-        return True
-    part, _, rest = parent.partition(".")
-    field = field_of(PLAIN[part], rest) if part in PLAIN and rest else None
-    return field is not None and str(field.type).startswith("dict")
 
 
 def import_plugins(plugins: object) -> None:

@@ -11,9 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import GROUPS
-from acexp.config.load import PARAMETERS, choices_with, settings_beside, takes_any_key
+from acexp.config.keys import PARAMETERS, choices_with, no_such_setting, settings_beside, takes_any_key
 from acexp.config.places import place_of
-from acexp.config.typed import no_such_setting
 from acexp.core.errors import UserError
 
 

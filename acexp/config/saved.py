@@ -11,7 +11,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from acexp.config.load import class_of, load
+from acexp.config.keys import class_of
+from acexp.config.load import load
 from acexp.config.run_identity import identity
 from acexp.config.schema import RunConfig
 from acexp.core.errors import UserError

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from acexp.config.schema import RunConfig
+from acexp.config.keys import field_of, group_of, no_such_setting, settings_in_group
 from acexp.core.errors import UserError
 
 C = TypeVar("C")
@@ -83,7 +83,7 @@ def _first_mistyped(cls: type[Any], values: Mapping[str, Any]) -> str:
 def _nested_where_plain(cls: type[Any], values: Mapping[str, Any]) -> str:
     """Return the first list of plain values that contains a list or a group, which OmegaConf may take for a text."""
     for field in fields(cls):
-        value, group = values.get(field.name), _group_of(field)
+        value, group = values.get(field.name), group_of(field)
         if isinstance(value, Mapping) and group is not None and (inner := _nested_where_plain(group, value)):
             return f"{field.name}.{inner}"
         if not isinstance(value, list) or not _PLAIN_LIST.match(str(field.type)):
@@ -91,11 +91,6 @@ def _nested_where_plain(cls: type[Any], values: Mapping[str, Any]) -> str:
         if any(isinstance(each, list | Mapping) for each in value):
             return field.name
     return ""
-
-
-def _group_of(field: Any) -> type[Any] | None:
-    """Return the class of a field that is a group of settings; None for a single setting."""
-    return field.default_factory if hasattr(field.default_factory, "__dataclass_fields__") else None
 
 
 @functools.cache
@@ -114,16 +109,6 @@ def _schema(cls: type[Any]) -> DictConfig:
 
 def _join(prefix: str, key: str) -> str:
     return f"{prefix}.{key}" if prefix and key else prefix or key
-
-
-def field_of(cls: type[Any], key: str) -> Any:
-    """Return the dataclass field of a setting, whose dotted key may go through groups; None if there is none."""
-    first, _, rest = key.replace("[", ".").partition(".")
-    for field in fields(cls):
-        if field.name == first:
-            group = _group_of(field)
-            return field_of(group, rest) if rest and group is not None else field
-    return None
 
 
 def _is_int(cls: type[Any], key: str) -> bool:
@@ -149,20 +134,12 @@ _PLAIN_LIST = re.compile(r"list\[(int|float|str)\]")
 
 def _expected(cls: type[Any], key: str) -> str:
     field = field_of(cls, key)
-    if field is not None and _group_of(field) is not None:
+    if field is not None and group_of(field) is not None:
         return "a group of settings, not one value"
     declared = "" if field is None else str(field.type)
     kind = declared.removesuffix(" | None")
     words = _TYPES_IN_WORDS.get(kind, f"of type {kind}" if kind else "something else")
     return f"{words}, or null" if kind != declared else words
-
-
-def settings_in_group(cls: type[Any], key: str) -> tuple[str, ...]:
-    """Return the names of all settings beside a nested key, and nothing for a key that is not nested."""
-    parent, _, _ = key.rpartition(".")
-    field = field_of(cls, parent) if parent else None
-    group = None if field is None else _group_of(field)
-    return () if group is None else tuple(f.name for f in fields(group))
 
 
 def _dig(values: Any, key: str) -> str | None:
@@ -172,23 +149,3 @@ def _dig(values: Any, key: str) -> str | None:
         except (KeyError, IndexError, TypeError, ValueError):
             return None
     return repr(values)
-
-
-def present_name(key: str) -> str | None:
-    """Return the key that a setting or a group has today, if earlier versions called it `key`; else None."""
-    part, dot, rest = key.partition(".")
-    for field in fields(RunConfig):
-        if field.metadata.get("formerly") == part:
-            return f"{field.name}{dot}{rest}"
-    for field in fields(class_of(part, None) or RunSettings):
-        if rest and field.metadata.get("formerly") == rest:
-            return f"{part}.{field.name}"
-    return None
-
-
-def no_such_setting(key: str, choices: tuple[str, ...], remedy: str | None = None) -> UserError:
-    """Return the error for a key that does not exist, which names the key that it has become, if it has."""
-    now = present_name(key)
-    if now is not None:
-        return UserError(f"The setting {key!r} is called {now!r} now.", key=key, remedy=f"write {now}=...")
-    return UserError(f"There is no setting {key!r}.", key=key, choices=choices, remedy=remedy)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from acexp.config.load import present_override
+from acexp.config.keys import present_override
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
 from acexp.runs.claims import is_from_acexp, refuse_overwriting

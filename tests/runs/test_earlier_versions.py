@@ -19,7 +19,7 @@ import pytest
 import acexp as package
 from acexp.config import differences, from_yaml, identity, to_yaml
 from acexp.config.application import compose
-from acexp.config.load import PLAIN, former_override, present_override
+from acexp.config.keys import PLAIN, former_override, present_override
 from acexp.config.run_identity import FORMER_CLASSES
 from acexp.config.saved import VERSION, read_settings
 from acexp.config.schema import LogConfig
