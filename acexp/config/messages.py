@@ -77,8 +77,11 @@ def _remedy_for_absent(key: str, arguments: Sequence[str]) -> str:
 def _unfit(text: str, cause: BaseException | None) -> UserError:
     """Return the UserError for an override whose value does not fit its setting."""
     override = text.partition("Error merging override ")[2].splitlines()[0]
+    reason = str(cause).splitlines()[0]
+    if "Cannot merge" in reason:
+        reason = "a list is written KEY=[A,B], and a group of settings KEY={A: 1}"
     return UserError(
-        f"An override has a value that its setting cannot take: {str(cause).splitlines()[0]}",
+        f"An override has a value that its setting cannot take: {reason}",
         key=override.partition("=")[0].lstrip("+"),
         place=f"command line: {override}",
         remedy="give what is swept over as overrides: acexp -m KEY=VALUE,VALUE"

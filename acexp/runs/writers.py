@@ -6,10 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 
 from acexp.config import group, settings, to_yaml
 from acexp.config.names import digest, short_keys
 from acexp.metrics import WRITERS, Experiment, JsonlWriter, RemoteThread, RemoteWriter, Writer
+from acexp.metrics.writer import packages_of
 from acexp.runs import run_directory
 from acexp.runs.run import Run
 
@@ -63,14 +66,17 @@ def _open_named(runs: Sequence[Run], experiments: Sequence[Experiment], note: No
     """Open the writers that the runs' configs name; those that talk to a server share one thread."""
     names = runs[0].config.log.writers
     warnings: list[list[str]] = [[] for _ in runs]
-    thread = None
-    if any(_is_remote(name) for name in names):
-        thread = RemoteThread()
+    remote = [name for name in names if _is_remote(name)]
+    thread = RemoteThread() if remote else None
+    if thread is not None:
         stack.callback(thread.close)
+        for package in (package for name in remote for package in packages_of(name)):
+            # In calls of their own: large packages are imported for longer than a server should need for an answer.
+            thread.submit(partial(_import, package.name))
 
     def open_one(member: int, name: str) -> Writer:
         build, experiment = WRITERS[name].build, experiments[member]
-        if thread is None or not _is_remote(name):
+        if thread is None or name not in remote:
             return build(experiment)
 
         def warn(line: str) -> None:
@@ -83,6 +89,11 @@ def _open_named(runs: Sequence[Run], experiments: Sequence[Experiment], note: No
 
     writers = [[_closed_by(stack, open_one(m, name)) for name in names] for m in range(len(runs))]
     return Logs(writers, warnings)
+
+
+def _import(module: str) -> None:
+    with suppress(Exception):  # it is imported again where it is used, and fails there
+        import_module(module)
 
 
 def _is_remote(name: str) -> bool:
