@@ -37,7 +37,7 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"algo.name": "ppo", "algo.clip_anneal": "none"}, ("algo.clip_final_share",)),
     # The advantage of a single step is its TD error.
     ({"algo.n_steps": "1"}, ("algo.gae_lambda",)),
-    ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic", "eval.keep_best")),
+    ({"eval.every": "null"}, ("eval.episodes", "eval.deterministic")),
     ({"arch.name": "shared", "arch.hidden_sizes": "[]"}, ("arch.activation", "arch.layer_norm")),
     ({"arch.name": "shared"}, tuple(f"arch.{side}.{key}" for side in _NETWORKS for key in _OF_HIDDEN_LAYERS)),
     ({"policy.name": "beta"}, ("policy.std",)),
