@@ -96,7 +96,7 @@ def _records(study: Study) -> Iterator[Record]:
             error=None,
             total_steps=int(row["steps"]),
             steps=int(row["steps"]),
-            evaluated=Evaluated(float(row["evaluation"]), EPISODES, study.deterministic),
+            evaluated=Evaluated(float(row["evaluation"]), EPISODES, study.deterministic, {}),
             training_return=float(row["training"]),
             steps_per_second=None,
             series={EPISODE_RETURN: Series(np.array([float(row["steps"])]), np.array([float(row["area"])]))},

@@ -22,7 +22,13 @@ PRESETS = {
     "lunarlander": "LunarLander-v3",
     "pong": "PongNoFrameskip-v4",
 }
-FLOORS = {"cliffwalking": -13.0, "halfcheetah": 4000.0, "lunarlander": 200.0}
+FLOORS = {
+    "cliffwalking": -13.0,
+    "halfcheetah": 4000.0,
+    "halfcheetah_ppo": 4000.0,
+    "lunarlander": 200.0,
+    "lunarlander_ppo": 242.0,
+}
 """Mean returns of 100 greedy episodes, over seeds. Pong's takes hours."""
 
 PPO_PRESETS = {"halfcheetah_ppo": "halfcheetah", "lunarlander_ppo": "lunarlander"}
