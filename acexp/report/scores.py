@@ -156,8 +156,9 @@ def _best(done: Sequence[Record]) -> Metric:
     both = [(best.chosen_by, best.again.mean) for best in kept if best.again]
     note = (
         "Each run's best policy was chosen by its evaluations during training. Choosing makes scores too high, because "
-        "the luckiest of many evaluations is taken, unless the policies are played again on other seeds. They were."
+        "the luckiest of many evaluations is taken, unless the policies are played again on other seeds. "
     )
+    note += "They were." if len(both) == len(kept) else f"{len(both)} of {len(kept)} were."
     if both:
         chosen, again = (math.fsum(means) / len(both) for means in zip(*both, strict=True))
         note += f" When they were chosen, their mean was {number(chosen)}; played again, it is {number(again)}."
