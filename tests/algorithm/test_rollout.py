@@ -65,7 +65,7 @@ def test_reset_slots_are_invalid_and_carry_over_to_the_next_rollout(config: Call
     assert first.rewards.flatten().tolist() == [10, 20, 30]
     assert first.terminated.flatten().tolist() == [False, False, True]
     assert first.valid.flatten().tolist() == [True, True, True]
-    assert [tuple(episode) for episode in first.episodes] == [(0, 60.0, 3)]
+    assert [tuple(episode) for episode in first.episodes] == [(0, 60.0, 3, {})]
 
     assert second.observations[0].flatten().tolist() == [0, 3, 2, 1]
     assert second.rewards.flatten().tolist() == [0, 10, 20]
@@ -74,7 +74,7 @@ def test_reset_slots_are_invalid_and_carry_over_to_the_next_rollout(config: Call
 
     assert third.observations[0].flatten().tolist() == [1, 0, 3, 2]
     assert third.valid.flatten().tolist() == [True, False, True]
-    assert [tuple(episode) for episode in third.episodes] == [(0, 60.0, 3)]
+    assert [tuple(episode) for episode in third.episodes] == [(0, 60.0, 3, {})]
 
 
 def test_truncation_is_kept_apart_from_termination(config: Callable[..., RunConfig]) -> None:

@@ -179,7 +179,7 @@ def test_auto_takes_it_where_it_is_known_to_be_equal() -> None:
 def test_what_envpool_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="envpool does not have it") as refusal:
         choose_engine(EnvironmentConfig(id="GymV26Environment-v0"), EngineConfig(name="envpool"))
-    assert refusal.value.choices == ("auto", "gymnasium")
+    assert refusal.value.choices == ("auto", "gymnasium", "processes")
     with pytest.raises(UserError, match=r"does not take env\.kwargs"):
         choose_engine(EnvironmentConfig(id="LunarLander-v3", kwargs={"wind_power": 3}), EngineConfig(name="envpool"))
     monkeypatch.setattr("acexp.engines.base.is_installed", lambda module: module != "envpool")

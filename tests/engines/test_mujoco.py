@@ -75,7 +75,7 @@ def test_auto_takes_it_for_every_task_and_for_nothing_else() -> None:
         assert choose_engine(EnvironmentConfig(id=other), EngineConfig()).name == "gymnasium"
     with pytest.raises(UserError, match="HalfCheetah") as refusal:
         choose_engine(EnvironmentConfig(id="Reacher-v5"), EngineConfig(name="mujoco"))
-    assert refusal.value.choices == ("auto", "gymnasium")
+    assert refusal.value.choices == ("auto", "gymnasium", "processes")
 
 
 def test_it_closes_twice_and_starts_again_from_its_seeds() -> None:

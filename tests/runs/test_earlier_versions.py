@@ -138,6 +138,8 @@ class LaterLogConfig:
     """LogConfig as a later version may have it, with its setting renamed."""
 
     interval: int = setting(1000, formerly="every")
+    info: list[str] = setting(factory=list, since=2)
+    writers: list[str] = setting(factory=lambda: ["tensorboard"], since=2)
 
     @property
     def every(self) -> int:
