@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pyte
 import pytest
@@ -29,9 +30,11 @@ from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
 from acexp.core.observations import pick
+from acexp.core.seeding import environment_seeds, streams
 from acexp.core.types import UpdateStatistics
 from acexp.engines import open_engine
 from acexp.metrics import Recorder, Silent
+from acexp.runs.agent import Agent
 from acexp.system.lock import LOCK
 from tests.command_server import SERVER, Command
 
@@ -178,3 +181,13 @@ def greedy_returns(population: Population, config: RunConfig, n_members: int) ->
         observation = step.observation
     engine.close()
     return [float(value) for value in returns]
+
+
+def return_of_first_evaluation(agent: Agent, env: gym.Env[Any, Any]) -> float:
+    """Return what an agent of seed 0 reaches in an environment that begins as the first one of its evaluations does."""
+    observation, _ = env.reset(seed=environment_seeds(streams(0).evaluation, 1)[0])
+    total, is_over = 0.0, False
+    while not is_over:
+        observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
+        total, is_over = total + float(reward), terminated or truncated
+    return total

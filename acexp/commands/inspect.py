@@ -45,7 +45,7 @@ def _sections(e: Examination) -> list[tuple[str, list[tuple[str, str]]]]:
                 *(("remark", remark) for remark in e.remarks),
             ],
         ),
-        ("Log", [("writers", ", ".join(e.writers))]),
+        ("Log", list(e.log.items())),
         ("Algorithm", list(e.algorithm.items())),
         (
             f"Network, input {' and '.join(str(shape) for shape in e.input_shapes)}",

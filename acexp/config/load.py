@@ -72,15 +72,7 @@ def import_plugins(plugins: object) -> None:
     if not isinstance(plugins, list):
         return  # The type of `plugins` is checked with the other settings.
     for name in plugins:
-        try:
-            import_users(str(name), f"The plugin {name!r}", "plugins")
-        except ModuleNotFoundError:
-            raise UserError(
-                f"The plugin {name!r} cannot be found.",
-                key="plugins",
-                value=str(name),
-                remedy="name a module that can be imported from the current folder, without .py",
-            ) from None
+        import_users(str(name), f"The plugin {name!r}", "plugins")
 
 
 def settings_of(node: DictConfig) -> dict[str, Any]:

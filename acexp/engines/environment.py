@@ -84,17 +84,10 @@ def spec_of(environment: EnvironmentConfig) -> EnvSpec:
     """Return Gymnasium's registration of the environment; raises UserError, with similar ids, if there is none."""
     prepare_libraries()
     module, _, name = environment.id.rpartition(":")
+    if module:
+        import_users(module, f"The module {module!r} of the environment's id", "env.id")
     try:
-        if module:
-            import_users(module, f"The module {module!r} of the environment's id", "env.id")
         return gym.spec(name)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"The module in the environment's id cannot be imported: {error}.",
-            key="env.id",
-            value=environment.id,
-            remedy="start acexp in the folder that holds the module, or install its package",
-        ) from None
     except gym.error.Error as error:
         raise UserError(
             f"Gymnasium has no environment {environment.id!r}.",

@@ -160,15 +160,7 @@ def _class_of(name: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
         cls = getattr(gym.wrappers, name)
         assert _is_wrapper(cls)
         return cls
-    try:
-        import_users(module, f"The module {module!r} of a wrapper", KEY)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"The module of a wrapper cannot be imported: {error}.",
-            key=KEY,
-            value=name,
-            remedy="start acexp in the folder that holds the module, or install its package",
-        ) from None
+    import_users(module, f"The module {module!r} of a wrapper", KEY)
     members = vars(sys.modules[module])
     cls = members.get(class_name)
     if not _is_wrapper(cls):

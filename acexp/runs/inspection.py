@@ -54,7 +54,7 @@ class Examination:
         observation_space, action_space: The spaces of a single environment, as texts.
         wrappers: The environment's wrappers as calls, the innermost first.
         engine: Name of the engine that steps the environments.
-        writers: What the run would be logged with.
+        log: What the run would be logged with, in words.
         algorithm: What an update does, in words: its algorithm, rollout, steps and schedules.
         input_shapes: Shapes of the network's inputs for a single observation.
         layers: The layers of the network, as pairs of name and description.
@@ -74,7 +74,7 @@ class Examination:
     action_space: str
     wrappers: tuple[str, ...]
     engine: str
-    writers: tuple[str, ...]
+    log: dict[str, str]
     algorithm: dict[str, str]
     input_shapes: tuple[tuple[int, ...], ...]
     layers: tuple[tuple[str, str], ...]
@@ -113,7 +113,7 @@ def examine(config: RunConfig) -> Examination:
             action_space=str(population.collector.engine.action_space),
             wrappers=tuple(map(in_words, config.env.wrappers)),
             engine=config.engine.name,
-            writers=(run_directory.METRICS, *config.log.writers),
+            log=_log(config),
             algorithm=_algorithm(config, population),
             input_shapes=input_shapes(population.observe.leaves),
             layers=tuple(population.architecture.describe()),
@@ -139,6 +139,17 @@ def examine(config: RunConfig) -> Examination:
             scalars={tag: float(x[0, 0]) for tag, x in tags.per_update(population.objective, statistics).items()},
             remarks=remarks,
         )
+
+
+def _log(config: RunConfig) -> dict[str, str]:
+    """Return what is logged, and which policies are kept, in words, by what the words are about."""
+    shown = {"writers": ", ".join((run_directory.METRICS, *config.log.writers))}
+    if config.log.info:
+        shown["info"] = f"{', '.join(config.log.info)} of the last step of an episode"
+    if config.eval.every is not None:
+        best = ", which keep the best policy" if config.eval.keep_best else ""
+        shown["evaluations"] = f"{config.eval.episodes} episodes every {config.eval.every:,} env steps{best}"
+    return shown
 
 
 def _deterministic(distribution: Distribution) -> str:

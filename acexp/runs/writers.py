@@ -11,8 +11,7 @@ from importlib import import_module
 
 from acexp.config import group, settings, to_yaml
 from acexp.config.names import digest, short_keys
-from acexp.metrics import WRITERS, Experiment, JsonlWriter, RemoteThread, RemoteWriter, Writer
-from acexp.metrics.writer import packages_of
+from acexp.metrics import WRITERS, Experiment, JsonlWriter, RemoteThread, RemoteWriter, Writer, packages_of
 from acexp.runs import run_directory
 from acexp.runs.run import Run
 

@@ -18,7 +18,7 @@ LONGEST_MESSAGE = 200
 
 
 def import_users(module: str, what: str, key: str) -> None:
-    """Import a module that a config names; raises UserError where its code fails, and ModuleNotFoundError without it.
+    """Import a module that a config names; raises UserError where there is none, or where its code fails.
 
     Args:
         module: Name of the module.
@@ -31,7 +31,12 @@ def import_users(module: str, what: str, key: str) -> None:
         raise
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise
+            raise UserError(
+                f"{what} cannot be imported, because it cannot be found.",
+                key=key,
+                value=module,
+                remedy="start acexp in the folder that holds the module, or install its package; name it without .py",
+            ) from None
         raise failed(f"{what} cannot be imported", error, key, module) from error
     except KeyboardInterrupt:
         raise

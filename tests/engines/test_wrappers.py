@@ -14,7 +14,6 @@ import pytest
 from acexp.algorithm.assembly import check
 from acexp.config import RunConfig
 from acexp.core.errors import UserError
-from acexp.core.seeding import environment_seeds, streams
 from acexp.engines import (
     EngineConfig,
     EnvironmentConfig,
@@ -29,7 +28,7 @@ from acexp.runs import evaluation
 from acexp.runs.agent import load
 from acexp.runs.inspection import examine
 from acexp.runs.outcome import Outcome
-from tests.helpers import train_in_memory
+from tests.helpers import return_of_first_evaluation, train_in_memory
 
 Config = Callable[..., RunConfig]
 Train = Callable[..., list[Outcome]]
@@ -275,11 +274,7 @@ def test_evaluation_and_a_loaded_agent_see_the_same_chain(config: Config, train:
     found = evaluation.evaluate(outcome.directory, 1, deterministic=True)
     agent = load(outcome.directory)
     env = agent.make_env()
-    observation, _ = env.reset(seed=environment_seeds(streams(0).evaluation, 1)[0])
-    total, is_over = 0.0, False
-    while not is_over:
-        observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
-        total, is_over = total + float(reward), terminated or truncated
+    total = return_of_first_evaluation(agent, env)
     env.close()
     assert total == found.returns[0]
     with pytest.raises(RuntimeError, match="shape"):

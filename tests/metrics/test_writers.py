@@ -269,7 +269,11 @@ def test_mistakes_in_the_names(config: Config, given: str, problem: str) -> None
 def test_writers_are_listed_and_inspected(acexp: Acexp) -> None:
     assert "log.writers=[tensorboard]" in acexp("list", "log.writers").stdout
     assert "log.writers=[tensorboard]" in acexp("list").stdout
-    assert "metrics.jsonl, tensorboard" in acexp("inspect").stdout
+    given = ("log.info=[is_success]", "engine=gymnasium", "eval.every=1000", "eval.keep_best=true")
+    shown = acexp("inspect", *given).stdout
+    assert "metrics.jsonl, tensorboard" in shown
+    assert "is_success of the last step of an episode" in shown
+    assert "10 episodes every 1,000 env steps, which keep the best policy" in shown
 
 
 def test_only_what_was_written_is_suggested_at_the_end(acexp: Acexp) -> None:

@@ -28,7 +28,7 @@ from acexp.runs import evaluation, runner
 from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
-from tests.helpers import metrics
+from tests.helpers import metrics, return_of_first_evaluation
 from tests.runs.test_resume import RESUME, assert_equal_runs, final, same
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -220,14 +220,10 @@ def test_a_loaded_agent_plays_what_the_evaluation_played(
     found = evaluation.evaluate(outcome.directory, 1, deterministic=True)
     agent = load(outcome.directory)
     env = gym.make(agent.config.env.id, max_episode_steps=agent.config.env.max_episode_steps)
-    observation, _ = env.reset(seed=environment_seeds(streams(0).evaluation, 1)[0])
-    total, is_over = 0.0, False
-    while not is_over:
-        observation, reward, terminated, truncated, _ = env.step(agent.act(observation))
-        total, is_over = total + float(reward), terminated or truncated
-    env.close()
+    total = return_of_first_evaluation(agent, env)
     assert total == pytest.approx(found.returns[0], rel=1e-6)
-    assert env.action_space.contains(agent.act(observation, deterministic=False))
+    assert env.action_space.contains(agent.act(env.reset()[0], deterministic=False))
+    env.close()
     assert agent.step == 3200
 
 
