@@ -96,7 +96,7 @@ class Objective:
 
     def divergence(self, batch: Batch) -> Tensor:
         """Return how far the policy is from the one that collected the batch, `[..., M]`, for `target_kl`."""
-        raise NotImplementedError
+        raise NotImplementedError("an objective with target_kl defines `divergence`")
 
     def measures(self, batch: Batch) -> dict[str, Tensor]:
         """Return what is logged as `algo/<name>` beside the losses, by name: `[..., M, B]` -> `[..., M]` each."""

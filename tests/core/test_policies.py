@@ -254,3 +254,12 @@ def test_every_built_in_policy_is_registered_once() -> None:
     ours = [name for name in POLICIES.names if POLICIES[name].build.__module__.startswith("acexp.")]
     assert sorted(ours) == ["auto", "beta", "gaussian", "squashed"]
     assert all(POLICIES[name].summary for name in ours)
+
+
+def test_a_distribution_that_lacks_a_method_is_named_with_it_when_it_is_built() -> None:
+    class Half(BoxDistribution):
+        def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+            return torch.zeros(*slots, self.size)
+
+    with pytest.raises(TypeError, match="Half.*entropy, log_prob, sample"):
+        Half(spaces.Box(-1.0, 1.0, (2,)), PolicyConfig())  # type: ignore[abstract]

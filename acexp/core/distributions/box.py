@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -17,7 +18,7 @@ from acexp.core.errors import UserError
 from acexp.core.observations import is_infinite
 
 
-class BoxDistribution:
+class BoxDistribution(ABC):
     """The base of distributions of Box actions, with two parameters for each dimension: a location and a log scale.
 
     A class that inherits from it defines `draw`, `sample`, `log_prob` and `entropy` (see Distribution). The mode is the
@@ -74,20 +75,20 @@ class BoxDistribution:
         self.n_parameters = 2 * size
         self.noise_shape = self.action_shape = (size,)
 
-    def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor: ...
 
-    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor: ...
 
     def mode(self, parameters: Tensor) -> Tensor:
         return parameters.chunk(2, -1)[0]
 
-    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor: ...
 
-    def entropy(self, parameters: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def entropy(self, parameters: Tensor) -> Tensor: ...
 
     def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
         """Return the gradient of a loss with respect to the parameters, by autograd."""
