@@ -214,6 +214,9 @@ def _is_plain(argument: str) -> bool:
         return True
     if not equals or not re.fullmatch(r"[\w./@]+", key) or key.split(".")[0].split("/")[0] in ("hydra", "plugins"):
         return False
-    if key.startswith("env.wrappers"):
+    part = key.split("@")[0]
+    if part == "env":
+        return re.fullmatch(r"[\w,-]*", value) is not None  # names of choices, and no group with an id or wrappers
+    if part.startswith("env.wrappers"):
         return not re.search(r":\S", value)  # module:Class; the colons of a dict are followed by spaces
-    return not (key == "env.id" and ":" in value)
+    return not (part == "env.id" and ":" in value)

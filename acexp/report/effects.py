@@ -111,7 +111,8 @@ def _interaction(means: _Means, environment: str, factors: tuple[str, str], grid
     if len(rows) + len(columns) > LARGEST_TABLE:
         return []
     weights = {(a, b): means.with_levels(dict(zip(factors, (a, b), strict=True))) for a in rows for b in columns}
-    is_complete = all(each.any() for each in weights.values())
+    # Of a factor with one level that has scores, for instance while a sweep trains, nothing can depart.
+    is_complete = min(len(rows), len(columns)) > 1 and all(each.any() for each in weights.values())
     found = []
     for (a, b), each in weights.items():
         if not each.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from acexp.report.cells import Baseline
 from acexp.report.effects import effects, interactions
@@ -31,3 +32,12 @@ def test_cells_of_two_seeds_give_no_intervals() -> None:
     found = {e.level: e.difference.interval for e in effects(scores, GRID, Baseline(None)) if e.difference}
     assert found["shared"] is None
     assert all(i.departure is None or i.departure.interval is None for i in interactions(scores, GRID))
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
+def test_nothing_departs_where_one_level_of_a_factor_alone_has_scores(n_seeds: int) -> None:
+    """As while a sweep trains: the runs of the other level have no score yet."""
+    scores = scores_of(GRID, [np.arange(float(n_seeds))] * 6)[:3]
+    found = interactions(scores, GRID)
+    assert [i.departure for i in found] == [None] * 3
+    assert [i.mean.value for i in found] == [(n_seeds - 1) / 2] * 3

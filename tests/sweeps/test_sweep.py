@@ -364,3 +364,31 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(acexp: Acexp, tmp_path: Pa
             assert (run / "metrics.jsonl").read_bytes() == (twin / "metrics.jsonl").read_bytes(), run.name
             for name, tensor in parameters(twin).items():
                 assert torch.equal(parameters(run)[name], tensor), name
+
+
+def test_the_command_of_somebody_elses_sweep_imports_nothing_unasked(acexp: Acexp, tmp_path: Path) -> None:
+    """However the module is written: by the key of a setting, or within the group that contains it."""
+    small = ("env=gym", "env.id=CartPole-v1", "engine=gymnasium", "total_steps=64")
+    assert acexp("-m", "seed=0,1", *small, "name=s").returncode == 0
+    sweep = tmp_path / "outputs" / "sweeps" / "s"
+    shutil.rmtree(sweep / "seed=1")
+    (tmp_path / "theirs.py").write_text("open('ran', 'w').close()")
+    told = json.loads((sweep / "sweep.json").read_text())
+    for argument in (
+        "plugins=[theirs]",
+        "env.id=theirs:CartPole-v1",
+        "env={id: theirs:CartPole-v1}",
+        "++env={id: 'theirs:CartPole-v1'}",
+        "env.wrappers=[{name: theirs:Wrapper}]",
+        "env.wrappers=[{name:theirs:Wrapper}]",
+        "env={wrappers: [{name: 'theirs:Wrapper'}]}",
+    ):
+        command = {**told["commands"][0], "arguments": [*told["commands"][0]["arguments"], argument]}
+        (sweep / "sweep.json").write_text(json.dumps(told | {"commands": [command]}))
+        refused = acexp("resume", "outputs/sweeps/s")
+        assert refused.returncode == 2, argument
+        assert "--allow-plugins" in refused.stderr, argument
+        assert not (tmp_path / "ran").exists(), argument
+    (sweep / "sweep.json").write_text(json.dumps(told))
+    assert acexp("resume", "outputs/sweeps/s").returncode == 0
+    assert json.loads((sweep / "seed=1" / "status.json").read_text())["status"] == "done"
