@@ -91,7 +91,7 @@ def _open_named(runs: Sequence[Run], experiments: Sequence[Experiment], note: No
 
 
 def _import(module: str) -> None:
-    with suppress(Exception):  # it is imported again where it is used, and fails there
+    with suppress(Exception, SystemExit):  # it is imported again where it is used, and fails there
         import_module(module)
 
 
