@@ -14,6 +14,7 @@ from acexp.algorithm.rollout import Collector, RolloutShape
 from acexp.architectures import ARCHITECTURES, ArchitectureConfig, Interface
 from acexp.config import RunConfig
 from acexp.config.effects import BUILT_IN
+from acexp.core.arrays import computes_in_numpy
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
@@ -63,6 +64,12 @@ def _population(
     device = torch.device(first.device)
     policy = build_policy(configs, engine, device)
     objective = OBJECTIVES[first.algo.name].build([config.algo for config in configs], policy.distribution, device)
+    reward_normalizer = REWARD_NORMALIZERS[first.reward_normalizer.name].build(
+        len(configs), first.algo.n_envs, objective.hyperparameters.gamma, first.reward_normalizer, device
+    )
+    groups = OPTIMIZERS[first.optim.name].build([config.optim for config in configs], policy.architecture.parameters)
+    clip = CLIPS[first.clip.name].build([config.clip for config in configs], device)
+    parts = (policy.observe, policy.architecture, policy.distribution, reward_normalizer, objective, *groups, clip)
     return Population(
         collector=Collector(
             engine,
@@ -70,15 +77,14 @@ def _population(
             [generator(streams(config.seed).actions) for config in configs],
             shape,
             clip_rewards=clips_rewards(first.env),
+            in_numpy=device.type == "cpu" and process_group.world_size == 1 and all(map(computes_in_numpy, parts)),
         ),
         observe=policy.observe,
-        reward_normalizer=REWARD_NORMALIZERS[first.reward_normalizer.name].build(
-            len(configs), first.algo.n_envs, objective.hyperparameters.gamma, first.reward_normalizer, device
-        ),
+        reward_normalizer=reward_normalizer,
         architecture=policy.architecture,
         objective=objective,
-        groups=OPTIMIZERS[first.optim.name].build([config.optim for config in configs], policy.architecture.parameters),
-        clip=CLIPS[first.clip.name].build([config.clip for config in configs], device),
+        groups=groups,
+        clip=clip,
         learning=torch.ones(len(configs), dtype=torch.bool, device=device),
         process_group=process_group,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from acexp.algorithm.population import Population
 from acexp.architectures import Backward
+from acexp.core.arrays import Array, as_float32, contiguous, copy, library, like
 from acexp.core.observations import Inputs, Leaves
 from acexp.core.returns import generalized_advantages
 from acexp.core.statistics import mean_weights
@@ -27,15 +28,17 @@ class Evaluation(NamedTuple):
     backward: Backward
 
 
-def flat(x: Tensor) -> Tensor:
+def flat(x: Array) -> Array:
     """Flatten `[T, M, N, ...]` to `[M, T * N, ...]`: one row per member, whose sums do not depend on the others.
 
-    The result is contiguous, also where a view would do: torch's products round otherwise for other strides.
+    The result is contiguous, also where a view would do: products round otherwise for other strides.
     """
-    return x.transpose(0, 1).flatten(1, 2).contiguous()
+    steps, members, envs, *shape = x.shape
+    return contiguous(x.swapaxes(0, 1).reshape(members, steps * envs, *shape))
 
 
 @torch.inference_mode()
+@np.errstate(all="ignore")  # what is not finite is found once, in the gradient
 def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Evaluation]:
     """Evaluate the rollout once; return its batch, with advantages and returns, and its evaluation.
 
@@ -44,24 +47,25 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Evaluatio
     """
     observe, architecture = population.observe, population.architecture
     hyperparameters, process_group = population.objective.hyperparameters, population.process_group
+    gamma, gae_lambda = like(rollout.rewards, hyperparameters.gamma, hyperparameters.gae_lambda)
     *steps, n_members, n_envs = rollout.rewards.shape
     observations: Leaves = tuple(flat(leaf[:-1]) for leaf in rollout.observations)
     inputs = observe(observations)
     policy, values, backward = architecture.evaluate(inputs, rollout.tape)
     last_value = architecture.value(observe(tuple(leaf[-1] for leaf in rollout.observations)))
-    step_values = values.view(n_members, *steps, n_envs).transpose(0, 1)
+    step_values = values.reshape(n_members, *steps, n_envs).swapaxes(0, 1)
     advantages = flat(
         generalized_advantages(
             _rewards(population, rollout),
-            torch.cat((step_values, last_value.unsqueeze(0))),
+            library(values).concatenate((step_values, last_value[None])),
             rollout.terminated,
             rollout.truncated,
-            hyperparameters.gamma,
-            hyperparameters.gae_lambda,
+            gamma,
+            gae_lambda,
         )
     )
     mask = flat(rollout.valid)
-    valid = mask.to(advantages.dtype)
+    valid = as_float32(mask)
     weight = mean_weights(valid, process_group)
     # Normalizers, also those of users, receive the observations of all processes, so they need no process group.
     *gathered, gathered_valid = process_group.gather((*observations, mask), 1)
@@ -69,7 +73,7 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Evaluatio
     batch = Batch(
         policy=policy,
         values=values,
-        actions=flat(rollout.actions).clone(),
+        actions=copy(flat(rollout.actions)),
         advantages=advantages,
         returns=advantages + values,
         valid=valid,
@@ -78,7 +82,7 @@ def estimate(population: Population, rollout: Rollout) -> tuple[Batch, Evaluatio
     return batch, Evaluation(inputs, backward)
 
 
-def _rewards(population: Population, rollout: Rollout) -> Tensor:
+def _rewards(population: Population, rollout: Rollout) -> Array:
     """Return the rewards for learning, `[T, M, N]`, scaled by the statistics of all processes."""
     process_group = population.process_group
     done = rollout.terminated | rollout.truncated

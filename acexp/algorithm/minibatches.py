@@ -11,6 +11,7 @@ from torch import Tensor
 from acexp.algorithm.estimate import Evaluation
 from acexp.algorithm.population import Population
 from acexp.architectures import Backward
+from acexp.core.arrays import Array, like
 from acexp.core.observations import Inputs
 from acexp.core.statistics import mean_weights
 from acexp.core.types import Batch
@@ -29,7 +30,7 @@ def minibatches(population: Population, rollout: Batch, evaluation: Evaluation) 
             chunks = (order.chunk(objective.minibatches, 1), is_own.chunk(objective.minibatches, 1))
             for rows, own in zip(*chunks, strict=True):
                 part = rollout.map(partial(_rows, rows=rows))
-                part = part._replace(valid=part.valid * own)
+                part = part._replace(valid=part.valid * like(part.valid, own)[0])
                 yield _evaluated(population, part, tuple(_rows(x, rows) for x in evaluation.inputs))
         elif epoch == 0:
             yield rollout, evaluation.backward
@@ -39,7 +40,7 @@ def minibatches(population: Population, rollout: Batch, evaluation: Evaluation) 
 
 def without(batch: Batch, members: Tensor) -> Batch:
     """Return the batch without a valid slot of some members, bool `[M]`, which then take no step with it."""
-    kept = (~members).unsqueeze(1)
+    (kept,) = like(batch.valid, (~members).unsqueeze(1))
     return batch._replace(valid=batch.valid * kept, weight=batch.weight * kept)
 
 
@@ -52,7 +53,7 @@ def _shuffled(population: Population, rollout: Batch) -> tuple[Tensor, Tensor]:
     process_group, collector = population.process_group, population.collector
     n_slots = rollout.valid.shape[1] * process_group.world_size
     drawn = [torch.randperm(n_slots, generator=generator) for generator in collector.generators]
-    order = torch.stack(drawn).to(rollout.valid.device)
+    order = torch.stack(drawn).to(population.learning.device)
     n_envs = n_slots // collector.n_steps
     shard = process_group.shard(n_envs)
     step, env = order // n_envs, order % n_envs - shard.start
@@ -61,9 +62,11 @@ def _shuffled(population: Population, rollout: Batch) -> tuple[Tensor, Tensor]:
     return torch.where(is_own, step * width + env, 0), is_own
 
 
-def _rows(x: Tensor, rows: Tensor) -> Tensor:
+def _rows(x: Array, rows: Tensor) -> Array:
     """Return some slots of every member: `[M, B, ...]`, `[M, b]` -> `[M, b, ...]`."""
-    return x[torch.arange(len(x), device=x.device).unsqueeze(1), rows]
+    members = torch.arange(len(x), device=rows.device)
+    every, rows = like(x, members.unsqueeze(1), rows)
+    return x[every, rows]
 
 
 def _evaluated(population: Population, batch: Batch, inputs: Inputs) -> tuple[Batch, Backward]:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from acexp.algorithm.faults import Steps, first_faults, is_sound
 from acexp.algorithm.policy import Policy
-from acexp.core.observations import pick
+from acexp.core.arrays import Array, as_arrays, put
+from acexp.core.observations import Leaves, pick
 from acexp.core.stopping import StopRequestedError
 from acexp.core.tape import Tape
 from acexp.core.types import EnvironmentFault, Episode, Rollout
@@ -48,6 +49,7 @@ class Collector:
         generators: Generators of action noise, one per member.
         shape: Size of a rollout.
         clip_rewards: Whether the rewards for learning are clipped to [-1, 1]; episode returns remain raw.
+        in_numpy: Whether the policy acts, and rollouts are given, as NumPy arrays; if not, as tensors.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Collector:
         shape: RolloutShape,
         *,
         clip_rewards: bool,
+        in_numpy: bool = False,
     ) -> None:
         self.engine = engine
         self._observe, self._architecture = policy.observe, policy.architecture
@@ -67,7 +70,7 @@ class Collector:
         self.n_steps, self._n_drawn, self._shard = shape
         n_steps = shape.n_steps
         self._n_envs = n_envs = shape.shard.stop - shape.shard.start
-        self._clip_rewards = clip_rewards
+        self._clip_rewards, self._in_numpy = clip_rewards, in_numpy
 
         slots = (n_steps, len(self._generators), n_envs)
         self._slots = slots
@@ -79,10 +82,11 @@ class Collector:
         self._tape = Tape(n_steps)
         # Their rows are taken once, because creating a view takes as long as a small network's layer.
         self._observed = list(zip(*(leaf.unbind() for leaf in self._observations), strict=True))
-        self._acted = self._actions.unbind()
+        self._acted = self._given(self._actions.unbind())
         # On the CPU these arrays share memory with the tensors, and no copying is needed.
         self._host = [tuple(leaf.flatten(0, 1).cpu().numpy() for leaf in row) for row in self._observed]
-        self._host_actions = [row.flatten(0, 1).cpu().numpy() for row in self._acted]
+        self._host_actions = [row.flatten(0, 1).cpu().numpy() for row in self._actions]
+        self._seen: list[Leaves] = [self._given(row) for row in self._observed]
         # The engine's results are collected on the host, step by step, and moved to the device once per rollout.
         flat = (n_steps, slots[1] * n_envs)
         self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
@@ -120,10 +124,10 @@ class Collector:
             raise FaultyEnvironmentError(problem, member=member, slot=slot) from error
         faults = self._faults(self.n_steps)
         episodes = self._process_endings()
-        rewards, terminated, truncated, valid = (tensor.to(self._device) for tensor in self._gathered)
+        rewards, terminated, truncated, valid = self._given([each.to(self._device) for each in self._gathered])
         return Rollout(
-            observations=self._observations,
-            actions=self._actions,
+            observations=self._given(self._observations),
+            actions=self._given((self._actions,))[0],
             rewards=rewards,
             terminated=terminated,
             truncated=truncated,
@@ -145,27 +149,32 @@ class Collector:
         return self._generators
 
     @torch.inference_mode()
+    @np.errstate(all="ignore")  # what is not finite is found in the rollout
     def _step_environments(self) -> None:
         """Step every environment T times, and store the observations, actions and results."""
         for first, last in zip(self._observed[0], self._observed[-1], strict=True):
             first.copy_(last)
-        rows = zip(self._observed, self._draw_noise().unbind(), self._acted, strict=False)
-        for t, (observed, noise, acted) in enumerate(rows):
+        noises = self._given(self._draw_noise().unbind())
+        for t, (seen, noise, acted) in enumerate(zip(self._seen, noises, self._acted, strict=False)):
             if self.engine.should_stop():
                 raise StopRequestedError
             self._tape.step = t
-            policy = self._architecture.policy(self._observe(observed), self._tape)
-            acted.copy_(self._distribution.sample(policy, noise))
+            policy = self._architecture.policy(self._observe(seen), self._tape)
+            put(acted, self._distribution.sample(policy, noise))
             step = self.engine.step(self._distribution.to_environment(self._fetch_actions(t)))
             self._store(t + 1, step.observation)
             self._raw_rewards[t], self._terminated[t], self._truncated[t] = step[1:]
             if self.engine.info_keys:
                 self._final_infos[t] = self.engine.final_info
 
+    def _given(self, tensors: Sequence[Tensor]) -> tuple[Array, ...]:
+        """Return tensors as they are, or, if the policy acts in NumPy, as arrays that share their memory."""
+        return as_arrays(tensors) if self._in_numpy else tuple(tensors)
+
     def _fetch_actions(self, t: int) -> np.ndarray[Any, Any]:
         """Return the actions of step `t` on the host, `[M * N, *action_shape]`."""
         if self._device.type != "cpu":
-            self._host_actions[t][...] = self._acted[t].flatten(0, 1).cpu().numpy()
+            self._host_actions[t][...] = self._actions[t].flatten(0, 1).cpu().numpy()
         return self._host_actions[t]
 
     def _draw_noise(self) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from acexp.algorithm.estimate import Evaluation
 from acexp.algorithm.minibatches import minibatches, without
 from acexp.algorithm.population import Population
 from acexp.architectures import Backward
+from acexp.core.arrays import Array, as_tensor, length, library, like
 from acexp.core.losses import Objective
 from acexp.core.returns import normalized
 from acexp.core.types import Batch, GroupNorms, UpdateStatistics
@@ -21,6 +23,7 @@ from acexp.optimizers.clipping import Clip, module_norms
 
 
 @torch.inference_mode()
+@np.errstate(all="ignore")  # a gradient that is not finite ends its member
 def update(
     population: Population, rollout: Batch, evaluation: Evaluation, progress: float, *, measure_trunk: bool = False
 ) -> list[UpdateStatistics]:
@@ -41,15 +44,16 @@ def update(
         if objective.target_kl is not None and statistics:
             # Not left, though all may have stopped: each member draws as many numbers, and counts as many steps, as it
             # would in any other population.
-            stopped |= process_group.sum(objective.divergence(batch)) > objective.target_kl
+            stopped |= as_tensor(process_group.sum(objective.divergence(batch)) > objective.target_kl)
             batch = without(batch, stopped)
         if objective.normalize_advantage:
             batch = batch._replace(advantages=normalized(batch.advantages, batch.weight, process_group))
         cosine = trunk_cosine(population, objective, batch, backward) if measure_trunk and not statistics else None
         norms = _step(population, objective, batch, backward, progress)
-        statistics.append(UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine))
+        learned = batch.map(as_tensor)
+        statistics.append(UpdateStatistics(learned, progress, norms, population.learning.clone(), cosine))
     is_one_step = objective.epochs * objective.minibatches == 1
-    statistics[0] = statistics[0]._replace(rollout=statistics[0].batch if is_one_step else rollout)
+    statistics[0] = statistics[0]._replace(rollout=statistics[0].batch if is_one_step else rollout.map(as_tensor))
     return statistics
 
 
@@ -80,7 +84,7 @@ def _idle_unchanged(population: Population, batch: Batch) -> AbstractContextMana
     objective = population.objective
     if population.collector.n_steps > 1 and objective.minibatches == 1 and objective.target_kl is None:
         return nullcontext()
-    return unchanged(_stepped(population), population.process_group.sum(batch.valid.sum(1)) == 0.0)
+    return unchanged(_stepped(population), as_tensor(population.process_group.sum(batch.valid.sum(1)) == 0.0))
 
 
 def _stepped(population: Population) -> list[Tensor]:
@@ -116,12 +120,10 @@ def trunk_cosine(population: Population, objective: Objective, batch: Batch, bac
     # The trunk's columns lie between the actor's and the critic's.
     actor = population.process_group.sum(backward(*output_gradients["actor"], ("actor", "trunk"))[:, -size:])
     critic = population.process_group.sum(backward(*output_gradients["critic"], ("trunk", "critic"))[:, :size])
-    lengths = torch.linalg.vector_norm(actor, dim=1) * torch.linalg.vector_norm(critic, dim=1)
-    cosine: Tensor = (actor * critic).sum(1) / lengths
-    return cosine
+    return as_tensor((actor * critic).sum(1) / (length(actor) * length(critic)))
 
 
-def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress: float, learning: Tensor) -> GroupNorms:
+def clip_and_step(group: OptimizerGroup, gradient: Array, clip: Clip, progress: float, learning: Tensor) -> GroupNorms:
     """Clip a gradient, step with it, and return its norms before and after clipping, both measured.
 
     (torch's clip_grad_norm_ returns the norm before clipping, so its return value never shows the result of clipping.)
@@ -130,13 +132,15 @@ def clip_and_step(group: OptimizerGroup, gradient: Tensor, clip: Clip, progress:
     and takes no step, now or later.
     """
     before = module_norms(gradient, group.segments)
-    learning &= before.sum(1) < math.inf
-    learning_rate = group.learning_rate(progress)
+    is_learning, learning_rate = like(gradient, learning, group.learning_rate(progress))
+    is_learning &= before.sum(1) < math.inf
     finite = before
-    if not learning.all():
-        gradient, finite = (torch.where(learning.unsqueeze(1), x, 0.0) for x in (gradient, before))
-        learning_rate = torch.where(learning.unsqueeze(1), learning_rate, 0.0)
+    if not is_learning.all():
+        gradient, finite, learning_rate = (
+            library(x).where(is_learning[:, None], x, 0.0) for x in (gradient, before, learning_rate)
+        )
     clipped_gradient, clipped = clip(gradient, group.segments, finite)
     after = module_norms(clipped_gradient, group.segments)
     group.step(clipped_gradient, learning_rate)
-    return GroupNorms(group.loss, group.modules, before, after, clipped, learning_rate.squeeze(1))
+    measured = (before, after, clipped, learning_rate[:, 0])
+    return GroupNorms(group.loss, group.modules, *map(as_tensor, measured))

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
+from acexp.core.arrays import Array, relu, relu_backward, tanh, tanh_backward
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
@@ -25,16 +25,18 @@ class Activation(NamedTuple):
     Attributes:
         forward: Computes `y = f(x)`.
         backward: Computes the gradient with respect to x, given the gradient with respect to y, x and y.
+        in_numpy: Whether both can compute with NumPy arrays as well as with tensors.
     """
 
-    forward: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array, Array], Array]
+    in_numpy: bool = False
 
 
 _aten = torch.ops.aten
 ACTIVATIONS: dict[str, Activation] = {
-    "tanh": Activation(torch.tanh, lambda gradient, x, y: _aten.tanh_backward(gradient, y)),
-    "relu": Activation(torch.relu, lambda gradient, x, y: _aten.threshold_backward(gradient, y, 0)),
+    "tanh": Activation(tanh, lambda gradient, x, y: tanh_backward(gradient, y), in_numpy=True),
+    "relu": Activation(relu, lambda gradient, x, y: relu_backward(gradient, y), in_numpy=True),
     "elu": Activation(F.elu, lambda gradient, x, y: _aten.elu_backward(gradient, 1, 1, 1, False, x)),
     "gelu": Activation(F.gelu, lambda gradient, x, y: _aten.gelu_backward(gradient, x)),
     "silu": Activation(F.silu, lambda gradient, x, y: _aten.silu_backward(gradient, x)),
@@ -170,7 +172,7 @@ class Interface:
 class Backward(Protocol):
     """The backward pass from the outputs of actor and critic to their parameters. It may be called more than once."""
 
-    def __call__(self, policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+    def __call__(self, policy: Array | None, values: Array | None, modules: Collection[str]) -> Array:
         """Return the gradient of one loss per member with respect to each member's parameters.
 
         Args:
@@ -192,13 +194,13 @@ class Architecture(Protocol):
 
     parameters: Parameters
 
-    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
+    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Array:
         """Return the actor's output, `[M, B, K]`, and optionally store on the tape what `evaluate` can use again."""
 
-    def value(self, inputs: Inputs) -> Tensor:
+    def value(self, inputs: Inputs) -> Array:
         """Return the critic's output, `[M, B]`."""
 
-    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Array, Array, Backward]:
         """Return the actor's output `[M, B, K]`, the critic's output `[M, B]`, and the backward pass from both.
 
         Shared layers are computed once. If `tape` is given, `policy` must have received it at each of the steps that

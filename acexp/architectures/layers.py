@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from acexp.architectures.base import ACTIVATIONS
+from acexp.core.arrays import Array, affine, library
 from acexp.core.parameters import Initializer, ParameterSpec
 from acexp.core.tape import Tape
 
@@ -27,16 +28,16 @@ GAIN_HIDDEN = math.sqrt(2.0)
 LAYER_NORM_EPS = 1e-5
 """The number that PyTorch's LayerNorm adds to the variance."""
 
-Weights = Iterator[Tensor]
+Weights = Iterator[Array]
 """An iterator over the parameters `[M, *shape]` of a network in the order of its specs; each layer takes its own."""
 
-Gradients = list[Tensor]
+Gradients = list[Array]
 """The gradients with respect to the parameters of a layer, in the order of its specs."""
 
-BackwardToParameters = Callable[[Tensor], Gradients]
+BackwardToParameters = Callable[[Array], Gradients]
 """A function from the gradient with respect to a network's output to those with respect to its parameters."""
 
-BackwardToAll = Callable[[Tensor], tuple[Tensor, Gradients]]
+BackwardToAll = Callable[[Array], tuple[Array, Gradients]]
 """A function from the gradient with respect to a layer's output to those with respect to its input and parameters."""
 
 
@@ -99,20 +100,20 @@ class Linear:
             ),
         ]
 
-    def __call__(self, weights: Weights, x: Tensor) -> Tensor:
+    def __call__(self, weights: Weights, x: Array) -> Array:
         weight, bias = next(weights), next(weights)
         if x.dtype is torch.int64:
             return weight[torch.arange(len(x), device=x.device).view(-1, 1, 1), x].sum(2) + bias
         if self.n_out == 1:
             # A product with one column is summed in an order that depends on M; this one is the same for every M.
-            return (x * weight.mT).sum(-1, keepdim=True) + bias
-        return torch.baddbmm(bias, x, weight)
+            return (x * weight.mT).sum(-1)[..., None] + bias
+        return affine(x, weight, bias)
 
-    def grad_parameters(self, x: Tensor, gradient: Tensor) -> Gradients:
+    def grad_parameters(self, x: Array, gradient: Array) -> Gradients:
         """Return the gradients with respect to weight and bias, given the input and the output's gradient."""
         if x.dtype is torch.int64:
             return [self._grad_rows(x, gradient), gradient.sum(1)]
-        grad_weight = (x * gradient).sum(1).unsqueeze(-1) if self.n_out == 1 else torch.bmm(x.mT, gradient)
+        grad_weight = (x * gradient).sum(1)[..., None] if self.n_out == 1 else x.mT @ gradient
         return [grad_weight, gradient.sum(1)]
 
     def _grad_rows(self, x: Tensor, gradient: Tensor) -> Tensor:
@@ -122,15 +123,15 @@ class Linear:
             own_weight.index_add_(0, own_x.flatten(), own_gradient.repeat_interleave(x.shape[2], 0))
         return grad_weight
 
-    def grad_input(self, weight: Tensor, gradient: Tensor) -> Tensor:
+    def grad_input(self, weight: Array, gradient: Array) -> Array:
         """Return the gradient with respect to the input, given the weight and the output's gradient."""
-        return gradient * weight.mT if self.n_out == 1 else torch.bmm(gradient, weight.mT)
+        return gradient * weight.mT if self.n_out == 1 else gradient @ weight.mT
 
-    def forward_with_backward(self, weights: Weights, x: Tensor) -> tuple[Tensor, BackwardToAll]:
+    def forward_with_backward(self, weights: Weights, x: Array) -> tuple[Array, BackwardToAll]:
         """Return the output and the backward pass."""
         weight, bias = next(weights), next(weights)
 
-        def backward(gradient: Tensor) -> tuple[Tensor, Gradients]:
+        def backward(gradient: Array) -> tuple[Array, Gradients]:
             return self.grad_input(weight, gradient), self.grad_parameters(x, gradient)
 
         return self(iter((weight, bias)), x), backward
@@ -195,7 +196,12 @@ class Perceptron:
     def specs(self) -> list[ParameterSpec]:
         return [spec for layer in self.layers for part in layer if part is not None for spec in part.specs()]
 
-    def __call__(self, weights: Weights, x: Tensor, tape: Tape | None = None) -> Tensor:
+    @property
+    def in_numpy(self) -> bool:
+        """Whether its formulas can compute with NumPy arrays as well."""
+        return ACTIVATIONS[self.activation].in_numpy and all(norm is None for _, norm in self.layers)
+
+    def __call__(self, weights: Weights, x: Array, tape: Tape | None = None) -> Array:
         """Return the features. Nothing is stored on the tape, because computing it again is cheaper."""
         activate = ACTIVATIONS[self.activation].forward
         for linear, norm in self.layers:
@@ -204,10 +210,10 @@ class Perceptron:
         return x
 
     def forward_with_backward(
-        self, weights: Weights, x: Tensor, tape: Tape | None = None
-    ) -> tuple[Tensor, BackwardToParameters]:
+        self, weights: Weights, x: Array, tape: Tape | None = None
+    ) -> tuple[Array, BackwardToParameters]:
         """Return the features and the backward pass."""
-        activate, activation_backward = ACTIVATIONS[self.activation]
+        activate, activation_backward, _ = ACTIVATIONS[self.activation]
         saved = []
         for linear, norm in self.layers:
             weight, bias = next(weights), next(weights)
@@ -219,7 +225,7 @@ class Perceptron:
             saved.append((linear, weight, x, norm_backward, before, after))
             x = after
 
-        def backward(gradient: Tensor) -> Gradients:
+        def backward(gradient: Array) -> Gradients:
             gradients: Gradients = []
             for linear, weight, x, norm_backward, before, after in reversed(saved):
                 gradient = activation_backward(gradient, before, after)
@@ -242,6 +248,8 @@ class Perceptron:
         return rows
 
 
-def columns(gradients: Gradients) -> Tensor:
-    """Concatenate gradients with respect to neighbouring parameters `[M, *shape]` to one tensor `[M, P']`."""
-    return torch.cat([gradient.flatten(1) for gradient in gradients], 1)
+def columns(gradients: Gradients) -> Array:
+    """Concatenate gradients with respect to neighbouring parameters `[M, *shape]` to one array `[M, P']`."""
+    flat = [gradient.reshape(len(gradient), -1) for gradient in gradients]
+    joined: Array = library(flat[0]).concatenate(flat, 1)
+    return joined

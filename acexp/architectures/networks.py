@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from torch import Tensor
 
 from acexp.architectures.base import ArchitectureConfig, Interface
 from acexp.architectures.convolutions import Convolutions
@@ -21,6 +20,7 @@ from acexp.architectures.layers import (
     Weights,
     constant,
 )
+from acexp.core.arrays import Array, library
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Initializer, ParameterSpec
@@ -39,24 +39,29 @@ class Body:
     def n_out(self) -> int:
         return sum(part.n_out for part in self.parts)
 
+    @property
+    def in_numpy(self) -> bool:
+        """Whether its formulas can compute with NumPy arrays as well."""
+        return all(isinstance(part, Perceptron) and part.in_numpy for part in self.parts)
+
     def specs(self) -> list[ParameterSpec]:
         return [spec for part in self.parts for spec in part.specs()]
 
-    def __call__(self, weights: Weights, inputs: Inputs, tape: Tape | None = None) -> Tensor:
+    def __call__(self, weights: Weights, inputs: Inputs, tape: Tape | None = None) -> Array:
         """Return the features; store on the tape, if any, what `forward_with_backward` would have to compute again."""
         features = [part(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
         return features[0] if len(features) == 1 else torch.cat(features, -1)
 
     def forward_with_backward(
         self, weights: Weights, inputs: Inputs, tape: Tape | None = None
-    ) -> tuple[Tensor, BackwardToParameters]:
+    ) -> tuple[Array, BackwardToParameters]:
         """Return the features and the backward pass. With a tape of T steps, `inputs` holds these steps in order."""
         results = [part.forward_with_backward(weights, x, tape) for part, x in zip(self.parts, inputs, strict=True)]
         if len(results) == 1:
             return results[0]
         sizes = [part.n_out for part in self.parts]
 
-        def backward(gradient: Tensor) -> Gradients:
+        def backward(gradient: Array) -> Gradients:
             grad_parts = torch.split(gradient, sizes, -1)
             pairs = zip(results, grad_parts, strict=True)
             return [grad for (_, part_backward), grad_part in pairs for grad in part_backward(grad_part)]
@@ -92,31 +97,35 @@ class PolicyHead:
         return [weight, bias, *log_std]
 
     def _initial_bias(self, initialize: Initializer) -> Initializer:
-        def initialize_all(out: Tensor, generator: torch.Generator) -> None:
+        def initialize_all(out: torch.Tensor, generator: torch.Generator) -> None:
             initialize(out, generator)
             out[-self.n_log_std_outputs :] = self.log_std_init
 
         return initialize_all
 
-    def __call__(self, weights: Weights, features: Tensor) -> Tensor:
+    def __call__(self, weights: Weights, features: Array) -> Array:
         output = self.linear(weights, features)
         if not self.n_log_std:
             return output
-        return torch.cat((output, next(weights).expand(-1, output.shape[1], -1)), -1)
+        return self._joined(output, next(weights))
 
-    def forward_with_backward(self, weights: Weights, features: Tensor) -> tuple[Tensor, BackwardToAll]:
+    def forward_with_backward(self, weights: Weights, features: Array) -> tuple[Array, BackwardToAll]:
         """Return the policy's parameters and the backward pass."""
         output, linear_backward = self.linear.forward_with_backward(weights, features)
         if not self.n_log_std:
             return output, linear_backward
-        log_std = next(weights).expand(-1, output.shape[1], -1)
 
-        def backward(gradient: Tensor) -> tuple[Tensor, Gradients]:
-            grad_output, grad_log_std = torch.split(gradient, [self.linear.n_out, self.n_log_std], -1)
-            grad_features, gradients = linear_backward(grad_output)
-            return grad_features, [*gradients, grad_log_std.sum(1)]
+        def backward(gradient: Array) -> tuple[Array, Gradients]:
+            n = self.linear.n_out
+            grad_features, gradients = linear_backward(gradient[..., :n])
+            return grad_features, [*gradients, gradient[..., n:].sum(1)]
 
-        return torch.cat((output, log_std), -1), backward
+        return self._joined(output, next(weights)), backward
+
+    def _joined(self, output: Array, log_std: Array) -> Array:
+        xp = library(output)
+        joined: Array = xp.concatenate((output, xp.broadcast_to(log_std, (*output.shape[:2], self.n_log_std))), -1)
+        return joined
 
     def describe(self) -> list[tuple[str, str]]:
         log_std = [("log_std", f"Parameter({self.n_log_std})")] if self.n_log_std else []

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import torch
-from torch import Tensor
 
 from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Backward, Interface
 from acexp.architectures.layers import Gradients, columns
 from acexp.architectures.networks import body, policy_head, value_head
+from acexp.core.arrays import Array
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 from acexp.core.tape import Tape
@@ -35,28 +35,33 @@ class Separate:
         }
         self.parameters = Parameters(specs, generators, device)
 
-    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
-        weights = iter(self.parameters.of("actor"))
+    @property
+    def in_numpy(self) -> bool:
+        """Whether its formulas can compute with NumPy arrays as well."""
+        return self._actor.in_numpy and self._critic.in_numpy
+
+    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Array:
+        weights = self.parameters.of("actor", like=inputs[0])
         return self._policy(weights, self._actor(weights, inputs, tape))
 
-    def value(self, inputs: Inputs) -> Tensor:
-        weights = iter(self.parameters.of("critic"))
+    def value(self, inputs: Inputs) -> Array:
+        weights = self.parameters.of("critic", like=inputs[0])
         return self._value(weights, self._critic(weights, inputs)).squeeze(-1)
 
-    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
-        actor, critic = iter(self.parameters.of("actor")), iter(self.parameters.of("critic"))
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Array, Array, Backward]:
+        actor, critic = self.parameters.of("actor", like=inputs[0]), self.parameters.of("critic", like=inputs[0])
         actor_features, actor_backward = self._actor.forward_with_backward(actor, inputs, tape)
         output, policy_backward = self._policy.forward_with_backward(actor, actor_features)
         critic_features, critic_backward = self._critic.forward_with_backward(critic, inputs)
         value, value_backward = self._value.forward_with_backward(critic, critic_features)
 
-        def backward(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+        def backward(policy: Array | None, values: Array | None, modules: Collection[str]) -> Array:
             gradients: Gradients = []
             if policy is not None and "actor" in modules:
                 grad_features, grad_head = policy_backward(policy)
                 gradients += [*actor_backward(grad_features), *grad_head]
             if values is not None and "critic" in modules:
-                grad_features, grad_head = value_backward(values.unsqueeze(-1))
+                grad_features, grad_head = value_backward(values[..., None])
                 gradients += [*critic_backward(grad_features), *grad_head]
             return columns(gradients)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Collection, Sequence
 
 import torch
-from torch import Tensor
 
 from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Backward, Interface
 from acexp.architectures.layers import Gradients, columns
 from acexp.architectures.networks import body, policy_head, value_head
+from acexp.core.arrays import Array
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 from acexp.core.tape import Tape
@@ -33,34 +34,40 @@ class Shared:
         specs = {"trunk": self._trunk.specs(), "actor": self._policy.specs(), "critic": self._value.specs()}
         self.parameters = Parameters(specs, generators, device)
 
-    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
-        return self._policy(iter(self.parameters.of("actor")), self._features(inputs, tape))
+    @property
+    def in_numpy(self) -> bool:
+        """Whether its formulas can compute with NumPy arrays as well."""
+        return self._trunk.in_numpy
 
-    def value(self, inputs: Inputs) -> Tensor:
-        return self._value(iter(self.parameters.of("critic")), self._features(inputs)).squeeze(-1)
+    def policy(self, inputs: Inputs, tape: Tape | None = None) -> Array:
+        return self._policy(self.parameters.of("actor", like=inputs[0]), self._features(inputs, tape))
 
-    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Tensor, Tensor, Backward]:
-        features, trunk_backward = self._trunk.forward_with_backward(iter(self.parameters.of("trunk")), inputs, tape)
-        output, policy_backward = self._policy.forward_with_backward(iter(self.parameters.of("actor")), features)
-        value, value_backward = self._value.forward_with_backward(iter(self.parameters.of("critic")), features)
+    def value(self, inputs: Inputs) -> Array:
+        return self._value(self.parameters.of("critic", like=inputs[0]), self._features(inputs)).squeeze(-1)
 
-        def backward(policy: Tensor | None, values: Tensor | None, modules: Collection[str]) -> Tensor:
+    def evaluate(self, inputs: Inputs, tape: Tape | None = None) -> tuple[Array, Array, Backward]:
+        trunk, actor, critic = (self.parameters.of(module, like=inputs[0]) for module in ("trunk", "actor", "critic"))
+        features, trunk_backward = self._trunk.forward_with_backward(trunk, inputs, tape)
+        output, policy_backward = self._policy.forward_with_backward(actor, features)
+        value, value_backward = self._value.forward_with_backward(critic, features)
+
+        def backward(policy: Array | None, values: Array | None, modules: Collection[str]) -> Array:
             grad_actor: Gradients = []
             grad_critic: Gradients = []
-            grad_features: list[Tensor] = []
+            grad_features: list[Array] = []
             if policy is not None:
                 gradient, grad_actor = policy_backward(policy)
                 grad_features.append(gradient)
             if values is not None:
-                gradient, grad_critic = value_backward(values.unsqueeze(-1))
+                gradient, grad_critic = value_backward(values[..., None])
                 grad_features.append(gradient)
-            grad_trunk = trunk_backward(functools.reduce(torch.add, grad_features)) if "trunk" in modules else []
+            grad_trunk = trunk_backward(functools.reduce(operator.add, grad_features)) if "trunk" in modules else []
             return columns([*grad_actor, *grad_trunk, *grad_critic])
 
         return output, value.squeeze(-1), backward
 
-    def _features(self, inputs: Inputs, tape: Tape | None = None) -> Tensor:
-        return self._trunk(iter(self.parameters.of("trunk")), inputs, tape)
+    def _features(self, inputs: Inputs, tape: Tape | None = None) -> Array:
+        return self._trunk(self.parameters.of("trunk", like=inputs[0]), inputs, tape)
 
     def describe(self) -> list[tuple[str, str]]:
         heads = [("actor", self._policy.describe()), ("critic", self._value.describe())]

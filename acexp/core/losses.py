@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from acexp.core.annealing import Schedule
+from acexp.core.arrays import Array, like
 from acexp.core.distributions import Distribution
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.types import Batch
@@ -44,8 +45,8 @@ class OutputGradients(NamedTuple):
         values: Gradient with respect to the values, `[M, B]`.
     """
 
-    policy: Tensor | None
-    values: Tensor | None
+    policy: Array | None
+    values: Array | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Objective:
     epochs: int = 1
     minibatches: int = 1
     target_kl: float | None = None
+    in_numpy: ClassVar[bool] = True
 
     @classmethod
     def of(cls, configs: Sequence[Any], distribution: Distribution, device: torch.device, **attributes: Any) -> Self:
@@ -94,7 +96,7 @@ class Objective:
         """Return the evaluated rollout with what the losses need to know of the networks that collected it."""
         return rollout
 
-    def divergence(self, batch: Batch) -> Tensor:
+    def divergence(self, batch: Batch) -> Array:
         """Return how far the policy is from the one that collected the batch, `[..., M]`, for `target_kl`."""
         raise NotImplementedError("an objective with target_kl defines `divergence`")
 
@@ -106,7 +108,7 @@ class Objective:
         """Return the loss of the policy in each slot, without the entropy bonus: `[..., M, B]`."""
         return -(self.distribution.log_prob(batch.policy, batch.actions) * batch.advantages)
 
-    def actor_gradient(self, batch: Batch) -> Tensor:
+    def actor_gradient(self, batch: Batch) -> Array:
         """Return the gradient of `actor_loss` with respect to the log-probability of each action: `[M, B]`."""
         return -batch.advantages
 
@@ -114,9 +116,9 @@ class Objective:
         """Return the loss of the value in each slot: `[..., M, B]`."""
         return (batch.values - batch.returns).square()
 
-    def critic_gradient(self, batch: Batch) -> Tensor:
+    def critic_gradient(self, batch: Batch) -> Array:
         """Return the gradient of `critic_loss` with respect to the values: `[M, B]`."""
-        return (batch.values - batch.returns).mul_(2.0)
+        return (batch.values - batch.returns) * 2.0
 
     def losses(self, batch: Batch) -> Losses:
         """Return the losses of one batch, or of several stacked batches: `[..., M, B]` -> `[..., M]`."""
@@ -139,13 +141,15 @@ class Objective:
 
     def output_gradients(self, names: tuple[str, ...], batch: Batch) -> dict[str, OutputGradients]:
         """Return the output gradients of each named loss. Advantages and returns are targets, without gradient."""
+        coefficients = self.hyperparameters
+        entropy_coef, value_coef = like(batch.values, coefficients.entropy_coef, coefficients.value_coef)
         grad_log_prob = self.actor_gradient(batch) * batch.weight
-        grad_entropy = batch.weight * -self.hyperparameters.entropy_coef.unsqueeze(-1)
+        grad_entropy = batch.weight * -entropy_coef[:, None]
         policy = self.distribution.gradient(batch.policy, batch.actions, grad_log_prob, grad_entropy)
         values = self.critic_gradient(batch) * batch.weight
         gradients = {}
         for name in names:
-            weighted = values * self.hyperparameters.value_coef.unsqueeze(-1) if name == "joint" else values
+            weighted = values * value_coef[:, None] if name == "joint" else values
             gradients[name] = OutputGradients(
                 policy=None if name == "critic" else policy, values=None if name == "actor" else weighted
             )

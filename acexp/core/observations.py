@@ -14,15 +14,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-import torch.nn.functional as F
 from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from acexp.core.arrays import Array, library, one_hot
 from acexp.core.errors import UserError
 
-Leaves = tuple[Tensor, ...]
-Inputs = tuple[Tensor, ...]
+Leaves = tuple[Array, ...]
+Inputs = tuple[Array, ...]
 
 SMALLEST_IMAGE_SIDE = 36
 """The smallest side that the Nature CNN's three convolutions accept; a smaller uint8 array is read as a vector."""
@@ -117,20 +117,18 @@ class Leaf:
             return (x >= low) & (x < low + n)
         return torch.ones_like(x, dtype=torch.bool)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Array) -> Array:
         """Encode the leaf's values for a network: `[M, B, *shape]` -> float32 `[M, B, *encoded_shape]`."""
         if self.kind is LeafKind.IMAGE:
             order, shape = _image_layout(self.shape)
             return x.permute(0, 1, *(axis + 2 for axis in order)).reshape(*x.shape[:2], *shape)
         if self.kind is LeafKind.DISCRETE:
-            components = x.reshape(*x.shape[:2], len(self.categories)).unbind(-1)
-            return torch.cat(
-                [
-                    F.one_hot(component - start, n).to(torch.float32)
-                    for component, start, n in zip(components, self.start, self.categories, strict=True)
-                ],
-                -1,
-            )
+            components = x.reshape(*x.shape[:2], len(self.categories))
+            vectors = [
+                one_hot(components[..., i] - start, n)
+                for i, (start, n) in enumerate(zip(self.start, self.categories, strict=True))
+            ]
+            return _concatenate(vectors)
         return x if len(self.shape) == 1 else x.reshape(*x.shape[:2], math.prod(self.shape))
 
 
@@ -260,5 +258,9 @@ def encode(leaves: tuple[Leaf, ...], values: Leaves) -> Inputs:
         return (encoded[0],)
     vectors = [x for leaf, x in zip(leaves, encoded, strict=True) if leaf.kind is not LeafKind.IMAGE]
     images = tuple(x for leaf, x in zip(leaves, encoded, strict=True) if leaf.kind is LeafKind.IMAGE)
-    vector = (vectors[0] if len(vectors) == 1 else torch.cat(vectors, -1),) if vectors else ()
-    return vector + images
+    return ((_concatenate(vectors),) if vectors else ()) + images
+
+
+def _concatenate(vectors: list[Array]) -> Array:
+    joined: Array = vectors[0] if len(vectors) == 1 else library(vectors[0]).concatenate(vectors, -1)
+    return joined

@@ -8,12 +8,16 @@ whatever the network looks like.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from acexp.core.arrays import Array
+from acexp.core.arrays import like as arrays_like
 
 MODULES = ("actor", "trunk", "critic")
 
@@ -75,6 +79,7 @@ class Parameters:
 
         self.segments: tuple[Segment, ...] = ()
         self._tensors: dict[str, tuple[Tensor, ...]] = dict.fromkeys(MODULES, ())
+        self._arrays: dict[str, tuple[Array, ...]] = {}
         for module, spec, start, stop in self._layout():
             view = self.flat[:, start:stop].view(len(generators), *(spec.read_as or spec.shape))
             self._tensors[module] += (view,)
@@ -101,11 +106,11 @@ class Parameters:
     def n_members(self) -> int:
         return len(self.flat)
 
-    def of(self, *modules: str) -> tuple[Tensor, ...]:
-        """Return the tensors of some modules as their layers read them, `[M, *read_as]`, in column order."""
-        if len(modules) == 1:
-            return self._tensors[modules[0]]
-        return tuple(tensor for module in MODULES if module in modules for tensor in self._tensors[module])
+    def of(self, module: str, like: Array) -> Iterator[Array]:
+        """Iterate over a module's parameters as its layers read them, `[M, *read_as]`, in the library of `like`."""
+        if module not in self._arrays and isinstance(like, np.ndarray):
+            self._arrays[module] = arrays_like(like, *self._tensors[module])
+        return iter(self._tensors[module] if not isinstance(like, np.ndarray) else self._arrays[module])
 
     def named(self) -> dict[str, Tensor]:
         """Return every parameter `[M, *shape]` by its full name, such as `actor.log_std`; all are views of `flat`."""

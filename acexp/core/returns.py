@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
+from acexp.core.arrays import Array, add_product, as_float32, library
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 
 
 def generalized_advantages(
-    rewards: Tensor,
-    values: Tensor,
-    terminated: Tensor,
-    truncated: Tensor,
-    gamma: Tensor,
-    gae_lambda: Tensor,
-) -> Tensor:
+    rewards: Array,
+    values: Array,
+    terminated: Array,
+    truncated: Array,
+    gamma: Array,
+    gae_lambda: Array,
+) -> Array:
     """Compute generalized advantage estimates (Schulman et al., 2016, equation 16).
 
     `delta_t = r_t + gamma * (1 - terminated_t) * V(s_{t+1}) - V(s_t)`
@@ -34,20 +32,23 @@ def generalized_advantages(
     Returns:
         The advantages, `[T, M, N]` float. Reset slots hold meaningless numbers and must be masked.
     """
-    discount = torch.where(terminated, 0.0, gamma.view(1, -1, 1))
-    decay = torch.where(truncated, 0.0, discount * gae_lambda.view(1, -1, 1))
-    delta = torch.addcmul(rewards, discount, values[1:]).sub_(values[:-1])
+    xp = library(rewards)
+    discount = xp.where(terminated, 0.0, gamma.reshape(1, -1, 1))
+    decay = xp.where(truncated, 0.0, discount * gae_lambda.reshape(1, -1, 1))
+    delta = add_product(rewards, discount, values[1:])
+    delta -= values[:-1]
 
-    steps = list(zip(delta.unbind(), decay.unbind(), strict=True))
+    steps = list(zip(delta, decay, strict=True))
     advantage, _ = steps.pop()
     advantages = [advantage]
     for delta_t, decay_t in reversed(steps):
-        advantage = torch.addcmul(delta_t, decay_t, advantage)
+        advantage = add_product(delta_t, decay_t, advantage)
         advantages.append(advantage)
-    return torch.stack(advantages[::-1])
+    stacked: Array = xp.stack(advantages[::-1])
+    return stacked
 
 
-def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+def discounted_returns(rewards: Array, done: Array, gamma: Array, start: Array) -> tuple[Array, Array]:
     """Compute the discounted sum of past rewards, `R_t = gamma * R_{t-1} + r_t`, reset to 0 after an episode's end.
 
     Args:
@@ -59,21 +60,21 @@ def discounted_returns(rewards: Tensor, done: Tensor, gamma: Tensor, start: Tens
     Returns:
         R at each slot, `[T, M, N]`, and the `start` of the next rollout, `[M, N]`.
     """
-    gamma = gamma.view(-1, 1)
-    continues = (~done).to(rewards.dtype)
+    gamma = gamma.reshape(-1, 1)
+    continues = as_float32(~done)
     sums, running = [], start
-    for reward, not_done in zip(rewards.unbind(), continues.unbind(), strict=True):
-        sums.append(torch.addcmul(reward, running, gamma))
+    for reward, not_done in zip(rewards, continues, strict=True):
+        sums.append(add_product(reward, running, gamma))
         running = sums[-1] * not_done
-    return torch.stack(sums), running
+    return library(rewards).stack(sums), running
 
 
-def normalized(advantages: Tensor, weight: Tensor, process_group: ProcessGroup = SINGLE_PROCESS) -> Tensor:
+def normalized(advantages: Array, weight: Array, process_group: ProcessGroup = SINGLE_PROCESS) -> Array:
     """Return the advantages shifted and scaled to mean 0 and standard deviation 1 over each member's valid slots.
 
     `[M, B]`, `[M, B]` -> `[M, B]`; the other slots hold meaningless numbers. `weight` holds the `mean_weights` of the
     valid slots. With several processes, mean and deviation are over the slots of all of them.
     """
-    centered = advantages - process_group.sum((advantages * weight).sum(-1, keepdim=True))
-    deviation = process_group.sum((centered.square() * weight).sum(-1, keepdim=True)).sqrt()
-    return centered / (deviation + 1e-8)
+    centered = advantages - process_group.sum((advantages * weight).sum(-1))[..., None]
+    variance = process_group.sum((centered * centered * weight).sum(-1))[..., None]
+    return centered / (variance**0.5 + 1e-8)

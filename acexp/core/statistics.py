@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from acexp.core import arrays
+from acexp.core.arrays import Array, as_float64, at_least, like
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 
 
@@ -16,9 +18,9 @@ class RunningMoments(NamedTuple):
     Shapes: `mean`, `variance` `[M, ...]`, `n_samples` `[M]`; all float64, so that a million samples lose nothing.
     """
 
-    mean: Tensor
-    variance: Tensor
-    n_samples: Tensor
+    mean: Array
+    variance: Array
+    n_samples: Array
 
 
 def initial_moments(n_members: int, shape: tuple[int, ...], device: torch.device | str = "cpu") -> RunningMoments:
@@ -30,42 +32,44 @@ def initial_moments(n_members: int, shape: tuple[int, ...], device: torch.device
     )
 
 
-def merge(moments: RunningMoments, samples: Tensor, valid: Tensor) -> RunningMoments:
+def merge(moments: RunningMoments, samples: Array, valid: Array) -> RunningMoments:
     """Return the moments updated with the valid samples of one batch.
 
     Args:
-        moments: The moments so far, `[M, ...]`.
+        moments: The moments so far, `[M, ...]`, always tensors.
         samples: The batch, `[M, B, ...]`, any real dtype.
         valid: Which samples count, `[M, B]` bool; the moments of a member without a valid sample do not change.
 
     With batch mean b, batch variance w, counts n and k and d = b - mean:
     `mean' = mean + d k / (n + k)`, `variance' = (n variance + k w + d^2 n k / (n + k)) / (n + k)`.
     """
-    tail = (1,) * (samples.dim() - 2)
-    batch_count = valid.sum(1).to(torch.float64)
-    n, k = moments.n_samples.view(-1, *tail), batch_count.view(-1, *tail)
+    old_mean, old_variance, n_samples = like(samples, *moments)
+    tail = (1,) * (samples.ndim - 2)
+    batch_count = as_float64(valid.sum(1))
+    n, k = n_samples.reshape(-1, *tail), batch_count.reshape(-1, *tail)
     of_batch = _pixel_moments if samples.dtype == torch.uint8 else _exact_moments
-    batch_mean, batch_variance = of_batch(samples, valid, k.clamp(min=1.0))
+    batch_mean, batch_variance = of_batch(samples, valid, at_least(k, 1.0))
 
     total = n + k
-    delta = batch_mean - moments.mean
-    mean = moments.mean + delta * (k / total)
-    variance = (n * moments.variance + k * batch_variance + delta.square() * (n * k / total)) / total
-    return RunningMoments(mean, variance, moments.n_samples + batch_count)
+    delta = batch_mean - old_mean
+    mean = old_mean + delta * (k / total)
+    variance = (n * old_variance + k * batch_variance + delta * delta * (n * k / total)) / total
+    return RunningMoments(mean, variance, n_samples + batch_count)
 
 
 def put(moments: RunningMoments, newer: RunningMoments) -> None:
     """Copy the newer moments into `moments` in place."""
-    for target, source in zip(moments, newer, strict=True):
-        target.copy_(source)
+    for target, source in zip(like(newer.mean, *moments), newer, strict=True):
+        arrays.put(target, source)
 
 
-def _exact_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+def _exact_moments(samples: Array, valid: Array, count: Array) -> tuple[Array, Array]:
     """Return mean and population variance of the valid samples, `[M, ...]` each, float64."""
-    samples = samples.to(torch.float64)
-    weight = valid.to(torch.float64).view(*valid.shape, *(1,) * (samples.dim() - 2))
+    samples = as_float64(samples)
+    weight = as_float64(valid).reshape(*valid.shape, *(1,) * (samples.ndim - 2))
     mean = (samples * weight).sum(1) / count
-    return mean, ((samples - mean.unsqueeze(1)).square() * weight).sum(1) / count
+    deviation = samples - mean[:, None]
+    return mean, (deviation * deviation * weight).sum(1) / count
 
 
 def _pixel_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,12 +84,12 @@ def _pixel_moments(samples: Tensor, valid: Tensor, count: Tensor) -> tuple[Tenso
     return mean, (mean_square - mean.square()).clamp_(min=0.0)
 
 
-def mean_weights(valid: Tensor, process_group: ProcessGroup = SINGLE_PROCESS) -> Tensor:
+def mean_weights(valid: Array, process_group: ProcessGroup = SINGLE_PROCESS) -> Array:
     """Return weights with which a sum is the mean over a member's valid entries, or 0 if none is valid.
 
     `[M, B]` -> `[M, B]`. With several processes, the mean is over the entries of all of them.
     """
-    return valid / process_group.sum(valid.sum(-1, keepdim=True)).clamp(min=1.0)
+    return valid / at_least(process_group.sum(valid.sum(-1)[..., None]), 1.0)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:

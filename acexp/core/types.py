@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import Array
 from acexp.core.observations import Leaves
 from acexp.core.tape import Tape
 
@@ -48,7 +49,7 @@ class EnvironmentFault(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """T steps of M members times N environments. The tensors are reused by the next rollout.
+    """T steps of M members times N environments. The arrays are reused by the next rollout.
 
     Attributes:
         observations: Leaves `[T + 1, M, N, *shape]`, raw; the last row is the observation after the last step.
@@ -62,18 +63,18 @@ class Rollout(NamedTuple):
     """
 
     observations: Leaves
-    actions: Tensor
-    rewards: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    valid: Tensor
+    actions: Array
+    rewards: Array
+    terminated: Array
+    truncated: Array
+    valid: Array
     tape: Tape
     episodes: tuple[Episode, ...]
     faults: tuple[EnvironmentFault, ...] = ()
 
 
 class Batch(NamedTuple):
-    """A rollout, or a part of it, evaluated by the current networks: one row per member. It owns its tensors.
+    """A rollout, or a part of it, evaluated by the current networks: one row per member. It owns its arrays.
 
     Attributes:
         policy: The actor's output, `[M, B, K]`.
@@ -86,18 +87,18 @@ class Batch(NamedTuple):
             collected, `[M, B]`; None for algorithms that do not compare them with those of the current networks.
     """
 
-    policy: Tensor
-    values: Tensor
-    actions: Tensor
-    advantages: Tensor
-    returns: Tensor
-    valid: Tensor
-    weight: Tensor
-    log_prob_before: Tensor | None = None
-    values_before: Tensor | None = None
+    policy: Array
+    values: Array
+    actions: Array
+    advantages: Array
+    returns: Array
+    valid: Array
+    weight: Array
+    log_prob_before: Array | None = None
+    values_before: Array | None = None
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """Return the batch with a function of every tensor."""
+    def map(self, function: Callable[[Array], Array]) -> Batch:
+        """Return the batch with a function of every array."""
         return Batch(*(None if x is None else function(x) for x in self))  # type: ignore[arg-type]
 
     @staticmethod
@@ -121,10 +122,10 @@ class GroupNorms(NamedTuple):
 
     group: str
     modules: tuple[str, ...]
-    before: Tensor
-    after: Tensor
-    clipped: Tensor
-    learning_rate: Tensor
+    before: Array
+    after: Array
+    clipped: Array
+    learning_rate: Array
 
 
 class UpdateStatistics(NamedTuple):

@@ -9,10 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import Array, as_float32, at_least, at_most, computes_in_numpy, like, put
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode, encode_as_indices
 from acexp.core.registry import Registry
-from acexp.core.statistics import initial_moments, merge, put
+from acexp.core.statistics import initial_moments, merge
+from acexp.core.statistics import put as put_moments
 
 CLIP_AT = 10.0
 EPSILON = 1e-8
@@ -52,13 +54,15 @@ NORMALIZERS: Registry[Builder] = Registry("normalizer", NormalizerConfig)
 class Unchanged:
     """Observations without normalization, in float32."""
 
+    in_numpy = True
+
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
         pass
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x.to(torch.float32)
+    def __call__(self, x: Array) -> Array:
+        return as_float32(x)
 
-    def update(self, x: Tensor, valid: Tensor) -> None:
+    def update(self, x: Array, valid: Array) -> None:
         pass
 
     def state(self) -> dict[str, Tensor]:
@@ -68,6 +72,8 @@ class Unchanged:
 @NORMALIZERS.register("bounds")
 class Bounds:
     """Observations scaled from the space's bounds, which must be finite, to [0, 1]; images to pixel / 255."""
+
+    in_numpy = True
 
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
         if leaf.unbounded:
@@ -86,12 +92,15 @@ class Bounds:
         self._span = torch.where(span == 0.0, 1.0, span)
         self._is_plain_image = leaf.kind is LeafKind.IMAGE and bool((low == 0.0).all() and (span == 255.0).all())
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Array) -> Array:
         if self._is_plain_image:
-            return x.to(torch.float32).div_(255.0)
-        return (x - self._low) / self._span
+            pixels = as_float32(x)
+            pixels /= 255.0
+            return pixels
+        low, span = like(x, self._low, self._span)
+        return (x - low) / span
 
-    def update(self, x: Tensor, valid: Tensor) -> None:
+    def update(self, x: Array, valid: Array) -> None:
         pass
 
     def state(self) -> dict[str, Tensor]:
@@ -107,19 +116,24 @@ class Running:
     clipping limit when it first changes, and disturb the critic.
     """
 
+    in_numpy = True
+
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
         self._moments = initial_moments(n_members, leaf.shape, device)
         self._added_variance = (PIXEL_DEVIATION * 255.0) ** 2 if leaf.kind is LeafKind.IMAGE else EPSILON
         self._mean = torch.zeros(n_members, 1, *leaf.shape, device=device)
         self._scale = torch.ones(n_members, 1, *leaf.shape, device=device)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return ((x - self._mean) * self._scale).clamp_(-CLIP_AT, CLIP_AT)
+    def __call__(self, x: Array) -> Array:
+        mean, scale = like(x, self._mean, self._scale)
+        return at_most(at_least((x - mean) * scale, -CLIP_AT), CLIP_AT)
 
-    def update(self, x: Tensor, valid: Tensor) -> None:
-        put(self._moments, merge(self._moments, x, valid))
-        self._mean.copy_(self._moments.mean.unsqueeze(1))
-        self._scale.copy_((self._moments.variance + self._added_variance).rsqrt().unsqueeze(1))
+    def update(self, x: Array, valid: Array) -> None:
+        moments = merge(self._moments, x, valid)
+        put_moments(self._moments, moments)
+        mean, scale = like(x, self._mean, self._scale)
+        put(mean, moments.mean[:, None])
+        put(scale, ((moments.variance + self._added_variance) ** -0.5)[:, None])
 
     def state(self) -> dict[str, Tensor]:
         return {**self._moments._asdict(), "used_mean": self._mean, "used_scale": self._scale}
@@ -157,6 +171,11 @@ class ObservationNormalizer:
         self._normalizers = tuple(normalizers)
         self._encode = encode_as_indices if as_indices else encode
 
+    @property
+    def in_numpy(self) -> bool:
+        """Whether its formulas can compute with NumPy arrays as well."""
+        return self._encode is encode and all(each is None or computes_in_numpy(each) for each in self._normalizers)
+
     def __call__(self, values: Leaves) -> Inputs:
         """Normalize and encode raw leaves `[M, B, *shape]` as inputs `[M, B, *input_shape]`."""
         return self._encode(self.leaves, self.normalized(values))
@@ -171,7 +190,7 @@ class ObservationNormalizer:
         """The name in NORMALIZERS of the normalizer that each leaf has; `none` for no numbers."""
         return tuple("none" if each is None else _name(each) for each in self._normalizers)
 
-    def update(self, values: Leaves, valid: Tensor) -> None:
+    def update(self, values: Leaves, valid: Array) -> None:
         """Learn from a rollout's raw leaves `[M, B, *shape]` where `valid`, bool `[M, B]`, is True."""
         for normalizer, x in zip(self._normalizers, values, strict=True):
             if normalizer is not None:

@@ -9,9 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import Array, as_float32, at_least, at_most, library, like, put
 from acexp.core.registry import Registry
 from acexp.core.returns import discounted_returns
-from acexp.core.statistics import initial_moments, merge, put
+from acexp.core.statistics import initial_moments, merge
+from acexp.core.statistics import put as put_moments
 
 CLIP_AT = 10.0
 EPSILON = 1e-8
@@ -51,12 +53,14 @@ REWARD_NORMALIZERS: Registry[Builder] = Registry("reward_normalizer", RewardNorm
 class Raw:
     """Rewards without normalization."""
 
+    in_numpy = True
+
     def __init__(
         self, n_members: int, n_envs: int, gamma: Tensor, config: RewardNormalizerConfig, device: torch.device
     ) -> None:
         pass
 
-    def __call__(self, rewards: Tensor, done: Tensor, valid: Tensor) -> Tensor:
+    def __call__(self, rewards: Array, done: Array, valid: Array) -> Array:
         return rewards
 
     def state(self) -> dict[str, Tensor]:
@@ -70,6 +74,8 @@ class ReturnStd:
     The statistics are updated with the rollout's own returns first, as in OpenAI Baselines' VecNormalize.
     """
 
+    in_numpy = True
+
     def __init__(
         self, n_members: int, n_envs: int, gamma: Tensor, config: RewardNormalizerConfig, device: torch.device
     ) -> None:
@@ -77,13 +83,20 @@ class ReturnStd:
         self._moments = initial_moments(n_members, (), device)
         self._running_return = torch.zeros(n_members, n_envs, device=device)
 
-    def __call__(self, rewards: Tensor, done: Tensor, valid: Tensor) -> Tensor:
-        rewards = torch.where(valid, rewards, 0.0)
-        sums, running = discounted_returns(rewards, done, self._gamma, self._running_return)
-        self._running_return.copy_(running)
-        put(self._moments, merge(self._moments, sums.transpose(0, 1).flatten(1), valid.transpose(0, 1).flatten(1)))
-        scale = (self._moments.variance + EPSILON).rsqrt().to(rewards.dtype)
-        return (rewards * scale.view(1, -1, 1)).clamp_(-CLIP_AT, CLIP_AT)
+    def __call__(self, rewards: Array, done: Array, valid: Array) -> Array:
+        gamma, running_return = like(rewards, self._gamma, self._running_return)
+        rewards = library(rewards).where(valid, rewards, 0.0)
+        sums, running = discounted_returns(rewards, done, gamma, running_return)
+        put(running_return, running)
+        moments = merge(self._moments, _rows(sums), _rows(valid))
+        put_moments(self._moments, moments)
+        scale = as_float32((moments.variance + EPSILON) ** -0.5)
+        return at_most(at_least(rewards * scale.reshape(1, -1, 1), -CLIP_AT), CLIP_AT)
 
     def state(self) -> dict[str, Tensor]:
         return {**self._moments._asdict(), "running_return": self._running_return}
+
+
+def _rows(x: Array) -> Array:
+    """Return one row per member: `[T, M, N]` -> `[M, T * N]`."""
+    return x.swapaxes(0, 1).reshape(x.shape[1], -1)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from acexp.core.annealing import Schedule, require_schedule
+from acexp.core.arrays import Array, library, like
 from acexp.core.distributions import Distribution
 from acexp.core.errors import UserError, require
 from acexp.core.losses import Objective
@@ -114,59 +115,75 @@ class ClippedObjective(Objective):
     """
 
     clip_values: bool = False
+    in_numpy: ClassVar[bool] = True
 
     def prepare(self, rollout: Batch) -> Batch:
         log_prob = self.distribution.log_prob(rollout.policy, rollout.actions)
         return rollout._replace(log_prob_before=log_prob, values_before=rollout.values)
 
-    def actor_loss(self, batch: Batch) -> Tensor:
-        ratio = self._log_ratio(batch).exp()
+    def actor_loss(self, batch: Batch) -> Array:
+        ratio = self._ratio(batch)
         assert batch.log_prob_before is not None
         return -((batch.log_prob_before + (self._limited(ratio, batch) - 1.0)) * batch.advantages)
 
-    def actor_gradient(self, batch: Batch) -> Tensor:
-        ratio = self._log_ratio(batch).exp()
-        return -batch.advantages * torch.where(self._limited(ratio, batch) == ratio, ratio, 0.0)
+    def actor_gradient(self, batch: Batch) -> Array:
+        ratio = self._ratio(batch)
+        unclipped: Array = library(ratio).where(self._limited(ratio, batch) == ratio, ratio, 0.0)
+        return -batch.advantages * unclipped
 
-    def critic_loss(self, batch: Batch) -> Tensor:
+    def critic_loss(self, batch: Batch) -> Array:
         loss = Objective.critic_loss(self, batch)
-        return torch.maximum(loss, self._clipped_critic_loss(batch)) if self.clip_values else loss
+        if not self.clip_values:
+            return loss
+        larger: Array = library(loss).maximum(loss, self._clipped_critic_loss(batch))
+        return larger
 
-    def critic_gradient(self, batch: Batch) -> Tensor:
+    def critic_gradient(self, batch: Batch) -> Array:
         gradient = Objective.critic_gradient(self, batch)
         if not self.clip_values:
             return gradient
         is_free = Objective.critic_loss(self, batch) >= self._clipped_critic_loss(batch)
-        return torch.where(is_free, gradient, 0.0)
+        followed: Array = library(gradient).where(is_free, gradient, 0.0)
+        return followed
 
-    def divergence(self, batch: Batch) -> Tensor:
+    def divergence(self, batch: Batch) -> Array:
         """Return `mean(r - 1 - log r)`, an estimate of the KL divergence that is never negative (Schulman, 2020)."""
         log_ratio = self._log_ratio(batch)
-        return ((log_ratio.exp() - 1.0 - log_ratio) * batch.weight).sum(-1)
+        return ((self._ratio(batch) - 1.0 - log_ratio) * batch.weight).sum(-1)
 
-    def measures(self, batch: Batch) -> dict[str, Tensor]:
-        is_outside = (self._log_ratio(batch).exp() - 1.0).abs() > self._clip_range
+    def measures(self, batch: Batch) -> dict[str, Array]:
+        is_outside = abs(self._ratio(batch) - 1.0) > self._clip_range(batch)
         return {"approx_kl": self.divergence(batch), "clip_fraction": (is_outside * batch.weight).sum(-1)}
 
-    @property
-    def _clip_range(self) -> Tensor:
-        return self.hyperparameters.clip_range.unsqueeze(-1)
+    def _clip_range(self, batch: Batch) -> Array:
+        """Return the clip range of each member, `[M, 1]`."""
+        return like(batch.values, self.hyperparameters.clip_range)[0][..., None]
 
-    def _log_ratio(self, batch: Batch) -> Tensor:
+    def _ratio(self, batch: Batch) -> Array:
+        log_ratio = self._log_ratio(batch)
+        ratio: Array = library(log_ratio).exp(log_ratio)
+        return ratio
+
+    def _log_ratio(self, batch: Batch) -> Array:
         """Return `log r` in each slot, and 0 in those that do not count: what is learned there could overflow."""
         assert batch.log_prob_before is not None
         log_ratio = self.distribution.log_prob(batch.policy, batch.actions) - batch.log_prob_before
-        return torch.where(batch.weight > 0.0, log_ratio, 0.0)
+        counted: Array = library(log_ratio).where(batch.weight > 0.0, log_ratio, 0.0)
+        return counted
 
-    def _limited(self, ratio: Tensor, batch: Batch) -> Tensor:
+    def _limited(self, ratio: Array, batch: Batch) -> Array:
         """Return the ratio that the advantage is multiplied by: clipped where a further change would be rewarded."""
-        upper, lower = torch.minimum(ratio, 1.0 + self._clip_range), torch.maximum(ratio, 1.0 - self._clip_range)
-        return torch.where(batch.advantages >= 0.0, upper, lower)
+        xp, clip_range = library(ratio), self._clip_range(batch)
+        upper, lower = xp.minimum(ratio, 1.0 + clip_range), xp.maximum(ratio, 1.0 - clip_range)
+        limited: Array = xp.where(batch.advantages >= 0.0, upper, lower)
+        return limited
 
-    def _clipped_critic_loss(self, batch: Batch) -> Tensor:
+    def _clipped_critic_loss(self, batch: Batch) -> Array:
         """Return the loss of the values after clipping; of those within the range, their own loss to the last bit."""
         assert batch.values_before is not None
+        xp, clip_range = library(batch.values), self._clip_range(batch)
         change = batch.values - batch.values_before
-        low, high = batch.values_before - self._clip_range, batch.values_before + self._clip_range
-        clipped = torch.where(change.abs() <= self._clip_range, batch.values, torch.clamp(batch.values, low, high))
-        return (clipped - batch.returns).square()
+        near = xp.clip(batch.values, batch.values_before - clip_range, batch.values_before + clip_range)
+        error = xp.where(abs(change) <= clip_range, batch.values, near) - batch.returns
+        loss: Array = error * error
+        return loss

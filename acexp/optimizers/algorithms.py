@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import Array, add_product_, lerp_, library, like
 from acexp.core.registry import Registry
 from acexp.optimizers.base import OptimizerConfig
 
@@ -43,6 +44,8 @@ ALGORITHMS: Registry[Builder] = Registry("optimizer algorithm", OptimizerConfig,
 class Adam:
     """Adam (Kingma and Ba, 2015), as in torch.optim.Adam."""
 
+    in_numpy = True
+
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._parameters = parameters
         self._beta1, self._beta2 = config.betas
@@ -53,14 +56,20 @@ class Adam:
         # All members have the same count; it is stored once per member so that members can be saved separately.
         self._steps = torch.zeros(len(parameters), dtype=torch.int64)
 
-    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
-        self._steps += 1
-        n = int(self._steps[0])
-        self._mean.lerp_(gradient, 1.0 - self._beta1)
-        self._square.mul_(self._beta2).addcmul_(gradient, gradient, value=1.0 - self._beta2)
-        denominator = torch.sqrt(self._square, out=self._scratch).div_((1.0 - self._beta2**n) ** 0.5).add_(self._eps)
-        direction = torch.div(self._mean, denominator, out=self._scratch)
-        self._parameters.addcmul_(direction, learning_rate, value=-1.0 / (1.0 - self._beta1**n))
+    def step(self, gradient: Array, learning_rate: Array) -> None:
+        xp = library(gradient)
+        mean, square, scratch, steps = like(gradient, self._mean, self._square, self._scratch, self._steps)
+        steps += 1
+        n = int(steps[0])
+        lerp_(mean, gradient, 1.0 - self._beta1)
+        square *= self._beta2
+        add_product_(square, gradient, gradient, 1.0 - self._beta2)
+        xp.sqrt(square, out=scratch)
+        scratch /= (1.0 - self._beta2**n) ** 0.5
+        scratch += self._eps
+        direction = xp.divide(mean, scratch, out=scratch)
+        (parameters,) = like(gradient, self._parameters)
+        add_product_(parameters, direction, learning_rate, -1.0 / (1.0 - self._beta1**n))
 
     def state(self) -> dict[str, Tensor]:
         return {"mean": self._mean, "square": self._square, "steps": self._steps}
@@ -74,10 +83,14 @@ class _Momentum:
         self._momentum = momentum
         self._buffer = torch.zeros_like(parameters) if momentum else None
 
-    def apply(self, update: Tensor, learning_rate: Tensor) -> None:
+    def apply(self, update: Array, learning_rate: Array) -> None:
         if self._buffer is not None:
-            update = self._buffer.mul_(self._momentum).add_(update)
-        self._parameters.addcmul_(update, learning_rate, value=-1.0)
+            (buffer,) = like(update, self._buffer)
+            buffer *= self._momentum
+            buffer += update
+            update = buffer
+        (parameters,) = like(update, self._parameters)
+        add_product_(parameters, update, learning_rate, -1.0)
 
     def state(self) -> dict[str, Tensor]:
         return {} if self._buffer is None else {"momentum": self._buffer}
@@ -87,16 +100,22 @@ class _Momentum:
 class RMSprop:
     """RMSprop as in torch.optim.RMSprop: the average of squares starts at 0, eps is added outside the root."""
 
+    in_numpy = True
+
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._alpha, self._eps = config.alpha, config.eps
         self._square = torch.zeros_like(parameters)
         self._scratch = torch.empty_like(parameters)
         self._momentum = _Momentum(parameters, config.momentum)
 
-    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
-        self._square.mul_(self._alpha).addcmul_(gradient, gradient, value=1.0 - self._alpha)
-        denominator = torch.sqrt(self._square, out=self._scratch).add_(self._eps)
-        self._momentum.apply(torch.div(gradient, denominator, out=self._scratch), learning_rate)
+    def step(self, gradient: Array, learning_rate: Array) -> None:
+        xp = library(gradient)
+        square, scratch = like(gradient, self._square, self._scratch)
+        square *= self._alpha
+        add_product_(square, gradient, gradient, 1.0 - self._alpha)
+        xp.sqrt(square, out=scratch)
+        scratch += self._eps
+        self._momentum.apply(xp.divide(gradient, scratch, out=scratch), learning_rate)
 
     def state(self) -> dict[str, Tensor]:
         return {"square": self._square, **self._momentum.state()}
@@ -106,16 +125,22 @@ class RMSprop:
 class RMSpropTF:
     """RMSprop as in TensorFlow 1, used by published A2C: the average of squares starts at 1, eps is under the root."""
 
+    in_numpy = True
+
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._alpha, self._eps = config.alpha, config.eps
         self._square = torch.ones_like(parameters)
         self._scratch = torch.empty_like(parameters)
         self._momentum = _Momentum(parameters, config.momentum)
 
-    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
-        self._square.mul_(self._alpha).addcmul_(gradient, gradient, value=1.0 - self._alpha)
-        factor = torch.add(self._square, self._eps, out=self._scratch).rsqrt_()
-        self._momentum.apply(torch.mul(gradient, factor, out=self._scratch), learning_rate)
+    def step(self, gradient: Array, learning_rate: Array) -> None:
+        xp = library(gradient)
+        square, scratch = like(gradient, self._square, self._scratch)
+        square *= self._alpha
+        add_product_(square, gradient, gradient, 1.0 - self._alpha)
+        xp.add(square, self._eps, out=scratch)
+        xp.sqrt(scratch, out=scratch)
+        self._momentum.apply(xp.divide(gradient, scratch, out=scratch), learning_rate)
 
     def state(self) -> dict[str, Tensor]:
         return {"square": self._square, **self._momentum.state()}
@@ -125,10 +150,12 @@ class RMSpropTF:
 class SGD:
     """Gradient descent with optional momentum, as in torch.optim.SGD."""
 
+    in_numpy = True
+
     def __init__(self, parameters: Tensor, config: OptimizerConfig) -> None:
         self._momentum = _Momentum(parameters, config.momentum)
 
-    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
+    def step(self, gradient: Array, learning_rate: Array) -> None:
         self._momentum.apply(gradient, learning_rate)
 
     def state(self) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import Array, as_float32, at_most, length, library, like
 from acexp.core.errors import UserError
 from acexp.core.parameters import Segment
 from acexp.core.registry import Registry
@@ -67,9 +68,10 @@ CLIPS: Registry[Builder] = Registry("clip", ClipConfig)
 """Builders take one config per member. These differ at most in the bounds and in `none`, an infinite bound."""
 
 
-def module_norms(gradient: Tensor, segments: Sequence[Segment]) -> Tensor:
+def module_norms(gradient: Array, segments: Sequence[Segment]) -> Array:
     """Return the Euclidean norm of each module's part of a gradient: `[M, P]` -> `[M, len(segments)]`."""
-    return torch.stack([torch.linalg.vector_norm(gradient[:, s.start : s.stop], dim=1) for s in segments], 1)
+    norms: Array = library(gradient).stack([length(gradient[:, s.start : s.stop]) for s in segments], 1)
+    return norms
 
 
 @CLIPS.register("none")
@@ -80,29 +82,36 @@ class ClipNorm:
     A member that is not clipped has an infinite bound, so that it can train in one population with members that are.
     """
 
+    in_numpy = True
+
     def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:
         bounds = [math.inf if config.name == "none" else config.max_norm for config in configs]
         self._max_norm = torch.tensor(bounds, device=device).unsqueeze(1)
         self._by_module = configs[0].scope == "module"
 
-    def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
-        clipped_together = norms if self._by_module else torch.linalg.vector_norm(norms, dim=1, keepdim=True)
-        scale = (self._max_norm / (clipped_together + 1e-6)).clamp(max=1.0)
+    def __call__(self, gradient: Array, segments: Sequence[Segment], norms: Array) -> tuple[Array, Array]:
+        (max_norm,) = like(gradient, self._max_norm)
+        clipped_together = norms if self._by_module else length(norms)[:, None]
+        scale = at_most(max_norm / (clipped_together + 1e-6), 1.0)
         if self._by_module:
             for i, s in enumerate(segments):
-                gradient[:, s.start : s.stop].mul_(scale[:, i : i + 1])
+                gradient[:, s.start : s.stop] *= scale[:, i : i + 1]
         else:
-            gradient.mul_(scale)
-        return gradient, (scale < 1.0).any(1).to(gradient.dtype)
+            gradient *= scale
+        return gradient, as_float32((scale < 1.0).any(1))
 
 
 @CLIPS.register("value")
 class ClipValue:
     """Clamp every entry of the gradient to [-clip.max_value, clip.max_value]."""
 
+    in_numpy = True
+
     def __init__(self, configs: Sequence[ClipConfig], device: torch.device) -> None:
         self._max_value = torch.tensor([[config.max_value] for config in configs], device=device)
 
-    def __call__(self, gradient: Tensor, segments: Sequence[Segment], norms: Tensor) -> tuple[Tensor, Tensor]:
-        clipped = (gradient.abs() > self._max_value).any(1).to(gradient.dtype)
-        return gradient.clamp_(-self._max_value, self._max_value), clipped
+    def __call__(self, gradient: Array, segments: Sequence[Segment], norms: Array) -> tuple[Array, Array]:
+        (max_value,) = like(gradient, self._max_value)
+        clipped = as_float32((abs(gradient) > max_value).any(1))
+        library(gradient).clip(gradient, -max_value, max_value, out=gradient)
+        return gradient, clipped

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from acexp.core.annealing import Schedule
+from acexp.core.arrays import Array, computes_in_numpy
 from acexp.core.errors import UserError
 from acexp.core.parameters import Parameters
 from acexp.core.registry import Registry
@@ -83,7 +84,12 @@ class OptimizerGroup:
         """Return the learning rates `[M, 1]` at a progress from 0 (nothing done) to 1 (budget spent)."""
         return self.schedule(self._base_rate, progress)
 
-    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
+    @property
+    def in_numpy(self) -> bool:
+        """Whether the algorithm can step with NumPy arrays as well."""
+        return computes_in_numpy(self._algorithm)
+
+    def step(self, gradient: Array, learning_rate: Array) -> None:
         """Step the parameters in place with `gradient` `[M, P']` and `learning_rate` `[M, 1]`."""
         self._algorithm.step(gradient, learning_rate)
 

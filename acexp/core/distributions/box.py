@@ -13,6 +13,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from acexp.core.arrays import Array
 from acexp.core.distributions.base import PolicyConfig, torch_dtype
 from acexp.core.errors import UserError
 from acexp.core.observations import is_infinite
@@ -134,6 +135,12 @@ class BoxDistribution(ABC):
             inside = torch.where(bounded, low, 0.0) + (unit + 1.0) * half_range
             scaled = torch.where(bounded, inside, actions.to(torch.float64)).clamp(low, high)
         return scaled.reshape(-1, *self._space_shape).to(torch_dtype(self._dtype))
+
+
+def halves(parameters: Array) -> tuple[Array, Array]:
+    """Split the parameters into the locations and the log scales: `[..., 2 n]` -> `[..., n]` twice."""
+    n = parameters.shape[-1] // 2
+    return parameters[..., :n], parameters[..., n:]
 
 
 def log_derivative_of_tanh(x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from acexp.core.arrays import Array, add_at, library, log_softmax, pick
 from acexp.core.distributions.base import torch_dtype
 
 
@@ -27,28 +28,29 @@ def categorical_entropy(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(-1)
 
 
-def categorical_log_prob(logits: Tensor, actions: Tensor) -> Tensor:
+def categorical_log_prob(logits: Array, actions: Array) -> Array:
     """Return `log softmax(logits)[action]`, computed without underflow: `[..., n]`, `[...]` -> `[...]`."""
-    return F.log_softmax(logits, dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    return pick(log_softmax(logits), actions)
 
 
-def categorical_gradient(logits: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+def categorical_gradient(logits: Array, actions: Array, grad_log_prob: Array, grad_entropy: Array) -> Array:
     """Return the gradient of a loss with respect to the logits: `[..., n]`, `[...]` x 3 -> `[..., n]`.
 
     With p = softmax(logits) and entropy H, `d log p_a / d logits = onehot(a) - p` and
     `dH / d logits = -p (log p + H)`.
     """
-    log_p = F.log_softmax(logits, dim=-1)
-    p = log_p.exp()
-    entropy = -(p * log_p).sum(-1, keepdim=True)
-    grad_log_prob, grad_entropy = grad_log_prob.unsqueeze(-1), grad_entropy.unsqueeze(-1)
-    gradient = p.mul_((log_p + entropy).mul_(grad_entropy).add_(grad_log_prob)).neg_()
-    return gradient.scatter_add_(-1, actions.unsqueeze(-1), grad_log_prob)
+    log_p = log_softmax(logits)
+    p = library(log_p).exp(log_p)
+    entropy = -(p * log_p).sum(-1)[..., None]
+    gradient: Array = -p * ((log_p + entropy) * grad_entropy[..., None] + grad_log_prob[..., None])
+    add_at(gradient, actions, grad_log_prob)
+    return gradient
 
 
 class Categorical:
     """The distribution of Discrete actions: the softmax of `n` logits."""
 
+    in_numpy = True
     noise_shape: tuple[int, ...]
     action_shape: tuple[int, ...]
     action_dtype = torch.int64
@@ -62,19 +64,19 @@ class Categorical:
     def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
         return gumbel(slots, self.n_outputs, generator)
 
-    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+    def sample(self, parameters: Array, noise: Array) -> Array:
         return (parameters + noise).argmax(-1)
 
     def mode(self, parameters: Tensor) -> Tensor:
         return parameters.argmax(-1)
 
-    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+    def log_prob(self, parameters: Array, actions: Array) -> Array:
         return categorical_log_prob(parameters, actions)
 
     def entropy(self, parameters: Tensor) -> Tensor:
         return categorical_entropy(parameters)
 
-    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+    def gradient(self, parameters: Array, actions: Array, grad_log_prob: Array, grad_entropy: Array) -> Array:
         return categorical_gradient(parameters, actions, grad_log_prob, grad_entropy)
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import Array, add_product, library
 from acexp.core.distributions.base import POLICIES, PolicyConfig
-from acexp.core.distributions.box import BoxDistribution, log_derivative_of_tanh
+from acexp.core.distributions.box import BoxDistribution, halves, log_derivative_of_tanh
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 N_NODES = 32
@@ -24,36 +25,39 @@ class DiagonalGaussian(BoxDistribution):
 
     mode_in_words = "the mean"
     parameters_in_words = "means, before that, then log standard deviations"
+    in_numpy = True
 
     def draw(self, slots: tuple[int, ...], generator: torch.Generator) -> Tensor:
         return torch.randn(*slots, self.size, generator=generator, device=generator.device)
 
-    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        mean, log_std = parameters.chunk(2, -1)
-        return torch.addcmul(mean, log_std.exp(), noise)
+    def sample(self, parameters: Array, noise: Array) -> Array:
+        mean, log_std = halves(parameters)
+        return add_product(mean, library(log_std).exp(log_std), noise)
 
-    def log_prob(self, parameters: Tensor, actions: Tensor) -> Tensor:
+    def log_prob(self, parameters: Array, actions: Array) -> Array:
         """Return `-((a - mean) / std)^2 / 2 - log std - log sqrt(2 pi)`, summed over the dimensions."""
-        mean, log_std = parameters.chunk(2, -1)
-        standardized = (actions - mean) * torch.exp(-log_std)
-        return -(0.5 * standardized.square() + log_std).sum(-1) - self.size * LOG_SQRT_2PI
+        mean, log_std = halves(parameters)
+        z: Array = (actions - mean) * library(log_std).exp(-log_std)
+        return -(0.5 * z * z + log_std).sum(-1) - self.size * LOG_SQRT_2PI
 
     def entropy(self, parameters: Tensor) -> Tensor:
         """Return `log std + log sqrt(2 pi) + 1/2`, summed over the dimensions."""
         return parameters.chunk(2, -1)[1].sum(-1) + self.size * (LOG_SQRT_2PI + 0.5)
 
-    def gradient(self, parameters: Tensor, actions: Tensor, grad_log_prob: Tensor, grad_entropy: Tensor) -> Tensor:
+    def gradient(self, parameters: Array, actions: Array, grad_log_prob: Array, grad_entropy: Array) -> Array:
         """Return the gradient of a loss with respect to the mean and log std.
 
         With `z = (a - mean) / std`, the log-probability's gradient is `z / std` with respect to the mean and `z^2 - 1`
         with respect to log std; the entropy's is 0 and 1.
         """
-        mean, log_std = parameters.chunk(2, -1)
-        precision = torch.exp(-log_std)
-        z = (actions - mean).mul_(precision)
-        grad_log_prob = grad_log_prob.unsqueeze(-1)
-        grad_log_std = z.square().sub_(1.0).mul_(grad_log_prob).add_(grad_entropy.unsqueeze(-1))
-        return torch.cat((z.mul_(precision).mul_(grad_log_prob), grad_log_std), -1)
+        xp = library(parameters)
+        mean, log_std = halves(parameters)
+        precision = xp.exp(-log_std)
+        z = (actions - mean) * precision
+        grad_log_prob = grad_log_prob[..., None]
+        grad_log_std = (z * z - 1.0) * grad_log_prob + grad_entropy[..., None]
+        gradient: Array = xp.concatenate((z * precision * grad_log_prob, grad_log_std), -1)
+        return gradient
 
     def standard_deviation(self, parameters: Tensor) -> Tensor | None:
         return parameters.chunk(2, -1)[1].exp().mean(-1)
