@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from acexp.core.observations import PRACTICALLY_INFINITE, Leaf, LeafKind, Leaves
@@ -37,12 +39,12 @@ class Fault(NamedTuple):
     problem: str
 
 
-def is_sound(leaves: tuple[Leaf, ...], observations: Leaves, rewards: Tensor) -> bool:
+def is_sound(leaves: tuple[Leaf, ...], observations: Leaves, rewards: NDArray[np.float64]) -> bool:
     """Return True if all values can be learned from. False may be wrong: it also means that their sum is infinite.
 
     A sum is finite only if its terms are, and takes a single pass.
     """
-    sums = [rewards.float().sum()]  # they are learned from in float32
+    sums: list[Any] = [rewards.astype(np.float32).sum()]  # they are learned from in float32
     for leaf, values in zip(leaves, observations, strict=True):
         if leaf.kind is LeafKind.VECTOR:
             sums.append(values.sum())

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from acexp.algorithm.faults import Steps, first_faults, is_sound
@@ -86,7 +87,9 @@ class Collector:
         # On the CPU these arrays share memory with the tensors, and no copying is needed.
         self._host = [tuple(leaf.flatten(0, 1).cpu().numpy() for leaf in row) for row in self._observed]
         self._host_actions = [row.flatten(0, 1).cpu().numpy() for row in self._actions]
+        # Rollouts are given as they are computed with, and the policy sees the same arrays at every rollout.
         self._seen: list[Leaves] = [self._given(row) for row in self._observed]
+        self._given_observations, (self._given_actions,) = self._given(self._observations), self._given([self._actions])
         # The engine's results are collected on the host, step by step, and moved to the device once per rollout.
         flat = (n_steps, slots[1] * n_envs)
         self._raw_rewards, self._rewards = np.zeros(flat, np.float64), np.zeros(flat, np.float32)
@@ -94,7 +97,7 @@ class Collector:
         self._valid = np.ones(flat, np.bool_)
         self._final_infos: list[Mapping[int, dict[str, float]]] = [{}] * n_steps
         gathered = (self._rewards, self._terminated, self._truncated, self._valid)
-        self._gathered = [torch.from_numpy(array).view(slots) for array in gathered]
+        self._gathered = self._given([torch.from_numpy(array).view(slots) for array in gathered])
 
         self._was_done = np.zeros(flat[1], np.bool_)
         self._episode_return = np.zeros(flat[1], np.float64)
@@ -105,6 +108,7 @@ class Collector:
             self._locate(error, 0)
             raise
 
+    @np.errstate(all="ignore")  # values that are not finite are found at the end, and named
     def collect(self) -> Rollout:
         """Collect the next T steps of every environment.
 
@@ -124,10 +128,13 @@ class Collector:
             raise FaultyEnvironmentError(problem, member=member, slot=slot) from error
         faults = self._faults(self.n_steps)
         episodes = self._process_endings()
-        rewards, terminated, truncated, valid = self._given([each.to(self._device) for each in self._gathered])
+        gathered = self._gathered
+        if self._device.type != "cpu":
+            gathered = tuple(each.to(self._device) for each in gathered)
+        rewards, terminated, truncated, valid = gathered
         return Rollout(
-            observations=self._given(self._observations),
-            actions=self._given((self._actions,))[0],
+            observations=self._given_observations,
+            actions=self._given_actions,
             rewards=rewards,
             terminated=terminated,
             truncated=truncated,
@@ -149,12 +156,11 @@ class Collector:
         return self._generators
 
     @torch.inference_mode()
-    @np.errstate(all="ignore")  # what is not finite is found in the rollout
     def _step_environments(self) -> None:
         """Step every environment T times, and store the observations, actions and results."""
         for first, last in zip(self._observed[0], self._observed[-1], strict=True):
             first.copy_(last)
-        noises = self._given(self._draw_noise().unbind())
+        (noises,) = self._given([self._draw_noise()])
         for t, (seen, noise, acted) in enumerate(zip(self._seen, noises, self._acted, strict=False)):
             if self.engine.should_stop():
                 raise StopRequestedError
@@ -171,7 +177,7 @@ class Collector:
         """Return tensors as they are, or, if the policy acts in NumPy, as arrays that share their memory."""
         return as_arrays(tensors) if self._in_numpy else tuple(tensors)
 
-    def _fetch_actions(self, t: int) -> np.ndarray[Any, Any]:
+    def _fetch_actions(self, t: int) -> NDArray[Any]:
         """Return the actions of step `t` on the host, `[M * N, *action_shape]`."""
         if self._device.type != "cpu":
             self._host_actions[t][...] = self._actions[t].flatten(0, 1).cpu().numpy()
@@ -192,10 +198,11 @@ class Collector:
     def _faults(self, n_steps: int) -> tuple[EnvironmentFault, ...]:
         """Return each member's first fault in the first steps of the rollout, before its endings are processed."""
         leaves = self._observe.leaves
+        given = tuple(values[: n_steps + 1] for values in self._given_observations)
+        if is_sound(leaves, given, self._raw_rewards[:n_steps]):
+            return ()
         observations = tuple(values[: n_steps + 1] for values in self._observations)
         rewards = torch.from_numpy(self._raw_rewards[:n_steps]).view(n_steps, *self._slots[1:])
-        if is_sound(leaves, observations, rewards):
-            return ()
         done = (self._terminated | self._truncated)[: max(n_steps - 1, 0)]
         is_reset = np.concatenate([np.ones_like(self._was_done)[np.newaxis], self._was_done[np.newaxis], done])
         steps = Steps(

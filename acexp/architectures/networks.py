@@ -20,7 +20,7 @@ from acexp.architectures.layers import (
     Weights,
     constant,
 )
-from acexp.core.arrays import Array, library
+from acexp.core.arrays import Array, library, repeat
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Initializer, ParameterSpec
@@ -123,8 +123,7 @@ class PolicyHead:
         return self._joined(output, next(weights)), backward
 
     def _joined(self, output: Array, log_std: Array) -> Array:
-        xp = library(output)
-        joined: Array = xp.concatenate((output, xp.broadcast_to(log_std, (*output.shape[:2], self.n_log_std))), -1)
+        joined: Array = library(output).concatenate((output, repeat(log_std, output.shape[1])), -1)
         return joined
 
     def describe(self) -> list[tuple[str, str]]:

@@ -35,6 +35,18 @@ def like(x: Array, *states: Tensor) -> tuple[Array, ...]:
     return as_arrays(states) if isinstance(x, np.ndarray) else states
 
 
+class Views:
+    """Tensors that formulas use all the time, and NumPy arrays that share their memory if they are on the CPU."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        self._tensors = tensors
+        self._arrays = as_arrays(tensors) if all(tensor.device.type == "cpu" for tensor in tensors) else ()
+
+    def like(self, x: Array) -> tuple[Array, ...]:
+        """Return the tensors, or, if `x` is a NumPy array, the arrays."""
+        return self._arrays if isinstance(x, np.ndarray) else self._tensors
+
+
 def as_arrays(tensors: Sequence[Tensor]) -> tuple[Array, ...]:
     """Return NumPy arrays that share the memory of the tensors."""
     return tuple(tensor.numpy() for tensor in tensors)
@@ -82,6 +94,11 @@ def affine(x: Array, weight: Array, bias: Array) -> Array:
         result += bias
         return result
     return torch.baddbmm(bias, x, weight)
+
+
+def repeat(x: Array, n: int) -> Array:
+    """Repeat the only row of each member n times: `[M, 1, K]` -> `[M, n, K]`."""
+    return np.repeat(x, n, 1) if isinstance(x, np.ndarray) else x.expand(-1, n, -1)
 
 
 def add_product(x: Array, a: Array, b: Array) -> Array:

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from torch import Tensor
 
 from acexp.core.arrays import Array, library, one_hot
 from acexp.core.errors import UserError
@@ -108,14 +107,15 @@ class Leaf:
             return (sum(self.categories),)
         return (math.prod(self.shape),)
 
-    def contains(self, x: Tensor) -> Tensor:
+    def contains(self, x: Array) -> Array:
         """Return where values, `[..., *shape]` as they are stored, can be encoded: bool of the same shape."""
-        if self.kind is LeafKind.VECTOR:
-            return x.isfinite()
+        xp = library(x)
         if self.kind is LeafKind.DISCRETE:
-            low, n = (torch.tensor(sizes, device=x.device).view(self.shape) for sizes in (self.start, self.categories))
-            return (x >= low) & (x < low + n)
-        return torch.ones_like(x, dtype=torch.bool)
+            low, n = (xp.asarray(each, device=x.device).reshape(self.shape) for each in (self.start, self.categories))
+            within: Array = (x >= low) & (x < low + n)
+            return within
+        finite: Array = xp.isfinite(x)
+        return finite
 
     def encode(self, x: Array) -> Array:
         """Encode the leaf's values for a network: `[M, B, *shape]` -> float32 `[M, B, *encoded_shape]`."""

@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from acexp.core.arrays import Array
-from acexp.core.arrays import like as arrays_like
+from acexp.core.arrays import Array, Views
 
 MODULES = ("actor", "trunk", "critic")
 
@@ -78,15 +76,15 @@ class Parameters:
         self.flat = host.to(device)
 
         self.segments: tuple[Segment, ...] = ()
-        self._tensors: dict[str, tuple[Tensor, ...]] = dict.fromkeys(MODULES, ())
-        self._arrays: dict[str, tuple[Array, ...]] = {}
+        tensors: dict[str, list[Tensor]] = {module: [] for module in MODULES}
         for module, spec, start, stop in self._layout():
             view = self.flat[:, start:stop].view(len(generators), *(spec.read_as or spec.shape))
-            self._tensors[module] += (view,)
+            tensors[module].append(view)
             if self.segments and self.segments[-1].module == module:
                 start = self.segments[-1].start
                 self.segments = self.segments[:-1]
             self.segments += (Segment(module, start, stop),)
+        self._views = {module: Views(*each) for module, each in tensors.items()}
 
     def _layout(self) -> list[tuple[str, ParameterSpec, int, int]]:
         layout, offset = [], 0
@@ -108,9 +106,7 @@ class Parameters:
 
     def of(self, module: str, like: Array) -> Iterator[Array]:
         """Iterate over a module's parameters as its layers read them, `[M, *read_as]`, in the library of `like`."""
-        if module not in self._arrays and isinstance(like, np.ndarray):
-            self._arrays[module] = arrays_like(like, *self._tensors[module])
-        return iter(self._tensors[module] if not isinstance(like, np.ndarray) else self._arrays[module])
+        return iter(self._views[module].like(like))
 
     def named(self) -> dict[str, Tensor]:
         """Return every parameter `[M, *shape]` by its full name, such as `actor.log_std`; all are views of `flat`."""

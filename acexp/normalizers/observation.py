@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from acexp.core.arrays import Array, as_float32, at_least, at_most, computes_in_numpy, like, put
+from acexp.core.arrays import Array, Views, as_float32, at_least, at_most, computes_in_numpy, like, put
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode, encode_as_indices
 from acexp.core.registry import Registry
@@ -123,15 +123,16 @@ class Running:
         self._added_variance = (PIXEL_DEVIATION * 255.0) ** 2 if leaf.kind is LeafKind.IMAGE else EPSILON
         self._mean = torch.zeros(n_members, 1, *leaf.shape, device=device)
         self._scale = torch.ones(n_members, 1, *leaf.shape, device=device)
+        self._used = Views(self._mean, self._scale)
 
     def __call__(self, x: Array) -> Array:
-        mean, scale = like(x, self._mean, self._scale)
+        mean, scale = self._used.like(x)
         return at_most(at_least((x - mean) * scale, -CLIP_AT), CLIP_AT)
 
     def update(self, x: Array, valid: Array) -> None:
         moments = merge(self._moments, x, valid)
         put_moments(self._moments, moments)
-        mean, scale = like(x, self._mean, self._scale)
+        mean, scale = self._used.like(x)
         put(mean, moments.mean[:, None])
         put(scale, ((moments.variance + self._added_variance) ** -0.5)[:, None])
 
