@@ -181,7 +181,8 @@ class Collector:
         """Return the actions of step `t` on the host, `[M * N, *action_shape]`."""
         if self._device.type != "cpu":
             self._host_actions[t][...] = self._actions[t].flatten(0, 1).cpu().numpy()
-        return self._host_actions[t]
+        actions: NDArray[Any] = self._host_actions[t]
+        return actions
 
     def _draw_noise(self) -> Tensor:
         """Draw noise from each member's generator for all processes; return the shard's `[T, M, N, *noise_shape]`."""

@@ -50,10 +50,9 @@ def update(
             batch = batch._replace(advantages=normalized(batch.advantages, batch.weight, process_group))
         cosine = trunk_cosine(population, objective, batch, backward) if measure_trunk and not statistics else None
         norms = _step(population, objective, batch, backward, progress)
-        learned = batch.map(as_tensor)
-        statistics.append(UpdateStatistics(learned, progress, norms, population.learning.clone(), cosine))
+        statistics.append(UpdateStatistics(batch, progress, norms, population.learning.clone(), cosine))
     is_one_step = objective.epochs * objective.minibatches == 1
-    statistics[0] = statistics[0]._replace(rollout=statistics[0].batch if is_one_step else rollout.map(as_tensor))
+    statistics[0] = statistics[0]._replace(rollout=statistics[0].batch if is_one_step else rollout)
     return statistics
 
 

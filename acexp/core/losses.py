@@ -31,10 +31,10 @@ class Losses(NamedTuple):
         mean_entropy: H, in nats.
     """
 
-    actor: Tensor
-    critic: Tensor
-    entropy: Tensor
-    mean_entropy: Tensor
+    actor: Array
+    critic: Array
+    entropy: Array
+    mean_entropy: Array
 
 
 class OutputGradients(NamedTuple):
@@ -100,11 +100,11 @@ class Objective:
         """Return how far the policy is from the one that collected the batch, `[..., M]`, for `target_kl`."""
         raise NotImplementedError("an objective with target_kl defines `divergence`")
 
-    def measures(self, batch: Batch) -> dict[str, Tensor]:
+    def measures(self, batch: Batch) -> dict[str, Array]:
         """Return what is logged as `algo/<name>` beside the losses, by name: `[..., M, B]` -> `[..., M]` each."""
         return {}
 
-    def actor_loss(self, batch: Batch) -> Tensor:
+    def actor_loss(self, batch: Batch) -> Array:
         """Return the loss of the policy in each slot, without the entropy bonus: `[..., M, B]`."""
         return -(self.distribution.log_prob(batch.policy, batch.actions) * batch.advantages)
 
@@ -112,9 +112,10 @@ class Objective:
         """Return the gradient of `actor_loss` with respect to the log-probability of each action: `[M, B]`."""
         return -batch.advantages
 
-    def critic_loss(self, batch: Batch) -> Tensor:
+    def critic_loss(self, batch: Batch) -> Array:
         """Return the loss of the value in each slot: `[..., M, B]`."""
-        return (batch.values - batch.returns).square()
+        error = batch.values - batch.returns
+        return error * error
 
     def critic_gradient(self, batch: Batch) -> Array:
         """Return the gradient of `critic_loss` with respect to the values: `[M, B]`."""
@@ -126,15 +127,16 @@ class Objective:
         return Losses(
             actor=(self.actor_loss(batch) * batch.weight).sum(-1),
             critic=(self.critic_loss(batch) * batch.weight).sum(-1),
-            entropy=-self.hyperparameters.entropy_coef * mean_entropy,
+            entropy=-like(batch.values, self.hyperparameters.entropy_coef)[0] * mean_entropy,
             mean_entropy=mean_entropy,
         )
 
-    def total(self, name: str, losses: Losses) -> Tensor:
+    def total(self, name: str, losses: Losses) -> Array:
         """Return the sum of losses that `name` stands for, `joint`, `actor` or `critic`: `[..., M]`."""
         match name:
             case "joint":
-                return losses.actor + losses.entropy + self.hyperparameters.value_coef * losses.critic
+                (value_coef,) = like(losses.critic, self.hyperparameters.value_coef)
+                return losses.actor + losses.entropy + value_coef * losses.critic
             case "actor":
                 return losses.actor + losses.entropy
         return losses.critic

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from acexp.core.arrays import Array
+from acexp.core.arrays import Array, library
 from acexp.core.observations import Leaves
 from acexp.core.tape import Tape
 
@@ -105,7 +104,8 @@ class Batch(NamedTuple):
     def stack(batches: Sequence[Batch]) -> Batch:
         """Stack U batches of equal shapes along a new first axis."""
         columns = zip(*batches, strict=True)
-        return Batch(*(None if parts[0] is None else torch.stack(parts) for parts in columns))  # type: ignore[arg-type]
+        stack = library(batches[0].values).stack
+        return Batch(*(None if parts[0] is None else stack(parts) for parts in columns))  # type: ignore[arg-type]
 
 
 class GroupNorms(NamedTuple):

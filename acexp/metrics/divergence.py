@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from acexp.core.arrays import as_tensor
 from acexp.core.types import UpdateStatistics
 
 LEARNED_FROM = {
@@ -34,7 +35,7 @@ class Divergence(NamedTuple):
 def culprit(update: UpdateStatistics, member: int) -> str:
     """Return a description of the first tensor of an update that was not finite for a member that diverged in it."""
     for name, description in LEARNED_FROM.items():
-        if not getattr(update.batch, name)[member].isfinite().all():
+        if not as_tensor(getattr(update.batch, name))[member].isfinite().all():
             return description
     for group in update.norms:
         for module, norm in zip(group.modules, group.before[member].tolist(), strict=True):

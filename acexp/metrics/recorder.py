@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import as_tensor
 from acexp.core.losses import Objective
 from acexp.core.types import EnvironmentFault, Episode, UpdateStatistics
 from acexp.metrics import tags
@@ -80,7 +81,7 @@ class Recorder:
         if self.will_log(step, last=last):
             self._log()
             self._next_log = (step // self._every + 1) * self._every
-        elif len(self._pending) * statistics[0].batch.values.numel() >= FOLD_AT:
+        elif len(self._pending) * math.prod(statistics[0].batch.values.shape) >= FOLD_AT:
             self._fold()
         if self.all_diverged:
             self._log()
@@ -204,7 +205,7 @@ class Recorder:
         for u, member in learning.logical_not().nonzero().tolist():
             if member not in self.divergences:
                 self._diverged(member, culprit(updates[u], member), steps[u])
-        valid = torch.stack([update.batch.valid for update in updates]).sum(-1)
+        valid = torch.stack([as_tensor(update.batch.valid) for update in updates]).sum(-1)
         self._valid_steps += tags.valid_slots(updates).to("cpu", torch.int64)
         counted = learning & (valid > 0.0)
         for tag, values in tags.per_update(self._objective, updates).items():

@@ -9,6 +9,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from acexp.core.arrays import as_tensor
 from acexp.core.estimators import Summary
 from acexp.core.losses import Objective
 from acexp.core.statistics import explained_variance
@@ -63,22 +64,23 @@ def evaluation(
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
     """Return the value of every tag at each of U steps of the optimizers, `[U, M]`."""
     batches = Batch.stack([s.batch for s in statistics])
-    progress = torch.tensor([s.progress for s in statistics], device=batches.values.device).unsqueeze(1)
+    progress = torch.tensor([s.progress for s in statistics], device=statistics[0].learning.device).unsqueeze(1)
     objective = objective.at(progress)
     losses = objective.losses(batches)
     totals = [objective.total(group.group, losses) for group in statistics[0].norms]
-    scalars = {
+    computed = {
         "losses/actor": losses.actor,
         "losses/critic": losses.critic,
         "losses/entropy": losses.entropy,
-        "losses/total": torch.stack(totals).sum(0),
+        "losses/total": sum(totals[1:], totals[0]),
         "policy/entropy": losses.mean_entropy,
-        EXPLAINED_VARIANCE: _explained_variance(statistics),
         **{f"algo/{name}": values for name, values in objective.measures(batches).items()},
     }
     deviation = objective.distribution.standard_deviation(batches.policy)
     if deviation is not None:
-        scalars["policy/std"] = (deviation * batches.weight).sum(-1)
+        computed["policy/std"] = (deviation * batches.weight).sum(-1)
+    scalars = {tag: as_tensor(values) for tag, values in computed.items()}
+    scalars[EXPLAINED_VARIANCE] = _explained_variance(statistics)
     first_cosine = next((s.trunk_cosine for s in statistics if s.trunk_cosine is not None), None)
     if first_cosine is not None:
         undefined = torch.full_like(first_cosine, math.nan)
@@ -89,7 +91,7 @@ def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> 
 
 def valid_slots(statistics: Sequence[UpdateStatistics]) -> Tensor:
     """Return the number of valid slots in the rollouts that each member learned from, `[M]`."""
-    pairs = [(s.rollout.valid, s.learning) for s in statistics if s.rollout is not None]
+    pairs = [(as_tensor(s.rollout.valid), s.learning) for s in statistics if s.rollout is not None]
     valid, learning = (torch.stack(parts) for parts in zip(*pairs, strict=True))
     return (valid.sum(-1) * learning).sum(0)
 
@@ -100,8 +102,8 @@ def _explained_variance(statistics: Sequence[UpdateStatistics]) -> Tensor:
     rollouts = [rollout for s in statistics if (rollout := s.rollout) is not None]
     values = torch.full((len(statistics), len(statistics[0].learning)), math.nan, device=statistics[0].learning.device)
     if rollouts:
-        named = (torch.stack([getattr(r, name) for r in rollouts]) for name in ("values", "returns", "valid"))
-        values[firsts] = explained_variance(*named)
+        stacked = Batch.stack(rollouts).map(as_tensor)
+        values[firsts] = explained_variance(stacked.values, stacked.returns, stacked.valid)
     return values
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,9 @@ from acexp.architectures import (
 )
 from acexp.architectures.base import ACTIVATIONS
 from acexp.architectures.layers import Linear
+from acexp.core.arrays import as_arrays, computes_in_numpy
 from acexp.core.errors import UserError
+from acexp.core.observations import Inputs
 from acexp.core.tape import Tape
 
 CPU = torch.device("cpu")
@@ -87,7 +90,7 @@ def check_backward(network: Architecture, interface: Interface, way: tuple[bool,
     gradients = [torch.randn_like(output) for output in outputs]
     given = [g if wanted else None for g, wanted in zip(gradients, (with_policy, with_values), strict=True)]
     present = [module for module in modules if module in network.parameters.modules]
-    leaves = network.parameters.of(*present)
+    leaves = [leaf for module in present for leaf in network.parameters.of(module, like=x[0])]
     for leaf in leaves:
         leaf.requires_grad_()
     chosen = [(f(x), g) for f, g in zip((network.policy, network.value), given, strict=True) if g is not None]
@@ -95,6 +98,22 @@ def check_backward(network: Architecture, interface: Interface, way: tuple[bool,
     found = backward(given[0], given[1], modules)
     torch.testing.assert_close(found, torch.cat([part.flatten(1) for part in expected], 1), rtol=1e-5, atol=1e-6)
     assert torch.equal(backward(given[0], given[1], modules), found), "a second time"
+    if computes_in_numpy(network):
+        check_in_numpy(network, x, (outputs, given, modules), found)
+
+
+def check_in_numpy(network: Architecture, x: Inputs, way: Any, expected: Tensor) -> None:
+    """The same outputs and gradients, computed with NumPy arrays."""
+    outputs, given, modules = way
+    arrays = as_arrays(x)
+    *found, backward = network.evaluate(arrays)
+    gradient = backward(*(None if g is None else g.numpy() for g in given), modules)
+    acted = (network.policy(arrays), network.value(arrays))
+    assert all(isinstance(each, np.ndarray) for each in (*found, *acted, gradient))
+    for each, again, output in zip(found, acted, outputs, strict=True):
+        np.testing.assert_allclose(each, output.detach().numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(each, again)
+    np.testing.assert_allclose(gradient, expected.detach().numpy(), rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("way", WAYS_BACK.values(), ids=WAYS_BACK)

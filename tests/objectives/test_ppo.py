@@ -13,6 +13,7 @@ from acexp.algorithm.assembly import assemble, resolve
 from acexp.algorithm.estimate import estimate
 from acexp.algorithm.minibatches import minibatches
 from acexp.config import RunConfig
+from acexp.core.arrays import as_tensor
 from acexp.core.distributions import distribution_for
 from acexp.core.hyperparameters import Hyperparameters
 from acexp.core.statistics import mean_weights
@@ -183,7 +184,7 @@ def test_a_member_equals_the_run_alone(config: Config, settings: tuple[str, ...]
         statistics = advance(population, 6)
         together = snapshot(population)
     if "algo.target_kl=1e-3" in settings:
-        steps = torch.stack([each.batch.valid.any(1) for each in statistics]).sum(0)
+        steps = torch.stack([as_tensor(each.batch.valid.any(1)) for each in statistics]).sum(0)
         assert len(set(steps.tolist())) == 3, "the test needs members that stop at different times"
     for m, member in enumerate(configs):
         with assemble([member]) as population:
@@ -200,8 +201,8 @@ def test_an_epoch_uses_every_slot_once_in_an_order_of_its_own(config: Config) ->
     assert len(batches) == 4 * 4
     orders = []
     for epoch in range(4):
-        returns = torch.cat([batch.returns for batch in batches[4 * epoch : 4 * epoch + 4]], 1)
-        assert torch.equal(returns.sort(1).values, rollout.returns.sort(1).values)
+        returns = torch.cat([as_tensor(batch.returns) for batch in batches[4 * epoch : 4 * epoch + 4]], 1)
+        assert torch.equal(returns.sort(1).values, as_tensor(rollout.returns).sort(1).values)
         orders += [rank.tolist() for rank in returns.argsort(1)]
     assert len({tuple(order) for order in orders}) == 8
 

@@ -22,10 +22,11 @@ def gumbel(slots: tuple[int, ...], size: int, generator: torch.Generator) -> Ten
     return exponential.log_().neg_()
 
 
-def categorical_entropy(logits: Tensor) -> Tensor:
+def categorical_entropy(logits: Array) -> Array:
     """Return `-sum p log p` for p = softmax(logits): `[..., n]` -> `[...]`."""
-    log_p = F.log_softmax(logits, dim=-1)
-    return -(log_p.exp() * log_p).sum(-1)
+    log_p = log_softmax(logits)
+    p: Array = library(log_p).exp(log_p)
+    return -(p * log_p).sum(-1)
 
 
 def categorical_log_prob(logits: Array, actions: Array) -> Array:
@@ -73,13 +74,13 @@ class Categorical:
     def log_prob(self, parameters: Array, actions: Array) -> Array:
         return categorical_log_prob(parameters, actions)
 
-    def entropy(self, parameters: Tensor) -> Tensor:
+    def entropy(self, parameters: Array) -> Array:
         return categorical_entropy(parameters)
 
     def gradient(self, parameters: Array, actions: Array, grad_log_prob: Array, grad_entropy: Array) -> Array:
         return categorical_gradient(parameters, actions, grad_log_prob, grad_entropy)
 
-    def standard_deviation(self, parameters: Tensor) -> Tensor | None:
+    def standard_deviation(self, parameters: Array) -> Array | None:
         return None
 
     def readable(self, parameters: Tensor) -> dict[str, Tensor]:

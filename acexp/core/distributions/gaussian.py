@@ -40,9 +40,9 @@ class DiagonalGaussian(BoxDistribution):
         z: Array = (actions - mean) * library(log_std).exp(-log_std)
         return -(0.5 * z * z + log_std).sum(-1) - self.size * LOG_SQRT_2PI
 
-    def entropy(self, parameters: Tensor) -> Tensor:
+    def entropy(self, parameters: Array) -> Array:
         """Return `log std + log sqrt(2 pi) + 1/2`, summed over the dimensions."""
-        return parameters.chunk(2, -1)[1].sum(-1) + self.size * (LOG_SQRT_2PI + 0.5)
+        return halves(parameters)[1].sum(-1) + self.size * (LOG_SQRT_2PI + 0.5)
 
     def gradient(self, parameters: Array, actions: Array, grad_log_prob: Array, grad_entropy: Array) -> Array:
         """Return the gradient of a loss with respect to the mean and log std.
@@ -59,8 +59,10 @@ class DiagonalGaussian(BoxDistribution):
         gradient: Array = xp.concatenate((z * precision * grad_log_prob, grad_log_std), -1)
         return gradient
 
-    def standard_deviation(self, parameters: Tensor) -> Tensor | None:
-        return parameters.chunk(2, -1)[1].exp().mean(-1)
+    def standard_deviation(self, parameters: Array) -> Array | None:
+        log_std = halves(parameters)[1]
+        deviation: Array = library(log_std).exp(log_std).mean(-1)
+        return deviation
 
     def readable(self, parameters: Tensor) -> dict[str, Tensor]:
         mean, log_std = parameters.chunk(2, -1)
