@@ -39,6 +39,7 @@ class Fault(NamedTuple):
     problem: str
 
 
+@np.errstate(over="ignore")
 def is_sound(leaves: tuple[Leaf, ...], observations: Leaves, rewards: NDArray[np.float64]) -> bool:
     """Return True if all values can be learned from. False may be wrong: it also means that their sum is infinite.
 

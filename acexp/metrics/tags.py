@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,6 +62,7 @@ def evaluation(
     return {**named, f"{part}/length_mean": lengths.mean, f"{part}/episodes": returns.n, **info(infos, f"{part}/")}
 
 
+@np.errstate(all="ignore")  # the recorder finds what is not finite
 def per_update(objective: Objective, statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
     """Return the value of every tag at each of U steps of the optimizers, `[U, M]`."""
     batches = Batch.stack([s.batch for s in statistics])

@@ -1,4 +1,4 @@
-"""How many CPU cores there are, and how many of them torch uses."""
+"""How many CPU cores there are, and how many of them torch and NumPy use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 
 def available_cores() -> int:
@@ -16,14 +17,15 @@ def available_cores() -> int:
 
 @contextmanager
 def torch_threads(n: int) -> Iterator[None]:
-    """Let torch compute with `n` threads inside the block.
+    """Let torch compute with `n` threads inside the block, and NumPy, which has small matrices only, with one.
 
     More threads than small matrices need make them slower: where other programs use the cores, the threads wait for
-    each other at the end of every product.
+    each other at the end of every product. And with another number of threads, a product can round otherwise.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
-        yield
+        with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+            yield
     finally:
         torch.set_num_threads(before)

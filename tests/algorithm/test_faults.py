@@ -24,7 +24,7 @@ def steps() -> Steps:
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
     right = steps()
-    assert is_sound(LEAVES, right.observations, right.rewards)
+    assert is_sound(LEAVES, right.observations, right.rewards.numpy())
     assert first_faults(LEAVES, right) == []
 
 
@@ -33,7 +33,7 @@ def test_large_numbers_are_no_fault() -> None:
     large = steps()
     large.rewards[:] = 3e38
     large.observations[SPEED][:] = 3e38
-    assert not is_sound(LEAVES, large.observations, large.rewards)
+    assert not is_sound(LEAVES, large.observations, large.rewards.numpy())
     assert first_faults(LEAVES, large) == []
 
 
@@ -42,7 +42,7 @@ def test_the_first_fault_of_each_member_is_found() -> None:
     wrong.rewards[1, 0, 1] = torch.nan  # the reward of the step that leads to the third observation
     wrong.observations[SPEED][3, 0, 0, 1] = torch.inf
     wrong.observations[ROOM][2, 1, 0] = 4
-    assert not is_sound(LEAVES, wrong.observations, wrong.rewards)
+    assert not is_sound(LEAVES, wrong.observations, wrong.rewards.numpy())
     first, second = first_faults(LEAVES, wrong)
     assert (first.row, first.member, first.env) == (2, 0, 1)
     assert first.problem == "step() returned the reward nan; a reward is one finite number, of at most 3.4e+38"

@@ -13,6 +13,7 @@ from acexp.algorithm.assembly import assemble, resolve
 from acexp.algorithm.estimate import estimate
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
+from acexp.core.arrays import Array, as_tensor
 from acexp.core.types import Rollout
 from tests.helpers import snapshot
 
@@ -43,14 +44,14 @@ gym.register("Countdown-v0", Countdown)
 
 
 def collect(config: RunConfig, n: int) -> list[Rollout]:
-    """Some rollouts in a row, each cloned: the next one reuses its memory."""
+    """Some rollouts in a row, each as a clone in tensors: the next one reuses its memory."""
     rollouts = []
     with assemble([resolve(config)]) as population:
         for _ in range(n):
             rollout = population.collector.collect()
             rollouts.append(
-                Rollout(*(x.clone() if isinstance(x, torch.Tensor) else x for x in rollout))._replace(
-                    observations=tuple(leaf.clone() for leaf in rollout.observations)
+                Rollout(*(as_tensor(x).clone() if isinstance(x, Array) else x for x in rollout))._replace(
+                    observations=tuple(as_tensor(leaf).clone() for leaf in rollout.observations)
                 )
             )
     return rollouts
@@ -124,8 +125,8 @@ def test_a_members_environments_stand_next_to_each_other(config: Callable[..., R
         [resolve(config(f"seed={s}", "algo.n_envs=3", "env=gym", "env.id=CartPole-v1")) for s in (4, 5)]
     ) as both:
         together = both.collector.collect()
-    assert torch.equal(together.observations[0][:, 1], alone.observations[0][:, 0])
-    assert torch.equal(together.actions[:, 1], alone.actions[:, 0])
+    assert torch.equal(as_tensor(together.observations[0])[:, 1], alone.observations[0][:, 0])
+    assert torch.equal(as_tensor(together.actions)[:, 1], alone.actions[:, 0])
 
 
 def test_atari_learns_from_clipped_rewards_and_reports_raw_ones(config: Callable[..., RunConfig]) -> None:

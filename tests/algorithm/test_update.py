@@ -13,6 +13,7 @@ from acexp.algorithm.estimate import estimate
 from acexp.algorithm.population import Population
 from acexp.algorithm.update import unchanged, update
 from acexp.config import RunConfig
+from acexp.core.arrays import as_tensor
 from acexp.core.types import UpdateStatistics
 from acexp.metrics import tags
 from acexp.runs.run import Run
@@ -226,11 +227,12 @@ def test_the_cosine_on_the_trunk_is_autograds(config: Config, layout: str) -> No
     ]
     with assemble(configs) as population:
         rollout = population.collector.collect()
-        observations = population.observe(tuple(leaf[:-1].movedim(0, 1).flatten(1, 2) for leaf in rollout.observations))
+        leaves = tuple(as_tensor(leaf)[:-1].movedim(0, 1).flatten(1, 2) for leaf in rollout.observations)
+        observations = population.observe(leaves)
         batch, evaluation = estimate(population, rollout)
         named = {name: x.clone().requires_grad_() for name, x in population.architecture.parameters.named().items()}
         (statistics,) = update(population, batch, evaluation, 0.0, measure_trunk=True)
-        found, batch = statistics.trunk_cosine, statistics.batch
+        found, batch = statistics.trunk_cosine, statistics.batch.map(as_tensor)
     assert found is not None
     trunk = [named[f"trunk.hidden{i}.{kind}"] for i in (0, 1) for kind in ("weight", "bias")]
     for m in range(2):
