@@ -28,7 +28,7 @@ from acexp.runs.saved_policy import (
     saved_run,
     write_best,
 )
-from acexp.system.cores import available_cores, torch_threads
+from acexp.system.cores import available_cores, compute_threads
 from acexp.system.files import read_json, write_json
 
 MOST_ENVIRONMENTS = 32
@@ -94,7 +94,7 @@ def evaluate_together(
     wide = [replace(config, engine=replace(config.engine, threads=available_cores())) for config in configs]
     with (
         open_policy(runs, evaluation_engine(wide, min(n_episodes, MOST_ENVIRONMENTS), again=again), which) as saved,
-        torch_threads(useful_threads(saved.policy, available_cores())),
+        compute_threads(useful_threads(saved.policy, available_cores())),
     ):
         noise = None if deterministic else evaluation_noise(configs, again=again)
         played = play(saved.policy, saved.engine, n_episodes, noise)

@@ -34,7 +34,7 @@ from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import Status
 from acexp.runs.writers import open_logs, silent_write_errors
 from acexp.system import distributed, torchrun
-from acexp.system.cores import available_cores, torch_threads
+from acexp.system.cores import available_cores, compute_threads
 from acexp.system.lock import locked
 from acexp.system.memory import keep_large_blocks
 from acexp.system.signals import StopRequest, stoppable
@@ -124,7 +124,7 @@ class _Session:
             self._handlers = stack.enter_context(ExitStack())
             self._process_group = stack.enter_context(distributed.process_group())
             # Networks are initialized with one thread, so that they are the same on every machine; see _choose_threads.
-            stack.enter_context(torch_threads(first.torch_threads or 1))
+            stack.enter_context(compute_threads(first.torch_threads or 1))
             stack.enter_context(silent_write_errors())
             self.groups, self._refused = self._process_group.from_rank_zero(lambda: self._resumptions(stack))
             if self._process_group.rank:
@@ -261,7 +261,7 @@ class _Session:
         The runs' configs, which are recorded, then have the number. `stack` gives the threads back.
         """
         threads = self._runs[members[0]].config.torch_threads or useful_threads(population.policy, self._cores)
-        stack.enter_context(torch_threads(threads))
+        stack.enter_context(compute_threads(threads))
         for m in members:
             run = self._runs[m]
             self._runs[m] = replace(run, config=replace(run.config, torch_threads=threads))

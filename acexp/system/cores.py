@@ -16,7 +16,7 @@ def available_cores() -> int:
 
 
 @contextmanager
-def torch_threads(n: int) -> Iterator[None]:
+def compute_threads(n: int) -> Iterator[None]:
     """Let torch compute with `n` threads inside the block, and NumPy, which has small matrices only, with one.
 
     More threads than small matrices need make them slower: where other programs use the cores, the threads wait for
