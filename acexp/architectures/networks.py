@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from acexp.architectures.base import ArchitectureConfig, Interface
+from acexp.architectures.base import Interface
 from acexp.architectures.convolutions import Convolutions
 from acexp.architectures.layers import (
     BackwardToAll,
@@ -21,6 +21,7 @@ from acexp.architectures.layers import (
     Weights,
     constant,
 )
+from acexp.core.configs.architectures import ArchitectureConfig
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Initializer, ParameterSpec

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from acexp.core.configs.normalizers import NormalizerConfig
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode, encode_as_indices
 from acexp.core.registry import Registry
@@ -18,13 +18,6 @@ CLIP_AT = 10.0
 EPSILON = 1e-8
 PIXEL_DEVIATION = 0.1
 NUMERIC = (LeafKind.VECTOR, LeafKind.IMAGE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NormalizerConfig:
-    """The config of an observation normalizer: its name in NORMALIZERS."""
-
-    name: str
 
 
 class LeafNormalizer(Protocol):

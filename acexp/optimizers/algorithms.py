@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from acexp.core.configs.optimizers import OptimizerConfig
 from acexp.core.registry import Registry
-from acexp.optimizers.base import OptimizerConfig
 
 
 class Algorithm(Protocol):

@@ -13,7 +13,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
-from acexp.core.distributions.base import PolicyConfig, torch_dtype
+from acexp.core.configs.policies import PolicyConfig
+from acexp.core.distributions.base import torch_dtype
 from acexp.core.errors import UserError
 from acexp.core.observations import is_infinite
 
