@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acexp.config import choices
-from acexp.config.application import config_directory
-from acexp.config.groups import CONFIG_GROUPS, Group, registries
+from acexp.config.groups import CONFIG_GROUPS, Group, config_directory, registries
 from acexp.config.keys import PLAIN
 from acexp.core.markdown import grid
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp.config import GROUPS, choices
-from acexp.config.application import config_directory
-from acexp.config.groups import NAMED_IN_SETTINGS
+from acexp.config.groups import NAMED_IN_SETTINGS, config_directory
 from acexp.config.load import import_plugins
 
 

@@ -19,7 +19,10 @@ def show_help(arguments: list[str]) -> int:
     """Print the list of commands; with the name of a command, its arguments; with --help, also Hydra's own help."""
     if HELP & set(arguments):
         _print(f"{list_of_commands()}\n")
-        return COMMANDS["train"].load()(arguments)
+        from acexp.config import application  # which brings Hydra along; the list of commands does not wait for it
+
+        application.show_help(arguments)
+        return 0
     if arguments:
         command, _ = find(arguments)
         return command.load()(["--help"])

@@ -14,6 +14,11 @@ from acexp.core.configs.wrappers import known_wrappers
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 
+CONFIG_NAME = "config"
+
+PACKAGE = Path(__file__).resolve().parent.parent
+"""The folder of acexp's code."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -103,6 +108,14 @@ def registries() -> dict[str, Registry[Any]]:
         "optim.algorithm": ALGORITHMS,
         "log.writers": WRITERS,
     }
+
+
+def config_directory() -> Path:
+    """Return the folder of acexp's YAML: inside an installed package, or at the top of the repository."""
+    for candidate in (PACKAGE / "conf", PACKAGE.parent / "conf"):
+        if (candidate / f"{CONFIG_NAME}.yaml").is_file():
+            return candidate
+    raise FileNotFoundError(f"acexp's conf/ is neither in {PACKAGE} nor beside it")
 
 
 @dataclass(frozen=True, slots=True)

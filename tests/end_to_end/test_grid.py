@@ -13,8 +13,7 @@ import pytest
 
 from acexp.algorithm.assembly import check
 from acexp.config import GROUPS, RunConfig, choices
-from acexp.config.application import config_directory
-from acexp.config.groups import registries
+from acexp.config.groups import config_directory, registries
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
 from acexp.engines.wrappers import known_wrappers
