@@ -11,9 +11,7 @@ from typing import NamedTuple, cast
 
 from acexp.commands.loading import loading
 from acexp.core.errors import UserError
-from acexp.core.flags import MULTIRUN
-
-HELP = frozenset({"-h", "--help"})
+from acexp.core.flags import HELP, MULTIRUN
 
 
 class Command(NamedTuple):

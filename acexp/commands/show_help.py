@@ -6,7 +6,8 @@ import shutil
 import sys
 from textwrap import TextWrapper, wrap
 
-from acexp.commands import COMMANDS, GROUPS, HELP, find
+from acexp.commands import COMMANDS, GROUPS, find
+from acexp.core.flags import HELP
 
 INTRODUCTION = "acexp trains actor-critic agents: one run, or a sweep of many. The first commands to try:"
 FIRST_COMMANDS = ("  acexp env=halfcheetah arch=shared", "  acexp -m env=cliffwalking arch=separate,shared seed=0,1,2")

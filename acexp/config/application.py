@@ -16,6 +16,7 @@ from typing import Protocol
 
 import hydra
 from hydra.conf import HydraConf
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import CONFIG_NAME, GROUPS, PACKAGE, config_directory
-from acexp.config.hydra_internals import Hydra, create_config_search_path
+from acexp.config.hydra_internals import ConfigLoader, Hydra, create_config_search_path, get_args_parser
 from acexp.config.keys import PLAIN, former_override
 from acexp.config.launcher import DRY_RUN, LauncherConfig
 from acexp.config.load import load_checked
@@ -37,7 +38,7 @@ from acexp.config.schema import RunConfig
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs, SweepRun
 from acexp.core.errors import UserError
-from acexp.core.flags import MULTIRUN
+from acexp.core.flags import HELP, MULTIRUN
 
 ENVIRONMENT_KEYS = frozenset({"env", "env.id", "experiment"})
 """The keys that choose the environment: a sweep over one of them is not called by an environment."""
@@ -165,17 +166,47 @@ def show_help(arguments: Sequence[str]) -> None:
 
 
 def _start(arguments: Sequence[str], task: TaskFunction) -> None:
-    """Let Hydra answer a command line, or compose its config and call the task."""
+    """Let Hydra answer a command line: print what a flag asks for, or compose the config and call the task."""
     _register(arguments)
-    main = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)
     before = sys.argv
     sys.argv = ["acexp", *arguments]
     try:
         with _explained(arguments):
-            main()
+            if _has_usual_flags(arguments):
+                _start_quickly(arguments, task)
+            else:
+                hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)()
     finally:
         sys.argv = before
         GlobalHydra.instance().clear()
+
+
+def _has_usual_flags(arguments: Sequence[str]) -> bool:
+    """Return True if a command line has overrides and the flags -m and -h only, and none that can set `hydra.mode`."""
+    flags = MULTIRUN | HELP
+    others = [argument.lstrip("+~") for argument in arguments if argument not in flags]
+    return not any(argument.startswith(("-", "hydra.mode=", "hydra.searchpath=", "hydra=")) for argument in others)
+
+
+def _start_quickly(arguments: Sequence[str], task: TaskFunction) -> None:
+    """Do what `hydra.main` does, with the mode that the flags say: it would compose the config twice to find it."""
+    parser = get_args_parser()
+    parsed = parser.parse_args(list(arguments))
+    application = _initialized(create_config_search_path(str(config_directory())))
+    if parsed.help:
+        application.app_help(CONFIG_NAME, parser, parsed)
+    elif parsed.multirun:
+        application.multirun(CONFIG_NAME, task, [*parsed.overrides, f"hydra.mode={RunMode.MULTIRUN.name}"])
+    else:
+        application.run(CONFIG_NAME, task, [*parsed.overrides, f"hydra.mode={RunMode.RUN.name}"])
+
+
+def _initialized(search_path: ConfigSearchPath) -> Hydra:
+    """Return Hydra, ready to compose configs from a search path."""
+    hydra.version.setbase("1.3")
+    result = Hydra(task_name="acexp", config_loader=ConfigLoader(search_path))
+    GlobalHydra.instance().initialize(result)
+    return result
 
 
 def overrides_of(hydra: HydraConf | DictConfig) -> list[str]:
@@ -188,11 +219,10 @@ def overrides_of(hydra: HydraConf | DictConfig) -> list[str]:
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
     """Return the config of one run, without running it."""
     _register(overrides)
-    hydra.version.setbase("1.3")
     search_path = create_config_search_path(str(config_directory()))
     if config_dir is not None:
         search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
-    Hydra.create_main_hydra2("acexp", search_path)
+    _initialized(search_path)
     try:
         with _explained(overrides):
             return load_checked(hydra.compose(CONFIG_NAME, list(overrides)), overrides)
