@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp.commands.conclusion import next_commands, print_cells
 from acexp.commands.screen import relative
 from acexp.commands.sweep_view import FAILURES
 from acexp.core.errors import UserError
@@ -87,6 +86,8 @@ def conclude(
         command = f"{command_to_continue(shown, relative(shown))}{only}"
         console.print(f"when the cause is mended, train the failed runs again with:\n  {command}", markup=False)
     if len(outcomes) > 1 and not stopped and any(outcome.status is Status.DONE for outcome in outcomes):
+        from acexp.commands.conclusion import next_commands, print_cells  # the report's imports take a while
+
         if not is_search(shown):
             print_cells(console, shown)
         console.print(next_commands(relative(shown)), markup=False)

@@ -27,17 +27,34 @@ ATARI_SIDE = 84
 ATARI_STACK = 4
 
 
-def prepare_libraries() -> None:
+OWN, OWN_MUJOCO = "gymnasium.envs.", "gymnasium.envs.mujoco."
+"""What the entry points of Gymnasium's own environments begin with, and those of its MuJoCo tasks."""
+
+
+def prepare_libraries(environment_id: str) -> None:
     """Register the Atari ids, and disable the banners and log files that simulators write by themselves.
 
-    Each process that makes environments calls this once; calling it again does nothing new.
+    Of the simulators, which take a while to import, an environment of Gymnasium's own has at most MuJoCo; any other
+    may use both. Each process that makes environments calls this first; calling it again does nothing new.
     """
+    spec = gym.registry.get(environment_id)
+    home = "" if spec is None else str(spec.entry_point)
+    if not home.startswith(OWN):
+        _prepare_ale()
+    if not home.startswith(OWN) or home.startswith(OWN_MUJOCO):
+        _prepare_mujoco()
+
+
+def _prepare_ale() -> None:
     with suppress(ImportError):
         import ale_py
 
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         if "ALE/Pong-v5" not in gym.registry:
             gym.register_envs(ale_py)
+
+
+def _prepare_mujoco() -> None:
     # Importing mujoco raises RuntimeError if MUJOCO_GL has an unknown value.
     with suppress(ImportError, RuntimeError):
         import mujoco
@@ -48,7 +65,7 @@ def prepare_libraries() -> None:
 
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:
     """Return Gymnasium's registration of the environment; raises UserError, with similar ids, if there is none."""
-    prepare_libraries()
+    prepare_libraries(environment.id)
     module, _, name = environment.id.rpartition(":")
     if module:
         import_users(module, f"The module {module!r} of the environment's id", "env.id")
