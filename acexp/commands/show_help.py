@@ -20,14 +20,18 @@ def show_help(arguments: list[str]) -> int:
     """Print the list of commands; with the name of a command, its arguments; with --help, also Hydra's own help."""
     if HELP & set(arguments):
         _print(f"{list_of_commands()}\n")
-        from acexp.config import application  # which brings Hydra along; the list of commands does not wait for it
-
-        application.show_help(arguments)
-        return 0
+        return _show_help_on_training(arguments)
     if arguments:
         command, _ = find(arguments)
-        return command.load()(["--help"])
+        return _show_help_on_training(["--help"]) if command is COMMANDS["train"] else command.load()(["--help"])
     _print("\n".join([list_of_commands(), *wrap(CLOSING, _columns()), ""]))
+    return 0
+
+
+def _show_help_on_training(arguments: list[str]) -> int:
+    from acexp.config import application  # which brings Hydra along; the list of commands does not wait for it
+
+    application.show_help(arguments)
     return 0
 
 
