@@ -14,9 +14,9 @@ import pytest
 from acexp.algorithm.assembly import check
 from acexp.config import GROUPS, RunConfig, choices
 from acexp.config.groups import config_directory, registries
+from acexp.core.configs.wrappers import known_wrappers
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
-from acexp.engines.wrappers import known_wrappers
 from acexp.optimizers import ALGORITHMS
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
