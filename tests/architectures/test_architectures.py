@@ -136,7 +136,7 @@ def test_what_acting_computed_is_what_evaluating_computes(name: str, interface: 
 
 
 def test_the_activations_that_a_config_accepts_are_those_that_there_are() -> None:
-    assert configs.ACTIVATIONS == tuple(ACTIVATIONS)
+    assert tuple(ACTIVATIONS) == configs.ACTIVATIONS
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
