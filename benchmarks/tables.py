@@ -108,9 +108,16 @@ def throughput_tables(results: Throughput, cores: int) -> str:
 
 
 def startup_table(found: Mapping[str, Sequence[float]]) -> str:
-    """Return a table of the seconds until training begins."""
-    rows = {name: [f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})"] for name, s in found.items()}
+    """Return a table of the seconds until a command answers, or until training begins."""
+    rows = {
+        name: [f"{_seconds(statistics.median(s))} ({_seconds(min(s))} to {_seconds(max(s))})"]
+        for name, s in found.items()
+    }
     return table("start-up", ["seconds"], rows)
+
+
+def _seconds(duration: float) -> str:
+    return f"{duration:.1f}" if duration >= 1.0 else f"{duration:.2f}"
 
 
 def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -132,9 +132,9 @@ def sb3_work(work: str, n_members: int, cores: int) -> Callable[[], int]:
     from acexp.config.application import compose
     from acexp.engines.environment import prepare_libraries
 
-    prepare_libraries()
-    gym.register_envs(ale_py)
     environment = work.partition("-")[0]
+    prepare_libraries(IDS[environment])
+    gym.register_envs(ale_py)
     torch.set_num_threads(cores if environment == "pong" else 1)
     if environment == "pong":
         vector = VecFrameStack(make_atari_env(IDS[environment], n_envs=16), n_stack=4)

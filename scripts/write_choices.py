@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from acexp.config import choices
-from acexp.config.application import config_directory
-from acexp.config.groups import CONFIG_GROUPS, Group
+from acexp.config.groups import CONFIG_GROUPS, Group, config_directory, registries
 from acexp.config.keys import PLAIN
 from acexp.core.markdown import grid
 
@@ -41,8 +40,9 @@ def _row(group: Group) -> tuple[str, ...]:
 
 def _code(group: Group, names: Sequence[str]) -> str | None:
     """Return the module that defines all choices of a group, or else their package; None if they are values only."""
-    if group.registry is not None:
-        modules = {group.registry[name].build.__module__ for name in names if name in group.registry.names}
+    registry = registries().get(group.name)
+    if registry is not None:
+        modules = {registry[name].build.__module__ for name in names if name in registry.names}
     elif group.name in PLAIN:
         modules = {PLAIN[group.name].__module__}
     else:

@@ -14,10 +14,10 @@ from questions import BESIDE_SCORES, PPO, STUDIES, TITLES, Study
 from scored import has, load, scored, with_data
 
 from acexp.config.application import compose
+from acexp.core.numbers import number
 from acexp.report.cells import Cell
 from acexp.report.comparisons import Comparison, about
 from acexp.report.inference import MOST_SEEDS, band
-from acexp.report.numbers import number
 from acexp.report.scores import AREA, EVALUATION, TRAINING
 from acexp.report.table import Value, to_markdown
 from acexp.report.traces import colour_of, dash_of

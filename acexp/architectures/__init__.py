@@ -3,15 +3,13 @@
 from acexp.architectures.base import (
     ARCHITECTURES,
     Architecture,
-    ArchitectureConfig,
     Backward,
-    ConvolutionConfig,
     Interface,
-    SideConfig,
 )
 from acexp.architectures.module import ModuleArchitecture, register_module
 from acexp.architectures.separate import Separate
 from acexp.architectures.shared import Shared
+from acexp.core.configs.architectures import ArchitectureConfig, ConvolutionConfig, SideConfig
 
 __all__ = [
     "ARCHITECTURES",

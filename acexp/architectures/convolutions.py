@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from acexp.architectures.base import ConvolutionConfig
 from acexp.architectures.layers import (
     GAIN_HIDDEN,
     BackwardToParameters,
@@ -21,6 +20,7 @@ from acexp.architectures.layers import (
     initial_bias,
     initial_weight,
 )
+from acexp.core.configs.architectures import ConvolutionConfig
 from acexp.core.errors import UserError
 from acexp.core.parameters import ParameterSpec
 from acexp.core.tape import Tape

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from acexp.architectures.base import ARCHITECTURES, Architecture, ArchitectureConfig, Backward, Interface
+from acexp.architectures.base import ARCHITECTURES, Architecture, Backward, Interface
 from acexp.architectures.layers import columns, constant
+from acexp.core.configs.architectures import ArchitectureConfig
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import MODULES, Parameters, ParameterSpec

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import torch
 
-from acexp.architectures.base import ArchitectureConfig, Interface
+from acexp.architectures.base import Interface
 from acexp.architectures.convolutions import Convolutions
 from acexp.architectures.layers import (
     BackwardToAll,
@@ -21,6 +21,7 @@ from acexp.architectures.layers import (
     constant,
 )
 from acexp.core.arrays import Array, library, repeat
+from acexp.core.configs.architectures import ArchitectureConfig
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Initializer, ParameterSpec

@@ -8,10 +8,11 @@ from collections.abc import Collection, Sequence
 
 import torch
 
-from acexp.architectures.base import ARCHITECTURES, ArchitectureConfig, Backward, Interface
+from acexp.architectures.base import ARCHITECTURES, Backward, Interface
 from acexp.architectures.layers import Gradients, columns
 from acexp.architectures.networks import body, policy_head, value_head
 from acexp.core.arrays import Array
+from acexp.core.configs.architectures import ArchitectureConfig
 from acexp.core.observations import Inputs
 from acexp.core.parameters import Parameters
 from acexp.core.tape import Tape

@@ -11,9 +11,7 @@ from typing import NamedTuple, cast
 
 from acexp.commands.loading import loading
 from acexp.core.errors import UserError
-from acexp.core.flags import MULTIRUN
-
-HELP = frozenset({"-h", "--help"})
+from acexp.core.flags import HELP, MULTIRUN
 
 
 class Command(NamedTuple):
@@ -40,7 +38,9 @@ class Command(NamedTuple):
 
 GROUPS: dict[str, dict[str, Command]] = {
     "Choose and check": {
-        "list": Command("list_choices", "[GROUP]", "list what can be chosen, with one line on each choice"),
+        "list": Command(
+            "list_choices", "[GROUP]", "list what can be chosen, with one line on each choice", imports_torch=False
+        ),
         "inspect": Command(
             "inspect", "KEY=VALUE ...", "show what a config builds, on one real batch; nothing is trained"
         ),
@@ -48,9 +48,19 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "Train": {
         "train": Command("train", "[-m] KEY=VALUE ...", "train one run, with -m a sweep; `train` may be left out"),
-        "status": Command("status", "[DIRECTORY]", "list all runs and sweeps, newest first, or the runs of one sweep"),
+        "status": Command(
+            "status",
+            "[DIRECTORY]",
+            "list all runs and sweeps, newest first, or the runs of one sweep",
+            imports_torch=False,
+        ),
         "resume": Command("resume", "DIRECTORY", "go on with a run, or a sweep, that was stopped or killed"),
-        "delete": Command("delete", "DIRECTORY --only STATE", "delete the runs with a status: failed, killed, ..."),
+        "delete": Command(
+            "delete",
+            "DIRECTORY --only STATE",
+            "delete the runs with a status: failed, killed, ...",
+            imports_torch=False,
+        ),
     },
     "Look at the results": {
         "eval": Command(

@@ -13,8 +13,8 @@ from acexp import report as reports
 from acexp.commands.tables import print_sentences, print_table
 from acexp.config.names import setting_of
 from acexp.core.errors import UserError
+from acexp.core.numbers import number
 from acexp.report import Question, Study
-from acexp.report.numbers import number
 from acexp.report.scores import Estimate
 from acexp.report.table import text
 from acexp.sweeps.sweep_directory import read_search

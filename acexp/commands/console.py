@@ -2,83 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
 
 from rich.console import Console
 
-from acexp.commands.conclusion import next_commands, print_cells
+from acexp.commands.screen import relative
 from acexp.commands.sweep_view import FAILURES
-from acexp.commands.tables import WIDEST
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
 from acexp.runs.claims import EVENTS
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import APPROXIMATE, ERROR_LOG, Status
 from acexp.sweeps.sweep_directory import command_to_continue, is_search
-from acexp.system import torchrun
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
-
-
-class _Output(io.TextIOBase):
-    """Standard output for as long as it can be written to: a reader that goes away, as `head` does, ends no run."""
-
-    def __init__(self) -> None:
-        self._stream = sys.stdout  # which a live display replaces while it is shown
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of the stream, which decides whether lines and bars are drawn with letters only."""
-        return self._stream.encoding
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError:
-            self._give_up()
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            self._give_up()
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def _give_up(self) -> None:
-        """Write nowhere from now on; what is buffered would fail again, at the latest when Python ends."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
-
-
-def console_for_runs() -> Console:
-    """Return the console of commands that train; of several processes of one run, only rank 0 prints."""
-    return _console(quiet=torchrun.rank() > 0, file=cast(IO[str], _Output()))
-
-
-def console_for_tables() -> Console:
-    """Return the console of commands that print tables."""
-    return _console()
-
-
-def _console(*, quiet: bool = False, file: IO[str] | None = None) -> Console:
-    """Return a console that does not wrap tables to 80 columns where its output is a file or a pipe."""
-    width = None if sys.stdout.isatty() else WIDEST
-    return Console(highlight=False, soft_wrap=True, quiet=quiet, width=width, file=file)
 
 
 def print_outcome(console: Console, outcome: Outcome, compared: str | None = None) -> None:
@@ -144,6 +86,8 @@ def conclude(
         command = f"{command_to_continue(shown, relative(shown))}{only}"
         console.print(f"when the cause is mended, train the failed runs again with:\n  {command}", markup=False)
     if len(outcomes) > 1 and not stopped and any(outcome.status is Status.DONE for outcome in outcomes):
+        from acexp.commands.conclusion import next_commands, print_cells  # the report's imports take a while
+
         if not is_search(shown):
             print_cells(console, shown)
         console.print(next_commands(relative(shown)), markup=False)
@@ -158,9 +102,3 @@ def _is_failed(directory: Path) -> bool:
         return run_directory.read_status(directory).get("status") == Status.FAILED
     except UserError:
         return False
-
-
-def relative(path: Path) -> str:
-    """Return `path` relative to the working directory if it lies below it, else absolute."""
-    whole = path.absolute()  # os.path.relpath raises an error for another drive of Windows
-    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else str(path)

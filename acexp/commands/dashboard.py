@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from rich.console import Console
 from tensorboard import program
 
-from acexp.commands.console import relative
+from acexp.commands.screen import relative
 from acexp.core.errors import UserError
 from acexp.metrics.tags import EPISODE_RETURN
 from acexp.report.aggregates import FOLDER, aggregate

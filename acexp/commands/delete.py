@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp.commands.console import console_for_tables, relative
+from acexp.commands.screen import console_for_tables, relative
 from acexp.core.errors import UserError
 from acexp.runs.run_directory import KILLED, Status
 from acexp.sweeps import deletion, overview, sweep_directory

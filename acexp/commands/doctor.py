@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acexp.algorithm.assembly import check
-from acexp.commands.console import console_for_tables
+from acexp.commands.screen import console_for_tables
 from acexp.config import RunConfig, application
 from acexp.engines import ENGINES
 from acexp.engines.rendering import BACKENDS, obstacle

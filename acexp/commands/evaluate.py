@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from acexp.algorithm.assembly import check_environments
-from acexp.commands.console import EXIT_INTERRUPTED, console_for_tables, relative
+from acexp.commands.console import EXIT_INTERRUPTED
 from acexp.commands.numbers import at_least_one
+from acexp.commands.screen import console_for_tables, relative
 from acexp.commands.tables import print_table
 from acexp.commands.which import add_which
 from acexp.config import structure

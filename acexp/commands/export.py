@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from acexp.commands.console import console_for_tables, relative
+from acexp.commands.screen import console_for_tables, relative
 from acexp.commands.which import add_which
 from acexp.export import batched
 from acexp.export import export as export_run

@@ -8,8 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp.config import GROUPS, choices
-from acexp.config.application import config_directory
-from acexp.config.groups import NAMED_IN_SETTINGS
+from acexp.config.groups import NAMED_IN_SETTINGS, config_directory
 from acexp.config.load import import_plugins
 
 
@@ -25,7 +24,7 @@ def list_choices(arguments: list[str]) -> int:
     directories = [config_directory()] + ([options.config_dir] if options.config_dir else [])
     console = Console(highlight=False, soft_wrap=True)
     for group in [options.group] if options.group else (*GROUPS, *NAMED_IN_SETTINGS):
-        found = choices(group, directories)
+        found = choices(group, directories, with_plugins=bool(options.plugin))
         width = max((len(choice.name) for choice in found), default=0)
         for choice in found:
             console.print(f"{group}={choice.name:<{width}}  {choice.summary}".rstrip(), markup=False)

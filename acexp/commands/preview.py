@@ -9,7 +9,7 @@ from statistics import median
 
 from rich.console import Console
 
-from acexp.commands.console import relative
+from acexp.commands.screen import relative
 from acexp.commands.sweep_view import label
 from acexp.config import RunConfig
 from acexp.config.launcher import DRY_RUN, LauncherConfig

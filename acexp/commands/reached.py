@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from acexp.config import RunConfig, identity
-from acexp.report.numbers import number
+from acexp.core.numbers import number
 
 
 @dataclass(frozen=True, slots=True)

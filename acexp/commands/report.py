@@ -12,8 +12,8 @@ from rich.console import Console
 
 from acexp import report as reports
 from acexp.commands.conclusion import print_answer
-from acexp.commands.console import console_for_tables, relative
 from acexp.commands.evaluate import EvaluateOptions, evaluate_runs
+from acexp.commands.screen import console_for_tables, relative
 from acexp.core.errors import UserError
 from acexp.report import Question, Study
 from acexp.report.figures import FORMATS, write_figures

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp.commands.console import conclude, console_for_runs, print_outcome, relative
+from acexp.commands.console import conclude, print_outcome
+from acexp.commands.screen import console_for_runs, relative
 from acexp.commands.sweep_view import SweepView
 from acexp.commands.train import train
 from acexp.config import from_yaml

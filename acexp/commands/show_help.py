@@ -6,7 +6,8 @@ import shutil
 import sys
 from textwrap import TextWrapper, wrap
 
-from acexp.commands import COMMANDS, GROUPS, HELP, find
+from acexp.commands import COMMANDS, GROUPS, find
+from acexp.core.flags import HELP
 
 INTRODUCTION = "acexp trains actor-critic agents: one run, or a sweep of many. The first commands to try:"
 FIRST_COMMANDS = ("  acexp env=halfcheetah arch=shared", "  acexp -m env=cliffwalking arch=separate,shared seed=0,1,2")
@@ -19,11 +20,18 @@ def show_help(arguments: list[str]) -> int:
     """Print the list of commands; with the name of a command, its arguments; with --help, also Hydra's own help."""
     if HELP & set(arguments):
         _print(f"{list_of_commands()}\n")
-        return COMMANDS["train"].load()(arguments)
+        return _show_help_on_training(arguments)
     if arguments:
         command, _ = find(arguments)
-        return command.load()(["--help"])
+        return _show_help_on_training(["--help"]) if command is COMMANDS["train"] else command.load()(["--help"])
     _print("\n".join([list_of_commands(), *wrap(CLOSING, _columns()), ""]))
+    return 0
+
+
+def _show_help_on_training(arguments: list[str]) -> int:
+    from acexp.config import application  # which brings Hydra along; the list of commands does not wait for it
+
+    application.show_help(arguments)
     return 0
 
 

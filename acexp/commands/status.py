@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp.commands.console import console_for_tables, relative
+from acexp.commands.screen import console_for_tables, relative
 from acexp.commands.tables import print_table
 from acexp.core.errors import UserError
-from acexp.runs import checkpoint
+from acexp.runs import manifest
 from acexp.runs.run_directory import Status
 from acexp.sweeps import overview, sweep_directory
 from acexp.sweeps.overview import UNSTARTED, Entry
@@ -103,7 +103,7 @@ def _print_runs(console: Console, directory: Path) -> None:
     for run in runs:
         content = overview.readable_status(run)
         counts[content["status"]] += 1
-        saved = checkpoint.step(run)
+        saved = manifest.step(run)
         why = str(content.get("error", "")).splitlines()
         rows.append(
             (

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from acexp.commands.console import conclude, console_for_runs
+from acexp.commands.console import conclude
+from acexp.commands.screen import console_for_runs
 from acexp.commands.training import StopSweep, Training
 from acexp.config import application
 from acexp.config.launcher import DRY_RUN, KEY

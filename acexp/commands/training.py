@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp.algorithm.assembly import check_environments
-from acexp.commands.conclusion import print_best_trial
 from acexp.commands.console import EXIT_INTERRUPTED, print_outcome
 from acexp.commands.preview import preview_search, preview_sweep
 from acexp.commands.reached import comparison, known_results
@@ -177,6 +176,8 @@ class Training:
             finally:
                 self.outcomes.extend(trainer.outcomes)
                 self.signal_number = trainer.signal_number
+        from acexp.commands.conclusion import print_best_trial  # the report's imports take a while
+
         print_best_trial(self.console, folder, search.space.fixed)
 
     def _finish(self, outcomes: Sequence[Outcome], config: RunConfig | None = None) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp.commands.console import relative
 from acexp.commands.numbers import at_least_one
+from acexp.commands.screen import relative
 from acexp.commands.which import add_which
 from acexp.video import FORMATS, FilmOptions, film, possible_formats
 

@@ -11,7 +11,7 @@ from acexp.config.schema import (
     require_equal_structure,
     structure,
 )
-from acexp.objectives import A2CConfig
+from acexp.core.configs.objectives import A2CConfig
 
 __all__ = [
     "GROUPS",

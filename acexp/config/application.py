@@ -16,17 +16,18 @@ from typing import Protocol
 
 import hydra
 from hydra.conf import HydraConf
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from acexp.config.groups import GROUPS
-from acexp.config.hydra_internals import Hydra, create_config_search_path
+from acexp.config.groups import CONFIG_NAME, GROUPS, PACKAGE, config_directory
+from acexp.config.hydra_internals import ConfigLoader, Hydra, create_config_search_path, get_args_parser
 from acexp.config.keys import PLAIN, former_override
 from acexp.config.launcher import DRY_RUN, LauncherConfig
 from acexp.config.load import load_checked
@@ -37,16 +38,13 @@ from acexp.config.schema import RunConfig
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs, SweepRun
 from acexp.core.errors import UserError
-from acexp.core.flags import MULTIRUN
+from acexp.core.flags import HELP, MULTIRUN
 
-CONFIG_NAME = "config"
 ENVIRONMENT_KEYS = frozenset({"env", "env.id", "experiment"})
 """The keys that choose the environment: a sweep over one of them is not called by an environment."""
 
 _NO_CHOICE = "Config group override must be"
 """The beginning of what Hydra says about `arch=null`; it raises a bare ValueError."""
-
-_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +137,9 @@ def run(arguments: Sequence[str], application: Application) -> None:
 
     Raises UserError for what Hydra refuses, and for a directory that cannot be made.
     """
-    _register(arguments)
     task = HydraTask(application)
-    main = hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)
-    before = sys.argv
-    sys.argv = ["acexp", *arguments]
     try:
-        with _explained(arguments):
-            main()
+        _start(arguments, task)
     except Refused as refusal:
         raise refusal.error from None
     except OSError as error:
@@ -161,9 +154,59 @@ def run(arguments: Sequence[str], application: Application) -> None:
             place=place_of(key, arguments),
             remedy=f"choose another one: {key}=...",
         ) from None
+
+
+def show_help(arguments: Sequence[str]) -> None:
+    """Print Hydra's own help on a command line that asks for it: the groups, and the composed config."""
+
+    def nothing(node: DictConfig) -> None:
+        """Take the place of the task, which Hydra does not call where it prints its help."""
+
+    _start(arguments, nothing)
+
+
+def _start(arguments: Sequence[str], task: TaskFunction) -> None:
+    """Let Hydra answer a command line: print what a flag asks for, or compose the config and call the task."""
+    _register(arguments)
+    before = sys.argv
+    sys.argv = ["acexp", *arguments]
+    try:
+        with _explained(arguments):
+            if _has_usual_flags(arguments):
+                _start_quickly(arguments, task)
+            else:
+                hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)()
     finally:
         sys.argv = before
         GlobalHydra.instance().clear()
+
+
+def _has_usual_flags(arguments: Sequence[str]) -> bool:
+    """Return True if a command line has overrides and the flags -m and -h only, and none that can set `hydra.mode`."""
+    flags = MULTIRUN | HELP
+    others = [argument.lstrip("+~") for argument in arguments if argument not in flags]
+    return not any(argument.startswith(("-", "hydra.mode=", "hydra.searchpath=", "hydra=")) for argument in others)
+
+
+def _start_quickly(arguments: Sequence[str], task: TaskFunction) -> None:
+    """Do what `hydra.main` does, with the mode that the flags say: it would compose the config twice to find it."""
+    parser = get_args_parser()
+    parsed = parser.parse_args(list(arguments))
+    application = _initialized(create_config_search_path(str(config_directory())))
+    if parsed.help:
+        application.app_help(CONFIG_NAME, parser, parsed)
+    elif parsed.multirun:
+        application.multirun(CONFIG_NAME, task, [*parsed.overrides, f"hydra.mode={RunMode.MULTIRUN.name}"])
+    else:
+        application.run(CONFIG_NAME, task, [*parsed.overrides, f"hydra.mode={RunMode.RUN.name}"])
+
+
+def _initialized(search_path: ConfigSearchPath) -> Hydra:
+    """Return Hydra, ready to compose configs from a search path."""
+    hydra.version.setbase("1.3")
+    result = Hydra(task_name="acexp", config_loader=ConfigLoader(search_path))
+    GlobalHydra.instance().initialize(result)
+    return result
 
 
 def overrides_of(hydra: HydraConf | DictConfig) -> list[str]:
@@ -176,24 +219,15 @@ def overrides_of(hydra: HydraConf | DictConfig) -> list[str]:
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
     """Return the config of one run, without running it."""
     _register(overrides)
-    hydra.version.setbase("1.3")
     search_path = create_config_search_path(str(config_directory()))
     if config_dir is not None:
         search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
-    Hydra.create_main_hydra2("acexp", search_path)
+    _initialized(search_path)
     try:
         with _explained(overrides):
             return load_checked(hydra.compose(CONFIG_NAME, list(overrides)), overrides)
     finally:
         GlobalHydra.instance().clear()
-
-
-def config_directory() -> Path:
-    """Return the folder of acexp's YAML: inside an installed package, or at the top of the repository."""
-    for candidate in (_PACKAGE / "conf", _PACKAGE.parent / "conf"):
-        if (candidate / f"{CONFIG_NAME}.yaml").is_file():
-            return candidate
-    raise FileNotFoundError(f"acexp's conf/ is neither in {_PACKAGE} nor beside it")
 
 
 def _environment_name(node: DictConfig) -> str:
@@ -237,7 +271,7 @@ def _swept_keys(overrides: Sequence[str]) -> list[str]:
 def _register(arguments: Sequence[str]) -> None:
     """Register what conf/config.yaml refers to: plugins, resolvers, and the settings that have no group."""
     # Hydra finds plugins in the package `hydra_plugins` only, wherever that lies.
-    folder = str(_PACKAGE / "_plugins")
+    folder = str(PACKAGE / "_plugins")
     if folder not in sys.path:
         sys.path.append(folder)
     overrides = [argument for argument in arguments if not argument.startswith(("-", f"{DRY_RUN}="))]

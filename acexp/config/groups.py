@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +10,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from acexp.architectures import ARCHITECTURES
-from acexp.core.distributions import POLICIES
+from acexp.core.configs.wrappers import known_wrappers
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
-from acexp.engines import ENGINES
-from acexp.engines.wrappers import known_wrappers
-from acexp.metrics import WRITERS
-from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
-from acexp.objectives import OBJECTIVES
-from acexp.optimizers import ALGORITHMS, OPTIMIZERS
-from acexp.optimizers.clipping import CLIPS
+
+CONFIG_NAME = "config"
+
+PACKAGE = Path(__file__).resolve().parent.parent
+"""The folder of acexp's code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,10 @@ class Group:
     Attributes:
         name: The group's name on the command line and in conf/.
         selects: What a choice of this group decides, in Markdown; README.md shows it.
-        registry: The registry of the components that can be chosen; None for a group of plain settings.
     """
 
     name: str
     selects: str
-    registry: Registry[Any] | None = None
 
 
 CONFIG_GROUPS = (
@@ -42,40 +38,84 @@ CONFIG_GROUPS = (
         "env",
         "the environment, its `env.wrappers`, and settings that suit it; `gym` takes any Gymnasium id: `env.id=...`",
     ),
-    Group("algo", "the algorithm: what an update minimizes, and how often it uses each rollout", OBJECTIVES),
-    Group("arch", "the networks: one each for actor and critic, or a shared trunk with two heads", ARCHITECTURES),
-    Group("policy", "the distribution of actions: gaussian, squashed or beta for numbers, see `policy.std`", POLICIES),
-    Group("optim", "one optimizer for the sum of the losses, or one each for actor and critic", OPTIMIZERS),
-    Group("normalizer", "normalization of observations", NORMALIZERS),
-    Group("reward_normalizer", "scaling of rewards for learning; logged returns are never scaled", REWARD_NORMALIZERS),
-    Group("clip", "gradient clipping; norms before and after it are always logged", CLIPS),
-    Group("engine", "the program that steps the environments", ENGINES),
+    Group("algo", "the algorithm: what an update minimizes, and how often it uses each rollout"),
+    Group("arch", "the networks: one each for actor and critic, or a shared trunk with two heads"),
+    Group("policy", "the distribution of actions: gaussian, squashed or beta for numbers, see `policy.std`"),
+    Group("optim", "one optimizer for the sum of the losses, or one each for actor and critic"),
+    Group("normalizer", "normalization of observations"),
+    Group("reward_normalizer", "scaling of rewards for learning; logged returns are never scaled"),
+    Group("clip", "gradient clipping; norms before and after it are always logged"),
+    Group("engine", "the program that steps the environments"),
     Group("experiment", "a preset: an environment with tuned settings"),
 )
 """Every group, declared once."""
 
-GROUPS: dict[str, Registry[Any] | None] = {group.name: group.registry for group in CONFIG_GROUPS}
-"""The registry of every group, by the group's name."""
+GROUPS = tuple(group.name for group in CONFIG_GROUPS)
+"""The names of all groups."""
 
+ALGORITHMS = {
+    "adam": "Adam (Kingma and Ba, 2015), as in torch.optim.Adam",
+    "rmsprop": "RMSprop as in torch.optim.RMSprop: the average of squares starts at 0, eps is added outside the root",
+    "rmsprop_tf": "RMSprop as in TensorFlow 1, used by published A2C: the average of squares starts at 1, eps is under "
+    "the root",
+    "sgd": "Gradient descent with optional momentum, as in torch.optim.SGD",
+}
+"""acexp's own optimization algorithms, as their docstrings describe them: to import these takes seconds."""
 
-def _wrappers() -> dict[str, str]:
-    return {f"[{{name: {name}}}]": summary for name, summary in known_wrappers().items()}
-
-
-def _writers() -> dict[str, str]:
-    return {f"[{name}]": WRITERS[name].summary for name in WRITERS.names}
-
-
-def _algorithms() -> dict[str, str]:
-    return {name: ALGORITHMS[name].summary for name in ALGORITHMS.names}
-
+WRITERS = {
+    "mlflow": "MLflow: the sweep as an experiment, the settings as parameters (acexp[mlflow])",
+    "tensorboard": "An event file for TensorBoard, beside the run",
+    "wandb": "Weights & Biases: the sweep as a project, the experiment as a group (acexp[wandb])",
+}
+"""acexp's own writers of metrics, as their docstrings describe them."""
 
 NAMED_IN_SETTINGS: dict[str, Callable[[], dict[str, str]]] = {
-    "env.wrappers": _wrappers,
-    "optim.algorithm": _algorithms,
-    "log.writers": _writers,
+    "env.wrappers": known_wrappers,
+    "optim.algorithm": lambda: ALGORITHMS,
+    "log.writers": lambda: WRITERS,
 }
-"""Settings beside the groups that take names, or lists of them, each with what returns these and their summaries."""
+"""Settings beside the groups that take names, or lists of them, each with what returns acexp's own with summaries."""
+
+_AS_VALUES = {"env.wrappers": "[{{name: {}}}]", "log.writers": "[{}]"}
+"""How a name is written as the value of one of these settings, unless it is written alone."""
+
+
+@functools.cache
+def registries() -> dict[str, Registry[Any]]:
+    """Return the registry of every setting that names a component, by the group or the key of the setting.
+
+    The components are imported here, when the first of them is needed, because they bring torch along, which takes
+    seconds: to list runs or choices needs none of them.
+    """
+    from acexp.architectures import ARCHITECTURES
+    from acexp.core.distributions import POLICIES
+    from acexp.engines import ENGINES
+    from acexp.metrics import WRITERS
+    from acexp.normalizers import NORMALIZERS, REWARD_NORMALIZERS
+    from acexp.objectives import OBJECTIVES
+    from acexp.optimizers import ALGORITHMS, OPTIMIZERS
+    from acexp.optimizers.clipping import CLIPS
+
+    return {
+        "algo": OBJECTIVES,
+        "arch": ARCHITECTURES,
+        "policy": POLICIES,
+        "optim": OPTIMIZERS,
+        "normalizer": NORMALIZERS,
+        "reward_normalizer": REWARD_NORMALIZERS,
+        "clip": CLIPS,
+        "engine": ENGINES,
+        "optim.algorithm": ALGORITHMS,
+        "log.writers": WRITERS,
+    }
+
+
+def config_directory() -> Path:
+    """Return the folder of acexp's YAML: inside an installed package, or at the top of the repository."""
+    for candidate in (PACKAGE / "conf", PACKAGE.parent / "conf"):
+        if (candidate / f"{CONFIG_NAME}.yaml").is_file():
+            return candidate
+    raise FileNotFoundError(f"acexp's conf/ is neither in {PACKAGE} nor beside it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +126,24 @@ class Choice:
     summary: str
 
 
-def choices(group: str, config_directories: Sequence[Path]) -> list[Choice]:
+def choices(group: str, config_directories: Sequence[Path], *, with_plugins: bool = False) -> list[Choice]:
     """Return the choices of a group, the default first: one per YAML file in the group's folder of a directory.
 
-    Instead of a group, one of NAMED_IN_SETTINGS can be given.
+    Instead of a group, one of NAMED_IN_SETTINGS can be given; what plugins have registered for it is returned
+    `with_plugins` only.
     """
     if group in NAMED_IN_SETTINGS:
-        return [Choice(name, summary) for name, summary in NAMED_IN_SETTINGS[group]().items()]
+        names = NAMED_IN_SETTINGS[group]()
+        registry = registries().get(group) if with_plugins else None
+        if registry is not None:
+            names = {name: registry[name].summary for name in registry.names}
+        return [Choice(_AS_VALUES.get(group, "{}").format(name), summary) for name, summary in names.items()]
     if group not in GROUPS:
         raise UserError(f"There is no config group {group!r}.", value=group, choices=(*GROUPS, *NAMED_IN_SETTINGS))
-    registry = GROUPS[group]
     found: dict[str, str] = {}
     for directory in config_directories:
         for path in sorted((directory / group).glob("*.yaml")):
-            found.setdefault(path.stem, _summary(path, registry))
+            found.setdefault(path.stem, _summary(path, group))
     default = _default(group, config_directories[0])
     return [Choice(name, found[name]) for name in sorted(found, key=lambda name: (name != default, name))]
 
@@ -112,7 +156,7 @@ def _default(group: str, config_directory: Path) -> object:
     return None
 
 
-def _summary(path: Path, registry: Registry[Any] | None) -> str:
+def _summary(path: Path, group: str) -> str:
     """Return the first comment of a YAML file, or else the summary of the component that the file names."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -121,6 +165,7 @@ def _summary(path: Path, registry: Registry[Any] | None) -> str:
             return line.lstrip("# ")
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     registered = content.get("name") if isinstance(content, dict) else None
+    registry = registries().get(group)
     if registry is not None and isinstance(registered, str) and registered in registry.names:
         return registry[registered].summary
     return ""

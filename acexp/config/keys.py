@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
 
-from acexp.config.groups import GROUPS
+from acexp.config.groups import GROUPS, registries
 from acexp.config.schema import CheckpointConfig, EvaluationConfig, LogConfig, RunConfig, RunSettings
+from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
 from acexp.core.errors import UserError
-from acexp.engines import EngineConfig, EnvironmentConfig
 
 PARAMETERS = "hydra.sweeper.params"
 """The key of what a sweep varies, by key, as Hydra's own sweeper reads it from YAML."""
@@ -28,14 +29,21 @@ def class_of(part: str, values: object) -> type[Any] | None:
     """Return the config class of a part of the run's config, by the name that its values choose; None for a setting."""
     if part in PLAIN:
         return PLAIN[part]
-    registry = GROUPS.get(part)
+    registry = registries().get(part)
     return None if registry is None else registry.config_of(values.get("name") if isinstance(values, Mapping) else None)
+
+
+@functools.cache
+def _common_class(part: str) -> type[Any]:
+    """Return the class whose settings every choice of a part has, without importing what can be chosen."""
+    cls = get_type_hints(RunConfig).get(part)
+    return cls if is_dataclass(cls) else RunSettings  # type: ignore[return-value]
 
 
 def settings_beside(key: str) -> tuple[str, ...]:
     """Return the full keys of all settings beside `key`, which does not need to exist."""
     part, _, rest = key.partition(".")
-    registry = GROUPS.get(part)
+    registry = registries().get(part)
     classes = [PLAIN[part]] if part in PLAIN else []
     if not classes and registry is not None:
         classes = [registry[name].config for name in registry.names]
@@ -50,7 +58,7 @@ def settings_beside(key: str) -> tuple[str, ...]:
 def choices_with(key: str) -> tuple[str, ...]:
     """Return the choices of a group that have a setting, as `group=name` each; none for a setting that all have."""
     part, _, rest = key.partition(".")
-    registry = GROUPS.get(part)
+    registry = registries().get(part)
     names = registry.names if registry is not None else ()
     found = [name for name in names if registry is not None and field_of(registry[name].config, rest) is not None]
     return () if len(found) == len(names) else tuple(f"{part}={name}" for name in found)
@@ -87,7 +95,7 @@ def present_name(key: str) -> str | None:
     for field in fields(RunConfig):
         if field.metadata.get("formerly") == part:
             return f"{field.name}{dot}{rest}"
-    for field in fields(class_of(part, None) or RunSettings):
+    for field in fields(_common_class(part)):
         if rest and field.metadata.get("formerly") == rest:
             return f"{part}.{field.name}"
     return None

@@ -9,17 +9,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from acexp.config.groups import GROUPS
+from acexp.config.groups import GROUPS, registries
 from acexp.config.keys import PLAIN
 from acexp.config.names import is_plain
 from acexp.config.places import placed
 from acexp.config.schema import RunConfig, RunSettings
 from acexp.config.typed import typed
+from acexp.core.configs.engines import AUTO
+from acexp.core.configs.optimizers import DualConfig
 from acexp.core.errors import UserError
-from acexp.engines import ENGINES
-from acexp.engines.base import AUTO
-from acexp.metrics import WRITERS
-from acexp.optimizers import ALGORITHMS, DualConfig
 from acexp.system.user_code import import_users
 
 
@@ -36,20 +34,21 @@ def load(node: DictConfig) -> RunConfig:
         **{key: typed(cls, tree.get(key, {}), key) for key, cls in PLAIN.items()},
         **{group: _component(group, tree.get(group)) for group in GROUPS if group in parts - set(PLAIN)},
     )
-    if config.engine.name not in (AUTO, *ENGINES.names):
+    engines = (AUTO, *registries()["engine"].names)
+    if config.engine.name not in engines:
         raise UserError(
             f"There is no engine called {config.engine.name!r}.",
             key="engine.name",
             value=config.engine.name,
-            choices=(AUTO, *ENGINES.names),
+            choices=engines,
         )
     sides = {"optim": config.optim}
     if isinstance(config.optim, DualConfig):
         sides = {"optim.actor": config.optim.actor, "optim.critic": config.optim.critic}  # type: ignore[dict-item]
     for key, side in sides.items():
-        _named(ALGORITHMS, side.algorithm, f"{key}.algorithm")
+        _named(registries()["optim.algorithm"], side.algorithm, f"{key}.algorithm")
     for writer in config.log.writers:
-        _named(WRITERS, writer, "log.writers")
+        _named(registries()["log.writers"], writer, "log.writers")
     return config
 
 
@@ -98,10 +97,8 @@ def _container(node: DictConfig) -> dict[str, Any]:
 
 
 def _component(group: str, values: object) -> Any:
-    registry = GROUPS[group]
-    assert registry is not None
     name = values.get("name") if isinstance(values, Mapping) else values
-    entry = _named(registry, name, f"{group}.name" if isinstance(values, Mapping) else group)
+    entry = _named(registries()[group], name, f"{group}.name" if isinstance(values, Mapping) else group)
     return typed(entry.config, values, group)
 
 

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from acexp.core.errors import UserError
@@ -38,6 +35,11 @@ def placed(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def _file_of(key: str, overrides: Sequence[str]) -> str | None:
+    # Most commands do not start Hydra, and it takes a while to import.
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+
     if not GlobalHydra.instance().is_initialized():
         return None
     loader = GlobalHydra.instance().config_loader()

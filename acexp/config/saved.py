@@ -15,9 +15,9 @@ from acexp.config.keys import class_of
 from acexp.config.load import load
 from acexp.config.run_identity import identity
 from acexp.config.schema import RunConfig
+from acexp.core.configs.wrappers import modules_of
 from acexp.core.errors import UserError
 from acexp.core.settings import default_of
-from acexp.engines.wrappers import modules_of
 
 VERSION = 2
 """Version of the format: to be raised when a setting is added (`since`) or renamed (`formerly`, see core/settings.py).

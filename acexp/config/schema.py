@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from acexp.architectures import ArchitectureConfig
-from acexp.core.distributions import PolicyConfig
+from acexp.core.configs.architectures import ArchitectureConfig
+from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
+from acexp.core.configs.normalizers import NormalizerConfig, RewardNormalizerConfig
+from acexp.core.configs.objectives import A2CConfig
+from acexp.core.configs.optimizers import ClipConfig, LayoutConfig
+from acexp.core.configs.policies import PolicyConfig
 from acexp.core.errors import UserError, require
 from acexp.core.settings import leaves_without, setting
-from acexp.engines import EngineConfig, EnvironmentConfig
-from acexp.normalizers import NormalizerConfig, RewardNormalizerConfig
-from acexp.objectives import A2CConfig
-from acexp.optimizers import LayoutConfig
-from acexp.optimizers.clipping import ClipConfig
 
 MOST_STEPS = 10**15
 MOST_THREADS = 1024

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from acexp.core.errors import UserError, require
+
+if TYPE_CHECKING:  # config classes have schedules, and do not import torch
+    from torch import Tensor
 
 ANNEALINGS = ("none", "linear", "cosine")
 """The schedules: `none` keeps the initial value; `linear` decreases it steadily over the run's budget to its final
@@ -37,10 +38,10 @@ class Schedule:
             return 1.0
         if self.kind == "linear":
             left: float | Tensor = 1.0 - progress
-        elif isinstance(progress, Tensor):
-            left = 0.5 + 0.5 * torch.cos(math.pi * progress)
-        else:
+        elif isinstance(progress, float | int):
             left = 0.5 + 0.5 * math.cos(math.pi * progress)
+        else:
+            left = 0.5 + 0.5 * (math.pi * progress).cos()
         return self.final_share + (1.0 - self.final_share) * left
 
 

@@ -2,3 +2,6 @@
 
 MULTIRUN = frozenset({"-m", "--multirun"})
 """The flags that make a sweep of a training, as Hydra reads them."""
+
+HELP = frozenset({"-h", "--help"})
+"""The flags that ask for help."""

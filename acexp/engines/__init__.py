@@ -1,19 +1,10 @@
 """Engines, which step several environments at once, like Gymnasium's vector environments in NEXT_STEP mode."""
 
+from acexp.core.configs.engines import AUTO, EngineConfig, EnvironmentConfig
 from acexp.engines.ale import Ale
-from acexp.engines.base import (
-    AUTO,
-    ENGINES,
-    Engine,
-    EngineBase,
-    EngineConfig,
-    Step,
-    choose_engine,
-    open_engine,
-    spaces_of,
-)
+from acexp.engines.base import ENGINES, Engine, EngineBase, Step, choose_engine, open_engine, spaces_of
 from acexp.engines.contract import FaultyEnvironmentError
-from acexp.engines.environment import EnvironmentConfig, as_code, clips_rewards, is_atari, is_known
+from acexp.engines.environment import as_code, clips_rewards, is_atari, is_known
 from acexp.engines.envpool import Envpool
 from acexp.engines.gymnasium import Gymnasium
 from acexp.engines.mujoco import Mujoco

@@ -9,13 +9,13 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from acexp.engines.base import ENGINES, EngineBase, EngineConfig, Step
+from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
+from acexp.engines.base import ENGINES, EngineBase, Step
 from acexp.engines.environment import (
     ATARI_MAX_FRAMES,
     ATARI_NOOP_MAX,
     ATARI_SIDE,
     ATARI_STACK,
-    EnvironmentConfig,
     frame_skip,
     is_atari,
     spec_of,

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import gymnasium as gym
 from numpy.typing import NDArray
 
+from acexp.core.configs.engines import AUTO, EngineConfig, EnvironmentConfig
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
-from acexp.core.settings import setting
 from acexp.core.stopping import ShouldStop, never
-from acexp.engines.environment import EnvironmentConfig, close_quietly, make
+from acexp.engines.environment import close_quietly, make
 from acexp.system.packages import Package, is_installed
-
-AUTO = "auto"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineConfig:
-    """Which engine steps the environments, and with how many threads.
-
-    Attributes:
-        name: Name of the engine; `auto` takes the fastest installed one that steps the environment as Gymnasium does.
-        threads: Largest number of threads for an engine that has its own; 0 for one per core. The engine uses fewer
-            if each would have too little to do.
-    """
-
-    name: str = AUTO
-    threads: int = setting(0, incidental=True)
-
-    def __post_init__(self) -> None:
-        if self.threads < 0:
-            raise UserError("An engine's threads cannot be negative.", key="threads", value=self.threads)
 
 
 class Step(NamedTuple):

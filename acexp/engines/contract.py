@@ -16,8 +16,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from acexp.core.configs.wrappers import KEY as WRAPPERS_KEY
 from acexp.core.errors import UserError
-from acexp.engines.wrappers import KEY as WRAPPERS_KEY
 from acexp.engines.wrappers import wrapper_at_fault
 from acexp.system.user_code import place_in_code, place_in_traceback, reason
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from acexp.core.configs.engines import NO_LIMIT, EnvironmentConfig
+from acexp.core.configs.wrappers import modules_of
 from acexp.core.errors import UserError, nearest
-from acexp.core.settings import setting
 from acexp.engines.contract import FaultyEnvironmentError
 from acexp.engines.wrappers import as_code as wrappers_as_code
-from acexp.engines.wrappers import modules_of, require_wrappers, wrapped
+from acexp.engines.wrappers import wrapped
 from acexp.system.packages import is_installed
 from acexp.system.user_code import import_users, place_in_code, reason
 
@@ -26,52 +26,35 @@ ATARI_NOOP_MAX = 30
 ATARI_SIDE = 84
 ATARI_STACK = 4
 
-NO_LIMIT = -1
-"""The time limit, as Gymnasium writes it, of an environment whose own one is removed."""
+
+OWN, OWN_MUJOCO = "gymnasium.envs.", "gymnasium.envs.mujoco."
+"""What the entry points of Gymnasium's own environments begin with, and those of its MuJoCo tasks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentConfig:
-    """Settings of an environment.
-
-    Attributes:
-        id: A Gymnasium id, such as `CartPole-v1`, `ALE/Pong-v5` or `module:Name-v0`.
-        kwargs: Keyword arguments of the environment's constructor.
-        max_episode_steps: Time limit in env steps; None keeps the environment's own, and -1 removes it.
-        clip_rewards: Whether the rewards for learning are clipped to [-1, 1]; None clips those of Atari games only.
-        wrappers: Applied in order to each environment: `name`, one of gymnasium.wrappers or `module:Class`, and the
-            arguments of its constructor.
-    """
-
-    id: str
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    max_episode_steps: int | None = None
-    clip_rewards: bool | None = setting(None, since=2)
-    wrappers: list[dict[str, Any]] = setting(factory=list, since=2)
-
-    def __post_init__(self) -> None:
-        require_wrappers(self.wrappers)
-        limit = self.max_episode_steps
-        if limit is not None and limit < 1 and limit != NO_LIMIT:
-            raise UserError(
-                "A time limit is at least one step.",
-                key="max_episode_steps",
-                value=limit,
-                remedy="-1 removes the environment's own limit, and null keeps it",
-            )
-
-
-def prepare_libraries() -> None:
+def prepare_libraries(environment_id: str) -> None:
     """Register the Atari ids, and disable the banners and log files that simulators write by themselves.
 
-    Each process that makes environments calls this once; calling it again does nothing new.
+    Of the simulators, which take a while to import, an environment of Gymnasium's own has at most MuJoCo; any other
+    may use both. Each process that makes environments calls this first; calling it again does nothing new.
     """
+    spec = gym.registry.get(environment_id)
+    home = "" if spec is None else str(spec.entry_point)
+    if not home.startswith(OWN):
+        _prepare_ale()
+    if not home.startswith(OWN) or home.startswith(OWN_MUJOCO):
+        _prepare_mujoco()
+
+
+def _prepare_ale() -> None:
     with suppress(ImportError):
         import ale_py
 
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         if "ALE/Pong-v5" not in gym.registry:
             gym.register_envs(ale_py)
+
+
+def _prepare_mujoco() -> None:
     # Importing mujoco raises RuntimeError if MUJOCO_GL has an unknown value.
     with suppress(ImportError, RuntimeError):
         import mujoco
@@ -82,7 +65,7 @@ def prepare_libraries() -> None:
 
 def spec_of(environment: EnvironmentConfig) -> EnvSpec:
     """Return Gymnasium's registration of the environment; raises UserError, with similar ids, if there is none."""
-    prepare_libraries()
+    prepare_libraries(environment.id)
     module, _, name = environment.id.rpartition(":")
     if module:
         import_users(module, f"The module {module!r} of the environment's id", "env.id")

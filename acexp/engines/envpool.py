@@ -9,15 +9,15 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
 from acexp.core.errors import UserError
-from acexp.engines.base import ENGINES, EngineBase, EngineConfig, Step
+from acexp.engines.base import ENGINES, EngineBase, Step
 from acexp.engines.clock import EpisodeClock
 from acexp.engines.environment import (
     ATARI_MAX_FRAMES,
     ATARI_NOOP_MAX,
     ATARI_SIDE,
     ATARI_STACK,
-    EnvironmentConfig,
     frame_skip,
     is_atari,
     make,

@@ -12,10 +12,11 @@ import torch
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
+from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
 from acexp.core.stopping import ShouldStop
-from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
+from acexp.engines.base import ENGINES, EngineBase, EnvironmentState, Step
 from acexp.engines.contract import FaultyEnvironmentError, faulty
-from acexp.engines.environment import EnvironmentConfig, make
+from acexp.engines.environment import make
 from acexp.engines.randomness import random_state, restore_random_state
 from acexp.engines.vector import VectorEnvironment
 from acexp.system.packages import Package

@@ -14,6 +14,8 @@ import torch
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
+from acexp.core.configs.engines import EnvironmentConfig
+from acexp.core.configs.wrappers import KEY as WRAPPERS_KEY
 from acexp.core.distributions import distribution_for
 from acexp.core.errors import UserError
 from acexp.core.observations import leaves_of, pick
@@ -27,8 +29,7 @@ from acexp.engines.contract import (
     raised,
     shown,
 )
-from acexp.engines.environment import EnvironmentConfig, close_quietly, make
-from acexp.engines.wrappers import KEY as WRAPPERS_KEY
+from acexp.engines.environment import close_quietly, make
 from acexp.engines.wrappers import in_words
 
 STEPS = 32

@@ -24,11 +24,12 @@ from gymnasium.vector import AsyncVectorEnv
 from gymnasium.vector.utils import read_from_shared_memory
 from numpy.typing import NDArray
 
+from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
 from acexp.core.errors import UserError
 from acexp.core.stopping import ShouldStop, StopRequestedError, never
-from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
+from acexp.engines.base import ENGINES, EngineBase, EnvironmentState, Step
 from acexp.engines.contract import FaultyEnvironmentError, faulty
-from acexp.engines.environment import EnvironmentConfig, make, spec_of
+from acexp.engines.environment import make, spec_of
 from acexp.engines.gymnasium import DIFFERENT_SPACES, Gymnasium
 from acexp.system.processes import cause_of_end, ignore_stopping, prepare_processes, starting
 from acexp.system.quiet import quiet_warnings

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from acexp.core.configs.engines import EnvironmentConfig
 from acexp.core.errors import UserError
-from acexp.engines.environment import EnvironmentConfig, frame_skip, is_atari, make
+from acexp.engines.environment import frame_skip, is_atari, make
 
 MODE = "rgb_array"
 """Gymnasium's render mode that returns images instead of showing them."""

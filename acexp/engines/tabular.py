@@ -11,9 +11,10 @@ import torch
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
+from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
+from acexp.engines.base import ENGINES, EngineBase, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
-from acexp.engines.environment import EnvironmentConfig, make, spec_of
+from acexp.engines.environment import make, spec_of
 from acexp.engines.randomness import generator_at
 
 _TABULAR = {

@@ -13,11 +13,11 @@ from gymnasium import spaces
 
 from acexp.algorithm.policy import Policy
 from acexp.config import RunConfig
+from acexp.core.configs.engines import NO_LIMIT
 from acexp.core.distributions import BoxDistribution, Distribution
 from acexp.core.markdown import grid
 from acexp.core.observations import Leaf, LeafKind
 from acexp.engines import as_code
-from acexp.engines.environment import NO_LIMIT
 from acexp.export.graph import BATCH, Graph, Port
 from acexp.normalizers import NORMALIZERS
 from acexp.objectives import OBJECTIVES

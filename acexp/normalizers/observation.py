@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from acexp.core.arrays import Array, Views, as_float32, at_least, at_most, computes_in_numpy, like, put
+from acexp.core.configs.normalizers import NormalizerConfig
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs, Leaf, LeafKind, Leaves, encode, encode_as_indices
 from acexp.core.registry import Registry
@@ -20,13 +20,6 @@ CLIP_AT = 10.0
 EPSILON = 1e-8
 PIXEL_DEVIATION = 0.1
 NUMERIC = (LeafKind.VECTOR, LeafKind.IMAGE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NormalizerConfig:
-    """The config of an observation normalizer: its name in NORMALIZERS."""
-
-    name: str
 
 
 class LeafNormalizer(Protocol):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from acexp.core.arrays import Array, as_float32, at_least, at_most, library, like, put
+from acexp.core.configs.normalizers import RewardNormalizerConfig
 from acexp.core.registry import Registry
 from acexp.core.returns import discounted_returns
 from acexp.core.statistics import initial_moments, merge
@@ -17,13 +17,6 @@ from acexp.core.statistics import put as put_moments
 
 CLIP_AT = 10.0
 EPSILON = 1e-8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RewardNormalizerConfig:
-    """The config of a reward normalizer: its name in REWARD_NORMALIZERS."""
-
-    name: str
 
 
 class RewardNormalizer(Protocol):

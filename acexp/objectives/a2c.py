@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from acexp.core.configs.objectives import A2CConfig
 from acexp.core.distributions import Distribution
 from acexp.core.losses import Objective
-from acexp.objectives.base import OBJECTIVES, A2CConfig
+from acexp.objectives.base import OBJECTIVES
 
 
 @OBJECTIVES.register("a2c")

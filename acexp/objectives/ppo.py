@@ -6,85 +6,18 @@ one epoch of one minibatch it therefore is A2C, to the last bit (Huang et al., 2
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
-from acexp.core.annealing import Schedule, require_schedule
 from acexp.core.arrays import Array, library, like
+from acexp.core.configs.objectives import A2CConfig, PPOConfig
 from acexp.core.distributions import Distribution
-from acexp.core.errors import UserError, require
 from acexp.core.losses import Objective
-from acexp.core.settings import setting
 from acexp.core.types import Batch
-from acexp.objectives.base import OBJECTIVES, A2CConfig
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PPOConfig(A2CConfig):
-    """Settings of PPO, which are those of A2C and these; advantages are normalized in each minibatch, if at all.
-
-    Attributes:
-        epochs: How often an update learns from each slot of its rollout.
-        minibatches: The number of parts of equal size into which each epoch splits the rollout at random.
-        clip_range: The largest change of an action's probability ratio that is rewarded, in both directions.
-        clip_anneal: Schedule of the clip range over the run's `total_steps`: `none`, `linear` or `cosine`.
-        clip_final_share: The share of the clip range that is left at the end of its schedule.
-        clip_values: Whether the change of a value in one update is clipped to clip_range as well.
-        target_kl: Approximate KL divergence from the policy that collected the rollout, at which an update ends early;
-            None for no limit.
-    """
-
-    epochs: int = setting(4, since=2)
-    minibatches: int = setting(4, since=2)
-    clip_range: float = setting(0.2, per_member=True, since=2)
-    clip_anneal: str = setting("none", since=2)
-    clip_final_share: float = setting(0.0, since=2)
-    clip_values: bool = setting(False, since=2)
-    target_kl: float | None = setting(None, since=2)
-
-    def __post_init__(self) -> None:
-        A2CConfig.__post_init__(self)
-        require(self.epochs >= 1, "An update has at least one epoch.", "epochs", self.epochs)
-        require(self.minibatches >= 1, "An epoch has at least one minibatch.", "minibatches", self.minibatches)
-        require(
-            0.0 < self.clip_range < math.inf,
-            "The clip range is above 0, and finite.",
-            "clip_range",
-            self.clip_range,
-        )
-        require_schedule(self.clip_anneal, self.clip_final_share, "clip_")
-        require(
-            self.target_kl is None or 0.0 < self.target_kl < math.inf,
-            "The KL divergence at which an update ends is above 0 and finite, or null.",
-            "target_kl",
-            self.target_kl,
-        )
-        n_slots = self.n_envs * self.n_steps
-        if n_slots % self.minibatches:
-            raise UserError(
-                f"A rollout of {self.n_steps} steps x {self.n_envs} environments cannot be split into "
-                f"{self.minibatches} equal minibatches.",
-                key="minibatches",
-                value=self.minibatches,
-                remedy=f"choose a number that divides {n_slots}, or other algo.n_steps and algo.n_envs",
-            )
-        if self.normalize_advantage and n_slots == self.minibatches:
-            raise UserError(
-                "An advantage that is normalized among itself alone is 0, and the actor would learn nothing.",
-                key="minibatches",
-                value=self.minibatches,
-                remedy="set algo.normalize_advantage=false, or choose fewer minibatches",
-            )
-
-    def schedules(self) -> dict[str, Schedule]:
-        return {**A2CConfig.schedules(self), "clip_range": Schedule(self.clip_anneal, self.clip_final_share)}
-
-    def smallest(self) -> A2CConfig:
-        return replace(self, n_envs=min(self.n_envs, 2), n_steps=1, normalize_advantage=False, minibatches=1)
+from acexp.objectives.base import OBJECTIVES
 
 
 @OBJECTIVES.register("ppo", PPOConfig)

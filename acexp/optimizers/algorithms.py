@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from acexp.core.arrays import Array, add_product_, lerp_, library, like
+from acexp.core.configs.optimizers import OptimizerConfig
 from acexp.core.registry import Registry
-from acexp.optimizers.base import OptimizerConfig
 
 
 class Algorithm(Protocol):

@@ -4,47 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from acexp.core.arrays import Array, as_float32, at_most, length, library, like
-from acexp.core.errors import UserError
+from acexp.core.configs.optimizers import ClipConfig
 from acexp.core.parameters import Segment
 from acexp.core.registry import Registry
-from acexp.core.settings import setting
-
-SCOPES = ("optimizer", "module")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipConfig:
-    """The settings of gradient clipping. Every kind accepts every field, so that one sweep can vary the kind.
-
-    Attributes:
-        name: Kind of clipping: `norm`, `value` or `none`.
-        max_norm: Largest norm of a gradient, for `norm`.
-        max_value: Largest magnitude of an entry, for `value`.
-        scope: What `norm` clips together: all that an `optimizer` steps, or each `module` by itself.
-    """
-
-    name: str
-    max_norm: float = setting(0.5, per_member=True)
-    max_value: float = setting(0.5, per_member=True)
-    scope: str = "optimizer"
-
-    def __post_init__(self) -> None:
-        if self.scope not in SCOPES:
-            raise UserError(
-                f"There is no clipping scope called {self.scope!r}.", key="scope", value=self.scope, choices=SCOPES
-            )
-        for key, bound in (("max_norm", self.max_norm), ("max_value", self.max_value)):
-            if not bound > 0.0:
-                raise UserError(
-                    "A clipping bound must be positive.", key=key, value=bound, remedy="clip=none turns clipping off"
-                )
 
 
 class Clip(Protocol):

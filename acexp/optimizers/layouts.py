@@ -3,58 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from acexp.core.annealing import Schedule
 from acexp.core.arrays import Array, computes_in_numpy
+from acexp.core.configs.optimizers import DualConfig, LayoutConfig, OptimizerConfig, SingleConfig
 from acexp.core.errors import UserError
 from acexp.core.parameters import Parameters
 from acexp.core.registry import Registry
 from acexp.optimizers.algorithms import ALGORITHMS, Algorithm
-from acexp.optimizers.base import OptimizerConfig
-
-TRUNK_OWNERS = ("both", "actor", "critic")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutConfig(OptimizerConfig):
-    """The config of a layout: its name, and the settings of an optimizer."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SingleConfig(LayoutConfig):
-    """The config of the layout with one optimizer, which has no further settings."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DualConfig(LayoutConfig):
-    """The config of the layout with two optimizers; in the YAML, each inherits the settings that it does not set.
-
-    Attributes:
-        trunk: Which optimizers step the shared trunk: `both`, `actor` or `critic`. Without a trunk it has no effect.
-        actor, critic: Settings of each optimizer.
-    """
-
-    trunk: str = "both"
-    actor: OptimizerConfig = field(default_factory=OptimizerConfig)
-    critic: OptimizerConfig = field(default_factory=OptimizerConfig)
-
-    def __post_init__(self) -> None:
-        LayoutConfig.__post_init__(self)
-        if self.trunk not in TRUNK_OWNERS:
-            raise UserError(
-                f"{self.trunk!r} cannot own the shared trunk.",
-                key="trunk",
-                value=self.trunk,
-                choices=TRUNK_OWNERS,
-                remedy="with `both`, each optimizer steps the trunk with the gradient of its own loss; otherwise only "
-                "one does, and the gradient of the other stops at its head",
-            )
 
 
 class OptimizerGroup:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from acexp.core.numbers import number
 from acexp.report.cells import EVERY_RUN, Cell
 from acexp.report.comparisons import Comparison, about, too_few
 from acexp.report.inference import MOST_SEEDS
-from acexp.report.numbers import number
 from acexp.report.scores import CellScores, Estimate
 from acexp.report.study import Study
 from acexp.report.table import Table, Value, text

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from acexp.core.numbers import number
 from acexp.report.cells import ABSENT, Baseline, Cell, Grid, Levels, name_of
 from acexp.report.inference import (
     ERROR,
@@ -20,7 +21,6 @@ from acexp.report.inference import (
     probability_of_improvement,
     seeds_needed,
 )
-from acexp.report.numbers import number
 from acexp.report.scores import SEED, CellScores, Estimate
 
 RESAMPLES_PER_COMPARISON = 40

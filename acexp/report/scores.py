@@ -11,11 +11,11 @@ import numpy as np
 
 from acexp.core.errors import UserError
 from acexp.core.estimators import iqm
+from acexp.core.numbers import number
 from acexp.metrics import tags
 from acexp.report.cells import Cell, Grid
 from acexp.report.curves import Curves
 from acexp.report.inference import Interval, Mean, Statistic, bootstrap, median
-from acexp.report.numbers import number
 from acexp.report.records import Evaluated, Floats, Record, last_value
 
 SEED = 0

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from acexp.core.markdown import grid
+from acexp.core.numbers import NOTHING, number
 from acexp.report.inference import Interval
-from acexp.report.numbers import NOTHING, number
 from acexp.report.scores import Estimate
 
 Value = str | int | float | Interval | Estimate | None

@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 
 from acexp.config.effects import SOMETIMES_WITHOUT_EFFECT
+from acexp.core.numbers import number
 from acexp.report.cells import ABSENT
 from acexp.report.comparisons import about
 from acexp.report.inference import FEWEST_FOR_MEANS, FEWEST_FOR_RESAMPLING, MOST_SEEDS, Interval
-from acexp.report.numbers import number
 from acexp.report.records import versions_used
 from acexp.report.scores import CellScores, Estimate
 from acexp.report.study import Study

@@ -7,41 +7,19 @@ contents are listed there.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from acexp.core.errors import UserError
+from acexp.runs.manifest import CONFIG_KEY, MANIFEST, NEWEST, PREVIOUS, IntactFile, digest, first_intact, read_manifest
 from acexp.system.files import sync_directory, write_durably
-
-NEWEST = "checkpoint.pt"
-PREVIOUS = "checkpoint.previous.pt"
-MANIFEST = "checkpoint.json"
-CONFIG_KEY = "config"
-
-
-class Manifest(NamedTuple):
-    """What checkpoint.json says, without looking at the checkpoints themselves.
-
-    Attributes:
-        steps: The env steps of intact contents, by SHA-256; the newest comes first.
-        config: The config that the newest was trained with, as YAML; None if the file does not say.
-    """
-
-    steps: dict[str, int]
-    config: str | None
-
-    @property
-    def newest_step(self) -> int | None:
-        """The env step of the newest checkpoint; None if there is none."""
-        return next(iter(self.steps.values()), None)
 
 
 def write(directory: Path, content: Mapping[str, Any], step: int) -> None:
@@ -55,8 +33,8 @@ def write(directory: Path, content: Mapping[str, Any], step: int) -> None:
     known = read_manifest(directory).steps
     newest, previous = directory / NEWEST, directory / PREVIOUS
     temporary = write_durably(directory / f"{NEWEST}.tmp", data)
-    kept = _first_intact((newest, previous), known)
-    entries = {_digest(data): step}
+    kept = first_intact((newest, previous), known)
+    entries = {digest(data): step}
     if kept is not None:
         entries[kept.digest] = known[kept.digest]
     config = content.get(CONFIG_KEY)
@@ -91,7 +69,7 @@ def read(directory: Path) -> dict[str, Any] | None:
     Raises UserError where there are files, but none that is intact and acexp's. Nothing in them is executed.
     """
     paths = [path for path in (directory / NEWEST, directory / PREVIOUS) if path.exists()]
-    found = _first_intact(paths, read_manifest(directory).steps)
+    found = first_intact(paths, read_manifest(directory).steps)
     if found is not None:
         return _load(found)
     if not paths:
@@ -103,42 +81,7 @@ def read(directory: Path) -> dict[str, Any] | None:
     )
 
 
-def step(directory: Path) -> int | None:
-    """Return the env step of the newest intact checkpoint; None where there is none. Reads and hashes the file."""
-    steps = read_manifest(directory).steps
-    found = _first_intact((directory / NEWEST, directory / PREVIOUS), steps)
-    return None if found is None else steps[found.digest]
-
-
-def read_manifest(directory: Path) -> Manifest:
-    """Return what checkpoint.json says; an empty manifest where there is none, or none that can be read."""
-    try:
-        content = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        steps = {str(digest): int(step) for digest, step in content["sha256"].items()}
-        config = content.get(CONFIG_KEY)
-        return Manifest(steps, None if config is None else str(config))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Manifest({}, None)
-
-
-class _File(NamedTuple):
-    path: Path
-    data: bytes
-    digest: str
-
-
-def _first_intact(paths: tuple[Path, ...] | list[Path], known: Mapping[str, int]) -> _File | None:
-    """Return the first file whose contents are listed, read and hashed once."""
-    for path in paths:
-        if path.exists():
-            data = path.read_bytes()
-            digest = _digest(data)
-            if digest in known:
-                return _File(path, data, digest)
-    return None
-
-
-def _load(file: _File) -> dict[str, Any]:
+def _load(file: IntactFile) -> dict[str, Any]:
     try:
         with warnings.catch_warnings(action="ignore"):
             content = torch.load(io.BytesIO(file.data), weights_only=True, map_location="cpu")
@@ -149,7 +92,3 @@ def _load(file: _File) -> dict[str, Any]:
             remedy="do not trust this directory: opening it with another program may run code from it",
         ) from error
     return dict(content)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

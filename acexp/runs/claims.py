@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from acexp.core.errors import UserError
-from acexp.runs import checkpoint, evaluation, run_directory, saved_policy
+from acexp.runs import evaluation, manifest, run_directory, saved_policy
+from acexp.runs.foreign import is_from_acexp, refuse_overwriting
 
 FILES = (
     run_directory.CONFIG,
@@ -14,9 +14,9 @@ FILES = (
     run_directory.STATUS,
     run_directory.SUMMARY,
     run_directory.ERROR_LOG,
-    checkpoint.NEWEST,
-    checkpoint.PREVIOUS,
-    checkpoint.MANIFEST,
+    manifest.NEWEST,
+    manifest.PREVIOUS,
+    manifest.MANIFEST,
     saved_policy.FILE,
     saved_policy.BEST_FILE,
     evaluation.FILE,
@@ -28,8 +28,6 @@ EVENTS = "events.out.tfevents.*"
 """The files of TensorBoard, which shows all that lie in one directory as one run."""
 
 HYDRA_FOLDER, HYDRA_FILE = ".hydra", "hydra.yaml"
-HYDRAS_MARK = "app_name: acexp"
-"""What Hydra's own files say if acexp has started Hydra: see conf/config.yaml."""
 
 
 def claim(directory: Path, key: str = "hydra.run.dir") -> None:
@@ -47,17 +45,6 @@ def claim(directory: Path, key: str = "hydra.run.dir") -> None:
     refuse_overwriting(directory, foreign_files(directory), key)
 
 
-def refuse_overwriting(directory: Path, files: Sequence[str], key: str) -> None:
-    """Raise UserError if there are any of these files, which lie in the directory and are not acexp's."""
-    if files:
-        raise UserError(
-            f"This directory holds files that acexp did not write and would overwrite: {', '.join(files)}.",
-            key=key,
-            value=str(directory),
-            remedy=f"choose another directory ({key}=...), or move the files away",
-        )
-
-
 def foreign_files(directory: Path) -> list[str]:
     """Return the names of the files that a run would overwrite in a directory that holds no run.
 
@@ -71,11 +58,3 @@ def foreign_files(directory: Path) -> list[str]:
     if folder.exists() and any(folder.iterdir()) and not is_from_acexp(folder / HYDRA_FILE):
         found.append(HYDRA_FOLDER)
     return found
-
-
-def is_from_acexp(path: Path) -> bool:
-    """Return True if Hydra wrote this file for acexp."""
-    try:
-        return HYDRAS_MARK in path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return False

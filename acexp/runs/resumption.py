@@ -15,6 +15,7 @@ from acexp.core.annealing import Schedule
 from acexp.core.errors import UserError
 from acexp.metrics import Recorder, require_readable
 from acexp.runs import checkpoint, run_directory
+from acexp.runs.manifest import read_manifest
 from acexp.runs.run import Run
 from acexp.runs.run_directory import APPROXIMATE, EXACT
 
@@ -141,7 +142,7 @@ def _resumption(step: int, saved: Sequence[dict[str, Any]], runs: Sequence[Run])
         obstacle=obstacle,
         changes=changes,
         jump=next((jump for jump in jumps if jump), None),
-        newest=tuple(checkpoint.read_manifest(run.directory).newest_step for run in runs),
+        newest=tuple(read_manifest(run.directory).newest_step for run in runs),
     )
 
 
@@ -185,7 +186,7 @@ def changes_of(run: Run) -> list[str]:
 
     Only checkpoint.json is read, unless an earlier version wrote it, which left the config to the checkpoint.
     """
-    manifest = checkpoint.read_manifest(run.directory)
+    manifest = read_manifest(run.directory)
     config = manifest.config
     if config is None and manifest.steps:
         content = checkpoint.read(run.directory)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from acexp.core.errors import UserError
-from acexp.engines import ENGINES
 from acexp.system.files import now, read_json, replace_files, to_json, unwritable, write_json
 from acexp.system.lock import is_locked
 from acexp.system.packages import versions
@@ -98,6 +97,8 @@ def begin(directory: Path, config: str, identity: str, torch_threads: int) -> No
 
 def recorded_packages() -> list[str]:
     """Return the names of the packages whose versions decide what a run computes, those of every engine included."""
+    from acexp.engines import ENGINES  # which brings torch along, and most commands only read what a directory holds
+
     engines = [package.name for name in ENGINES.names for package in ENGINES[name].build.packages]
     return list(dict.fromkeys(("acexp", "torch", "gymnasium", "numpy", *engines, "hydra-core")))
 

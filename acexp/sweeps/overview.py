@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from acexp.core.errors import UserError
-from acexp.runs import checkpoint, run_directory
+from acexp.runs import run_directory
+from acexp.runs.manifest import read_manifest
 from acexp.sweeps import sweep_directory
 
 UNREADABLE = "unreadable"
@@ -107,7 +108,7 @@ def _entry(directory: Path, runs: Sequence[Path], states: Counter[str], settings
 
 def _saved_step(run: Path) -> int:
     """Return the env step of the newest checkpoint, 0 if there is none; the checkpoint itself is not read."""
-    return max(checkpoint.read_manifest(run).steps.values(), default=0)
+    return max(read_manifest(run).steps.values(), default=0)
 
 
 def _mean_return(run: Path) -> float | None:

@@ -11,8 +11,9 @@ from acexp.config import RunConfig, identity
 from acexp.config.places import place_of
 from acexp.config.sweep import SweepJobs, varying_settings
 from acexp.core.errors import UserError
-from acexp.runs import checkpoint, run_directory
+from acexp.runs import run_directory
 from acexp.runs.claims import claim
+from acexp.runs.manifest import read_manifest
 from acexp.runs.outcome import Outcome, previous_outcome
 from acexp.runs.run import Run
 from acexp.runs.run_directory import RunState, Status
@@ -72,7 +73,7 @@ def decide(run: Run, *, in_sweep: bool) -> Decision:
 
 def planned_step(directory: Path) -> int:
     """Return the env step at which a run is expected to continue; the checkpoint itself is not read."""
-    return checkpoint.read_manifest(directory).newest_step or 0
+    return read_manifest(directory).newest_step or 0
 
 
 class SweepRuns:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from acexp.config.keys import present_override
 from acexp.core.errors import UserError
 from acexp.runs import run_directory
-from acexp.runs.claims import is_from_acexp, refuse_overwriting
+from acexp.runs.foreign import is_from_acexp, refuse_overwriting
 from acexp.system.files import read_json, write_json
 from acexp.system.lock import holder, is_locked
 

@@ -15,6 +15,7 @@ RENAMED = {
     "acexp.agent": "acexp.runs.agent",
     "acexp.clipping": "acexp.optimizers.clipping",
     "acexp.evaluation": "acexp.runs.evaluation",
+    "acexp.optimizers.base": "acexp.core.configs.optimizers",
     "acexp.run_directory": "acexp.runs.run_directory",
     "acexp.runner": "acexp.runs.runner",
 }

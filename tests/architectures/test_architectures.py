@@ -21,6 +21,7 @@ from acexp.architectures import (
 from acexp.architectures.base import ACTIVATIONS
 from acexp.architectures.layers import Linear
 from acexp.core.arrays import as_arrays, computes_in_numpy
+from acexp.core.configs import architectures as configs
 from acexp.core.errors import UserError
 from acexp.core.observations import Inputs
 from acexp.core.tape import Tape
@@ -151,6 +152,10 @@ def test_what_acting_computed_is_what_evaluating_computes(name: str, interface: 
     torch.testing.assert_close(
         backward_from_tape(gradients[0], gradients[1], modules), backward(gradients[0], gradients[1], modules)
     )
+
+
+def test_the_activations_that_a_config_accepts_are_those_that_there_are() -> None:
+    assert tuple(ACTIVATIONS) == configs.ACTIVATIONS
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -322,7 +322,7 @@ def test_ctrl_c_cannot_be_swallowed_by_an_import(tmp_path: Path) -> None:
         "builtins.__import__ = swallowing\n"
     )
     result = subprocess.run(
-        [sys.executable, "-m", "acexp", "list", "arch"],
+        [sys.executable, "-m", "acexp", "report", "outputs"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"},
         capture_output=True,

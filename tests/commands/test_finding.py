@@ -187,7 +187,7 @@ def read_until(terminal: int, text: str, seconds: float = 30) -> str:
     return shown
 
 
-@pytest.mark.parametrize("arguments", [(), ("status",), ("report", "outputs"), ("help", "eval")])
+@pytest.mark.parametrize("arguments", [(), ("resume", "outputs"), ("report", "outputs"), ("help", "eval")])
 def test_a_terminal_shows_that_acexp_is_loading_and_ctrl_c_ends_it(
     without_torch: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -205,6 +205,10 @@ def test_a_terminal_shows_that_acexp_is_loading_and_ctrl_c_ends_it(
 
 
 def test_the_line_is_completed_before_anything_else_is_shown(tmp_path: Path) -> None:
-    shown = in_terminal(tmp_path, "list", "arch").splitlines()
+    shown = in_terminal(tmp_path, "inspect", "env=cliffwalking").splitlines()
     assert shown[0] == f"{LOADING} done"
-    assert shown[1].startswith("arch=separate")
+    assert shown[1] == "Environment"
+
+
+def test_what_loads_quickly_does_not_say_so(tmp_path: Path) -> None:
+    assert in_terminal(tmp_path, "list", "arch").splitlines()[0].startswith("arch=separate")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acexp.commands.console import console_for_runs
+from acexp.commands.screen import console_for_runs
 from tests.helpers import in_terminal, screens
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]

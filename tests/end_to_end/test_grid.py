@@ -13,10 +13,10 @@ import pytest
 
 from acexp.algorithm.assembly import check
 from acexp.config import GROUPS, RunConfig, choices
-from acexp.config.application import config_directory
+from acexp.config.groups import config_directory, registries
+from acexp.core.configs.wrappers import known_wrappers
 from acexp.core.errors import UserError
 from acexp.core.registry import Registry
-from acexp.engines.wrappers import known_wrappers
 from acexp.optimizers import ALGORITHMS
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
@@ -90,7 +90,7 @@ def test_every_combination_trains(config: Config, train: Train, combination: tup
 
 def registered(group: str) -> list[str]:
     """Every name in the group's YAML or its registry, without those that other tests have registered."""
-    registry = GROUPS[group]
+    registry = registries().get(group)
     names = [choice.name for choice in choices(group, [config_directory()])]
     known = registry.names if isinstance(registry, Registry) else ()
     ours = [name for name in known if registry[name].build.__module__.startswith("acexp.")]

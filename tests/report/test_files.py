@@ -19,9 +19,9 @@ import pytest
 
 import acexp as acexp_api
 from acexp.core.errors import UserError
+from acexp.core.numbers import number
 from acexp.report import Question, answer, study, write
 from acexp.report.aggregates import aggregate
-from acexp.report.numbers import number
 from acexp.report.tables import NAMES, tables
 from acexp.system.lock import locked
 from tests.helpers import REPOSITORY, start, wait_until

@@ -15,7 +15,7 @@ import torch
 from acexp.commands.resume import resume
 from acexp.config.application import compose
 from acexp.core.errors import UserError
-from acexp.runs import checkpoint, runner
+from acexp.runs import checkpoint, manifest, runner
 from acexp.runs.run import Run, TrainOptions
 from acexp.runs.run_directory import read_status
 
@@ -186,7 +186,7 @@ def test_no_code_from_a_checkpoint_is_run(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     for data in (pickle.dumps(Malicious(victim)), _saved(Malicious(victim), tmp_path)):
         (tmp_path / "checkpoint.pt").write_bytes(data)
-        digest = checkpoint._digest(data)
+        digest = manifest.digest(data)
         (tmp_path / "checkpoint.json").write_text(json.dumps({"sha256": {digest: 1}}))
         with pytest.raises(UserError, match="not one of acexp's"):
             checkpoint.read(tmp_path)
@@ -205,7 +205,7 @@ def test_a_command_reads_and_hashes_a_checkpoint_once(tmp_path: Path, monkeypatc
     runner.train([run], TrainOptions(until=200))
     hashed: list[int] = []
     before_writing: list[int] = []
-    digest, write = checkpoint._digest, checkpoint.write
+    digest, write = manifest.digest, checkpoint.write
 
     def counting(data: bytes) -> str:
         hashed.append(len(data))
@@ -215,7 +215,7 @@ def test_a_command_reads_and_hashes_a_checkpoint_once(tmp_path: Path, monkeypatc
         before_writing.append(len(hashed))
         write(*arguments)
 
-    monkeypatch.setattr(checkpoint, "_digest", counting)
+    monkeypatch.setattr(manifest, "digest", counting)
     monkeypatch.setattr(checkpoint, "write", noting)
     assert resume([str(run.directory)]) == 0
     assert before_writing[0] == 1

@@ -12,8 +12,9 @@ from typing import Any
 
 import gymnasium as gym
 
+from acexp.core.configs.policies import PolicyConfig
 from acexp.core.distributions.auto import auto
-from acexp.core.distributions.base import POLICIES, Distribution, PolicyConfig
+from acexp.core.distributions.base import POLICIES, Distribution
 from acexp.core.distributions.beta import Beta
 from acexp.core.distributions.box import BoxDistribution
 from acexp.core.distributions.discrete import Bernoulli, Categorical, MultiCategorical

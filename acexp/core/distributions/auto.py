@@ -9,7 +9,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from acexp.core.distributions.base import POLICIES, Distribution, PolicyConfig
+from acexp.core.configs.policies import PolicyConfig
+from acexp.core.distributions.base import POLICIES, Distribution
 from acexp.core.distributions.discrete import Bernoulli, Categorical, MultiCategorical
 from acexp.core.distributions.gaussian import DiagonalGaussian
 from acexp.core.errors import UserError

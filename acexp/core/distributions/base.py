@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -12,30 +11,8 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from acexp.core.errors import UserError
+from acexp.core.configs.policies import PolicyConfig
 from acexp.core.registry import Registry
-
-STDS = ("parameter", "network")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyConfig:
-    """The settings of every policy. The config of your own may inherit from it and add fields.
-
-    Attributes:
-        name: Name of the policy in POLICIES.
-        std: Where the standard deviations of continuous actions come from: `parameter`, the same in every state, or
-            `network`, outputs of the actor's last layer. They begin at exp(arch.log_std_init).
-    """
-
-    name: str = "auto"
-    std: str = "parameter"
-
-    def __post_init__(self) -> None:
-        if self.std not in STDS:
-            raise UserError(
-                f"Standard deviations cannot come from {self.std!r}.", key="std", value=self.std, choices=STDS
-            )
 
 
 class Distribution(Protocol):

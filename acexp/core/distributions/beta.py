@@ -9,7 +9,8 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
-from acexp.core.distributions.base import POLICIES, PolicyConfig
+from acexp.core.configs.policies import PolicyConfig
+from acexp.core.distributions.base import POLICIES
 from acexp.core.distributions.box import BoxDistribution
 
 N_CANDIDATES = 6

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from acexp.core.arrays import Array
-from acexp.core.distributions.base import PolicyConfig, torch_dtype
+from acexp.core.configs.policies import PolicyConfig
+from acexp.core.distributions.base import torch_dtype
 from acexp.core.errors import UserError
 from acexp.core.observations import is_infinite
 

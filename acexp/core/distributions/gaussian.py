@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from acexp.core.arrays import Array, add_product, library
-from acexp.core.distributions.base import POLICIES, PolicyConfig
+from acexp.core.configs.policies import PolicyConfig
+from acexp.core.distributions.base import POLICIES
 from acexp.core.distributions.box import BoxDistribution, halves, log_derivative_of_tanh
 
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)

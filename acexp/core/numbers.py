@@ -1,4 +1,4 @@
-"""The format of numbers in reports."""
+"""The format of numbers in reports and summaries."""
 
 from __future__ import annotations
 
