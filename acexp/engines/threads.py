@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-ENVIRONMENTS_PER_THREAD = 8
+ENVIRONMENTS_PER_THREAD = 4
 """Smallest number of environments per thread: waking a thread takes as long as 5 to 10 steps of a small simulator."""
 
 
