@@ -14,15 +14,22 @@ from numpy.typing import NDArray
 from acexp.engines.base import ENGINES, EngineBase, EngineConfig, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
 from acexp.engines.contract import STEP, raised
-from acexp.engines.environment import EnvironmentConfig, make, spec_of
-from acexp.engines.mujoco_tasks import CONTACT_FORCES, TASKS
+from acexp.engines.environment import EnvironmentConfig, close_quietly, make, spec_of
+from acexp.engines.mujoco_control import CONTROL
+from acexp.engines.mujoco_locomotion import LOCOMOTION
+from acexp.engines.mujoco_tasks import CONTACT_FORCES
 from acexp.engines.randomness import generator_at
-from acexp.engines.threads import useful_threads
 from acexp.system.cores import available_cores
 from acexp.system.packages import Package
 
+TASKS = {f"gymnasium.envs.mujoco.{end}": task for end, task in {**LOCOMOTION, **CONTROL}.items()}
+"""The task of each entry point that Gymnasium has registered."""
+
 FIRST_WITH_BATCHES = 4
 """The first version of MuJoCo that has `mujoco.batch`."""
+
+OTHER_MODEL = "the model has changed since they were saved, or MuJoCo's version"
+"""Why simulations cannot continue from states of another size."""
 
 
 @ENGINES.register("mujoco")
@@ -46,13 +53,13 @@ class Mujoco(EngineBase):
         self._env = model
         self._task = TASKS[model.spec.entry_point](model)
         self._mujoco, self._integrated = mujoco, mujoco.mjtState.mjSTATE_INTEGRATION
+        self._frame_skip, self._seconds = model.frame_skip, model.dt
         self._seeds = seeds
         self._random: list[np.random.Generator] = []
-        self._forces = np.zeros((len(seeds), *model.data.cfrc_ext.shape))
-        # Contact forces are computed from contacts, which MuJoCo keeps only where each simulation has its own MjData.
         self._has_forces = CONTACT_FORCES in self._task.fields
-        threads = useful_threads(len(seeds), n_threads)
-        self._batch: Any = Batch(model.model, len(seeds), threads, persistent=self._has_forces)
+        self._forces = np.zeros((len(seeds), *model.data.cfrc_ext.shape))
+        # What contact forces are computed from remains only where each simulation has its own MjData.
+        self._batch: Any = Batch(model.model, len(seeds), min(n_threads, len(seeds)), persistent=self._has_forces)
         self._controls = self._batch.bind("ctrl")
         self._state = {
             field: self._forces if field == CONTACT_FORCES else self._batch.bind(field) for field in self._task.fields
@@ -74,6 +81,8 @@ class Mujoco(EngineBase):
         (package,) = cls.packages
         if package.version is not None and int(package.version.split(".")[0]) < FIRST_WITH_BATCHES:
             return f"it needs MuJoCo {FIRST_WITH_BATCHES}, and {package.version} is installed ({package.remedy})"
+        if "xml_file" in environment.kwargs and _can_sleep(environment):
+            return "bodies can sleep in its model, or it uses IPC, whose states MuJoCo does not save"
         return None
 
     @classmethod
@@ -92,7 +101,7 @@ class Mujoco(EngineBase):
         starting = np.flatnonzero(self._clock.done).tolist()
         self._advance(np.flatnonzero(~self._clock.done) if starting else None)
         position = self._task.position(self._state)
-        velocity = (position - self._position) / self._env.dt
+        velocity = (position - self._position) / self._seconds
         self._position[...] = position
         reward, terminated = self._task.judge(self._state, velocity, actions)
         truncated = self._clock.end_step(reward, terminated)
@@ -104,7 +113,7 @@ class Mujoco(EngineBase):
     def _advance(self, ids: NDArray[np.int64] | None) -> None:
         """Step the simulations of these numbers, by default all."""
         try:
-            self._batch.step(ids, self._env.frame_skip)
+            self._batch.step(ids, self._frame_skip)
         except RuntimeError as error:
             failed = int(np.flatnonzero(self._batch.status)[0])
             raise raised(self._env.spec.id, STEP, error, failed) from error
@@ -135,6 +144,8 @@ class Mujoco(EngineBase):
         ]
 
     def load(self, states: Sequence[EnvironmentState]) -> str | None:
+        if any(len(state["physics"]) != self._batch.nstate for state in states):
+            return OTHER_MODEL
         self._batch.state[...] = np.stack([state["physics"].numpy() for state in states])
         self._position[...] = [state["position"] for state in states]
         self._clock.load(states)
@@ -145,3 +156,12 @@ class Mujoco(EngineBase):
         # The C++ threads end with the last reference to the batch, and its arrays have one each.
         self._batch, self._controls, self._state = None, None, {}
         self._env.close()
+
+
+def _can_sleep(environment: EnvironmentConfig) -> bool:
+    import mujoco
+
+    env = make(environment)
+    flags: int = env.unwrapped.model.opt.enableflags  # type: ignore[attr-defined]
+    close_quietly(env)
+    return bool(flags & (mujoco.mjtEnableBit.mjENBL_SLEEP | mujoco.mjtEnableBit.mjENBL_IPC))
