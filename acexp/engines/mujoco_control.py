@@ -78,8 +78,8 @@ class InvertedDoublePendulum(Stationary):
         x, y = state["site_xpos"][:, 0, 0], state["site_xpos"][:, 0, 2]
         v1, v2 = state["qvel"][:, 1], state["qvel"][:, 2]
         terminated = y <= 1
-        distance = 0.01 * _squared(x) + _squared(y - 2)
-        speed = 1e-3 * _squared(v1) + 5e-3 * _squared(v2)
+        distance = 0.01 * squared(x) + squared(y - 2)
+        speed = 1e-3 * squared(v1) + 5e-3 * squared(v2)
         return self._healthy * ~terminated - distance - speed, terminated
 
 
@@ -99,7 +99,7 @@ class Reacher(Stationary):
         )
 
     def judge(self, state: State, velocity: Floats, actions: NDArray[Any]) -> Judgement:
-        distance = _length(self._offset(state)) * self._distance
+        distance = length(self._offset(state)) * self._distance
         return -distance - cost(self._control, actions), never(state)
 
     def _offset(self, state: State) -> Floats:
@@ -122,7 +122,7 @@ class Pusher(Stationary):
 
     def judge(self, state: State, velocity: Floats, actions: NDArray[Any]) -> Judgement:
         tip, thing, goal = (state["xpos"][:, body] for body in (self._tip, self._object, self._goal))
-        distance, near = _length(thing - goal) * self._distance, _length(thing - tip) * self._near
+        distance, near = length(thing - goal) * self._distance, length(thing - tip) * self._near
         return -distance - cost(self._control, actions) - near, never(state)
 
 
@@ -130,13 +130,13 @@ def _bodies(env: Any, *names: str) -> list[int]:
     return [env.data.body(name).id for name in names]
 
 
-def _length(vectors: Floats) -> Floats:
+def length(vectors: Floats) -> Floats:
     """Return the lengths of vectors as `np.linalg.norm` computes that of a single one, `[E, 3]` -> `[E]`."""
     length: Floats = np.sqrt(np.vecdot(vectors, vectors))
     return length
 
 
-def _squared(values: Floats) -> Floats:
+def squared(values: Floats) -> Floats:
     """Return `x**2` as numpy computes that of a single number, `[E]`.
 
     That is C's `pow(x, 2)`, which differs from `x * x` in the last bit of one number in a thousand.
