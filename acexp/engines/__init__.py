@@ -9,6 +9,7 @@ from acexp.engines.base import (
     EngineConfig,
     Step,
     choose_engine,
+    is_own,
     open_engine,
     spaces_of,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "clips_rewards",
     "is_atari",
     "is_known",
+    "is_own",
     "open_engine",
     "probe",
     "spaces_of",
