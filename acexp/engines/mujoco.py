@@ -81,7 +81,7 @@ class Mujoco(EngineBase):
         (package,) = cls.packages
         if package.version is not None and int(package.version.split(".")[0]) < FIRST_WITH_BATCHES:
             return f"it needs MuJoCo {FIRST_WITH_BATCHES}, and {package.version} is installed ({package.remedy})"
-        if "xml_file" in environment.kwargs and _can_sleep(environment):
+        if "xml_file" in {**spec.kwargs, **environment.kwargs} and _can_sleep(environment):
             return "bodies can sleep in its model, or it uses IPC, whose states MuJoCo does not save"
         return None
 
@@ -114,9 +114,8 @@ class Mujoco(EngineBase):
         """Step the simulations of these numbers, by default all."""
         try:
             self._batch.step(ids, self._frame_skip)
-        except RuntimeError as error:
-            failed = int(np.flatnonzero(self._batch.status)[0])
-            raise raised(self._env.spec.id, STEP, error, failed) from error
+        except self._mujoco.batch.SimulationError as error:
+            raise raised(self._env.spec.id, STEP, error, int(error.ids[0])) from error
         if self._has_forces:
             for i in range(len(self._seeds)) if ids is None else ids.tolist():
                 self._batch.get_data(i, self._env.data)

@@ -132,8 +132,8 @@ def _bodies(env: Any, *names: str) -> list[int]:
 
 def length(vectors: Floats) -> Floats:
     """Return the lengths of vectors as `np.linalg.norm` computes that of a single one, `[E, 3]` -> `[E]`."""
-    length: Floats = np.sqrt(np.vecdot(vectors, vectors))
-    return length
+    lengths: Floats = np.sqrt(np.vecdot(vectors, vectors))
+    return lengths
 
 
 def squared(values: Floats) -> Floats:
@@ -141,7 +141,7 @@ def squared(values: Floats) -> Floats:
 
     That is C's `pow(x, 2)`, which differs from `x * x` in the last bit of one number in a thousand.
     """
-    return np.array([value**2 for value in values.tolist()])
+    return np.array([value**2 for value in values])
 
 
 CONTROL: Mapping[str, Callable[[Any], Task]] = {
