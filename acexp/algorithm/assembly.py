@@ -20,7 +20,7 @@ from acexp.core.errors import UserError
 from acexp.core.observations import LeafKind, are_long_one_hots, input_shapes, leaves_of
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 from acexp.core.seeding import environment_seeds, evaluation_stream, generator, streams
-from acexp.engines import AUTO, ENGINES, Engine, choose_engine, clips_rewards, is_known, open_engine, probe
+from acexp.engines import ENGINES, Engine, choose_engine, clips_rewards, is_known, is_own, open_engine, probe
 from acexp.metrics import require_writers
 from acexp.normalizers import REWARD_NORMALIZERS, build_observation_normalizer
 from acexp.objectives import OBJECTIVES
@@ -189,8 +189,8 @@ def check_environments(configs: Iterable[RunConfig], *, trust_known: bool = True
 
 
 def _is_probed(config: RunConfig, *, trust_known: bool) -> bool:
-    """Return True unless an engine with an implementation of its own is chosen, or the environment can be trusted."""
-    if config.engine.name != AUTO and not ENGINES[config.engine.name].build.uses_gymnasium:
+    """Return True unless a plugin has an engine with environments of its own, or the environment can be trusted."""
+    if not (is_own(config.engine) or ENGINES[config.engine.name].build.uses_gymnasium):
         return False
     return not (trust_known and is_known(config.env) and not (config.env.kwargs or config.env.wrappers))
 

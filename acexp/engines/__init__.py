@@ -2,7 +2,7 @@
 
 from acexp.core.configs.engines import AUTO, EngineConfig, EnvironmentConfig
 from acexp.engines.ale import Ale
-from acexp.engines.base import ENGINES, Engine, EngineBase, Step, choose_engine, open_engine, spaces_of
+from acexp.engines.base import ENGINES, Engine, EngineBase, Step, choose_engine, is_own, open_engine, spaces_of
 from acexp.engines.contract import FaultyEnvironmentError
 from acexp.engines.environment import as_code, clips_rewards, is_atari, is_known
 from acexp.engines.envpool import Envpool
@@ -32,6 +32,7 @@ __all__ = [
     "clips_rewards",
     "is_atari",
     "is_known",
+    "is_own",
     "open_engine",
     "probe",
     "spaces_of",

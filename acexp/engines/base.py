@@ -182,12 +182,17 @@ def open_engine(
     return engine
 
 
+def is_own(config: EngineConfig) -> bool:
+    """Return True for an engine of acexp's, whose environments Gymnasium can make too, with the same arguments."""
+    return config.name == AUTO or ENGINES[config.name].build.__module__.startswith("acexp.")
+
+
 def spaces_of(environment: EnvironmentConfig, config: EngineConfig) -> tuple[gym.Space[Any], gym.Space[Any]]:
     """Return the spaces of observations and actions of one environment; raises whatever keeps it from being made.
 
     acexp's own engines have Gymnasium's spaces, so none of them is opened: to import envpool takes two seconds.
     """
-    if config.name == AUTO or ENGINES[config.name].build.__module__.startswith("acexp."):
+    if is_own(config):
         env = make(environment)
         close_quietly(env)
         return env.observation_space, env.action_space

@@ -23,12 +23,14 @@ from acexp.engines.environment import (
     make,
     spec_of,
 )
-from acexp.engines.threads import useful_threads
 from acexp.system.packages import Package
 from acexp.system.user_code import reason
 
 EQUAL = ("CartPole-v1", "CliffWalking-v1", "LunarLander-v3", "PongNoFrameskip-v4")
 """The environments that tests compare with Gymnasium's; `auto` takes envpool for no others."""
+
+ENVIRONMENTS_PER_THREAD = 8
+"""Smallest number of environments per thread: waking a thread takes as long as 5 to 10 steps of a small simulator."""
 
 _OWN_SETTINGS = {"num_envs", "batch_size", "num_threads", "seed", "env_seed", "max_episode_steps"}
 _ATARI_ELSEWHERE = {"game", "obs_type", "frameskip", "max_num_frames_per_episode"}
@@ -165,8 +167,8 @@ def _task(environment: EnvironmentConfig) -> tuple[str, dict[str, Any]]:
 
 
 def _threads(environment: EnvironmentConfig, n_envs: int, limit: int) -> int:
-    """Return the number of threads; one frame of an Atari game is enough work for a thread."""
-    return min(limit, n_envs) if is_atari(environment) else useful_threads(n_envs, limit)
+    """Return the number of threads that is fastest; one frame of an Atari game is enough work for a thread."""
+    return max(1, min(limit, n_envs if is_atari(environment) else n_envs // ENVIRONMENTS_PER_THREAD))
 
 
 def _size(space: gym.Space[Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""The engine for Gymnasium's MuJoCo v5 locomotion tasks: one model, one MjData per environment, several threads."""
+"""The engine for Gymnasium's MuJoCo v5 tasks: MuJoCo's own batch of simulations, stepped in its C++ threads."""
 
 from __future__ import annotations
 
@@ -14,48 +14,60 @@ from numpy.typing import NDArray
 from acexp.core.configs.engines import EngineConfig, EnvironmentConfig
 from acexp.engines.base import ENGINES, EngineBase, EnvironmentState, Step
 from acexp.engines.clock import EpisodeClock
-from acexp.engines.environment import make, spec_of
-from acexp.engines.mujoco_tasks import TASKS
+from acexp.engines.contract import STEP, raised
+from acexp.engines.environment import close_quietly, make, spec_of
+from acexp.engines.mujoco_control import CONTROL
+from acexp.engines.mujoco_locomotion import LOCOMOTION
+from acexp.engines.mujoco_tasks import CONTACT_FORCES
 from acexp.engines.randomness import generator_at
-from acexp.engines.threads import ThreadPool, useful_threads
 from acexp.system.cores import available_cores
 from acexp.system.packages import Package
+
+TASKS = {f"gymnasium.envs.mujoco.{end}": task for end, task in {**LOCOMOTION, **CONTROL}.items()}
+"""The task of each entry point that Gymnasium has registered."""
+
+FIRST_WITH_BATCHES = 4
+"""The first version of MuJoCo that has `mujoco.batch`."""
+
+OTHER_MODEL = "the model has changed since they were saved, or MuJoCo's version"
+"""Why simulations cannot continue from states of another size."""
 
 
 @ENGINES.register("mujoco")
 class Mujoco(EngineBase):
-    """Steps MuJoCo's locomotion tasks in threads, equal to Gymnasium's to the last bit.
+    """Steps Gymnasium's MuJoCo v5 tasks in C++ threads, equal to Gymnasium's to the last bit.
 
-    Each environment keeps its MjData, and so its solver's warm start, from step to step. `mj_step` releases Python's
-    global lock, so threads step environments side by side. One of Gymnasium's own environments provides the constants,
-    and each reset runs its code on the data and the generator of the environment that is reset.
+    A row of `mujoco.batch` holds all that a simulation depends on, its solver's warm start included, so that any thread
+    can go on with it. One of Gymnasium's own environments provides the constants. It also resets: its code runs with
+    the generator of the environment that is reset, and the state of its MjData becomes the row.
     """
 
     packages: ClassVar[tuple[Package, ...]] = (
-        Package("mujoco", "HalfCheetah and other MuJoCo environments", "pip install mujoco"),
+        Package("mujoco", "HalfCheetah and other MuJoCo environments", "pip install -U mujoco"),
     )
     preference = 50
 
     def __init__(self, model: Any, seeds: list[int], max_episode_steps: int | None, n_threads: int) -> None:
         import mujoco
+        from mujoco.batch import Batch
 
         self._env = model
         self._task = TASKS[model.spec.entry_point](model)
-        self._mj_step, self._mj_forces = mujoco.mj_step, mujoco.mj_rnePostConstraint
-        self._mj_reset = mujoco.mj_resetData
+        self._mujoco, self._integrated = mujoco, mujoco.mjtState.mjSTATE_INTEGRATION
+        self._frame_skip, self._seconds = model.frame_skip, model.dt
         self._seeds = seeds
         self._random: list[np.random.Generator] = []
-        self._data = [mujoco.MjData(model.model) for _ in seeds]
-        self._controls = [data.ctrl for data in self._data]
-        self._state = {field: np.zeros((len(seeds), *getattr(model.data, field).shape)) for field in self._task.fields}
-        self._gathered = [
-            [(rows[i], getattr(data, field)) for field, rows in self._state.items()]
-            for i, data in enumerate(self._data)
-        ]
-        self._clock = EpisodeClock(len(seeds), max_episode_steps)
+        self._has_forces = CONTACT_FORCES in self._task.fields
+        self._forces = np.zeros((len(seeds), *model.data.cfrc_ext.shape))
+        # What contact forces are computed from remains only where each simulation has its own MjData.
+        self._batch: Any = Batch(model.model, len(seeds), min(n_threads, len(seeds)), persistent=self._has_forces)
+        self._controls = self._batch.bind("ctrl")
+        self._state = {
+            field: self._forces if field == CONTACT_FORCES else self._batch.bind(field) for field in self._task.fields
+        }
+        self._reset_state = {field: getattr(model.data, field)[np.newaxis] for field in self._task.fields}
         self._position = np.zeros(len(seeds))
-        self._actions: NDArray[Any] = np.zeros(0)
-        self._threads = ThreadPool(useful_threads(len(seeds), n_threads), self._advance)
+        self._clock = EpisodeClock(len(seeds), max_episode_steps)
         self.observation_space: gym.Space[Any] = model.observation_space
         self.action_space: gym.Space[Any] = model.action_space
 
@@ -66,7 +78,12 @@ class Mujoco(EngineBase):
             return missing
         spec = spec_of(environment)
         if spec.entry_point not in TASKS or spec.additional_wrappers:
-            return "it steps Gymnasium's HalfCheetah, Hopper, Walker2d, Swimmer, Ant and Humanoid v5 only"
+            return "it steps Gymnasium's MuJoCo v5 tasks only"
+        (package,) = cls.packages
+        if package.version is not None and int(package.version.split(".")[0]) < FIRST_WITH_BATCHES:
+            return f"it needs MuJoCo {FIRST_WITH_BATCHES}, and {package.version} is installed ({package.remedy})"
+        if "xml_file" in {**spec.kwargs, **environment.kwargs} and _can_sleep(environment):
+            return "bodies can sleep in its model, or it uses IPC, whose states MuJoCo does not save"
         return None
 
     @classmethod
@@ -78,74 +95,73 @@ class Mujoco(EngineBase):
     def reset(self) -> Any:
         self._random = [seeding.np_random(seed)[0] for seed in self._seeds]
         self._clock.reset()
-        for i in range(len(self._seeds)):
-            self._restart(i)
-        self._position = self._task.position(self._state).copy()
-        return self._task.observe(self._state)
+        return np.stack([self._restart(i) for i in range(len(self._seeds))])
 
     def step(self, actions: NDArray[Any]) -> Step:
-        self._actions = actions
-        starting = self._clock.done
-        self._threads.run(range(len(starting)))
-        for i in np.flatnonzero(starting).tolist():
-            self._restart(i)
+        self._controls[...] = actions
+        starting = np.flatnonzero(self._clock.done).tolist()
+        self._advance(np.flatnonzero(~self._clock.done) if starting else None)
         position = self._task.position(self._state)
-        velocity = (position - self._position) / self._env.dt
-        self._position = position.copy()
+        velocity = (position - self._position) / self._seconds
+        self._position[...] = position
         reward, terminated = self._task.judge(self._state, velocity, actions)
         truncated = self._clock.end_step(reward, terminated)
-        return Step(self._task.observe(self._state), reward, terminated, truncated)
+        observation = self._task.observe(self._state)
+        for i in starting:
+            observation[i] = self._restart(i)
+        return Step(observation, reward, terminated, truncated)
+
+    def _advance(self, ids: NDArray[np.int64] | None) -> None:
+        """Step the simulations of these numbers, by default all."""
+        try:
+            self._batch.step(ids, self._frame_skip)
+        except self._mujoco.batch.SimulationError as error:
+            raise raised(self._env.spec.id, STEP, error, int(error.ids[0])) from error
+        if self._has_forces:
+            for i in range(len(self._seeds)) if ids is None else ids.tolist():
+                self._batch.get_data(i, self._env.data)
+                self._mujoco.mj_rnePostConstraint(self._env.model, self._env.data)
+                self._forces[i] = self._env.data.cfrc_ext
+
+    def _restart(self, i: int) -> NDArray[np.float64]:
+        """Begin a new episode of one environment as Gymnasium does, and return its first observation, `[O]`."""
+        self._mujoco.mj_resetData(self._env.model, self._env.data)
+        self._env.np_random = self._random[i]
+        observation: NDArray[np.float64] = self._env.reset_model()
+        self._mujoco.mj_getState(self._env.model, self._env.data, self._batch.state[i], self._integrated)
+        self._position[i] = self._task.position(self._reset_state)[0]
+        return observation
 
     def save(self) -> list[EnvironmentState]:
         return [
             {
-                "physics": self._physics(i),
+                "physics": torch.from_numpy(row.copy()),
                 "position": float(self._position[i]),
                 **self._clock.state(i),
                 "random": self._random[i].bit_generator.state,
             }
-            for i in range(len(self._data))
+            for i, row in enumerate(self._batch.state)
         ]
 
-    def _physics(self, i: int) -> torch.Tensor:
-        """Return all values that `mj_step` depends on, the solver's warm start included, float64 `[size]`."""
-        import mujoco
-
-        values = np.empty(mujoco.mj_stateSize(self._env.model, mujoco.mjtState.mjSTATE_INTEGRATION))
-        mujoco.mj_getState(self._env.model, self._data[i], values, mujoco.mjtState.mjSTATE_INTEGRATION)
-        return torch.from_numpy(values)
-
     def load(self, states: Sequence[EnvironmentState]) -> str | None:
-        import mujoco
-
-        for i, state in enumerate(states):
-            physics = state["physics"].numpy()
-            mujoco.mj_setState(self._env.model, self._data[i], physics, mujoco.mjtState.mjSTATE_INTEGRATION)
-        self._position = np.array([state["position"] for state in states])
+        if any(len(state["physics"]) != self._batch.nstate for state in states):
+            return OTHER_MODEL
+        self._batch.state[...] = np.stack([state["physics"].numpy() for state in states])
+        self._position[...] = [state["position"] for state in states]
         self._clock.load(states)
         self._random = [generator_at(state["random"]) for state in states]
         return None
 
-    def _advance(self, i: int) -> None:
-        """Step one environment; any thread may call it, but only one at a time for one environment."""
-        if self._clock.done[i]:
-            return
-        self._controls[i][:] = self._actions[i]
-        self._mj_step(self._env.model, self._data[i], self._env.frame_skip)
-        if self._task.needs_contact_forces:
-            self._mj_forces(self._env.model, self._data[i])
-        self._gather(i)
-
-    def _restart(self, i: int) -> None:
-        self._mj_reset(self._env.model, self._data[i])
-        self._env.data, self._env.np_random = self._data[i], self._random[i]
-        self._env.reset_model()
-        self._gather(i)
-
-    def _gather(self, i: int) -> None:
-        for row, values in self._gathered[i]:
-            row[...] = values
-
     def close(self) -> None:
-        self._threads.close()
+        # The C++ threads end with the last reference to the batch, and its arrays have one each.
+        self._batch, self._controls, self._state = None, None, {}
         self._env.close()
+
+
+def _can_sleep(environment: EnvironmentConfig) -> bool:
+    import mujoco
+
+    env = make(environment)
+    flags: int = env.unwrapped.model.opt.enableflags  # type: ignore[attr-defined]
+    close_quietly(env)
+    return bool(flags & (mujoco.mjtEnableBit.mjENBL_SLEEP | mujoco.mjtEnableBit.mjENBL_IPC))

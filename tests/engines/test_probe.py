@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from acexp.algorithm import assembly
 from acexp.config import RunConfig
+from acexp.core.errors import UserError
 from acexp.engines import EnvironmentConfig, probe
 from acexp.engines.contract import flaw_of_step
 
@@ -45,6 +46,12 @@ def test_environments_of_gymnasium_are_trusted_with_their_own_settings(
     assert probed == [changed[0].env]
     assembly.check_environments(known, trust_known=False)
     assert len(probed) == 3, "each environment once"
+
+
+def test_arguments_are_probed_whichever_engine_of_acexp_will_take_them(config: Callable[..., RunConfig]) -> None:
+    chosen = config("env=halfcheetah", "engine=mujoco", "+env.kwargs.reset_noise_scale=much")
+    with pytest.raises(UserError, match=r"reset\(\) failed: TypeError"):
+        assembly.check_environments([chosen])
 
 
 @pytest.mark.parametrize("number", [1, 1.0, True, np.float32(1), np.int8(1), np.array(1.0)])

@@ -25,10 +25,13 @@ CASES = {
     "CartPole in wrappers": ("gymnasium", EnvironmentConfig(id="CartPole-v1", wrappers=WRAPPERS), 75),
     "CartPole in processes": ("processes", EnvironmentConfig(id="CartPole-v1", wrappers=WRAPPERS), 75),
     "HalfCheetah": ("gymnasium", EnvironmentConfig(id="HalfCheetah-v5", max_episode_steps=50), 75),
-    "HalfCheetah in threads": ("mujoco", EnvironmentConfig(id="HalfCheetah-v5", max_episode_steps=50), 75),
-    "Hopper": ("mujoco", EnvironmentConfig(id="Hopper-v5"), 75),
-    "Ant": ("mujoco", EnvironmentConfig(id="Ant-v5", max_episode_steps=50), 75),
-    "Humanoid": ("mujoco", EnvironmentConfig(id="Humanoid-v5"), 40),
+    **{
+        f"{name} in a batch": ("mujoco", EnvironmentConfig(id=f"{name}-v5", max_episode_steps=50), 75)
+        for name in (
+            *("HalfCheetah", "Hopper", "Walker2d", "Swimmer", "Ant", "Humanoid", "HumanoidStandup"),
+            *("InvertedPendulum", "InvertedDoublePendulum", "Reacher", "Pusher"),
+        )
+    },
     "Pong": ("gymnasium", EnvironmentConfig(id="PongNoFrameskip-v4", max_episode_steps=60), 90),
 }
 
