@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import gzip
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +33,10 @@ from tests.report.fabricate import fabricate
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
 
 
+MOST_BYTES = 2_000_000
+"""The size of a page that can be sent by mail."""
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     files = [directory / "report.html", directory / "report.md", *sorted((directory / "report").glob("*.csv"))]
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
@@ -38,6 +45,13 @@ def contents(directory: Path) -> dict[str, bytes]:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+def charts_of(html: str) -> list[dict[str, Any]]:
+    """The charts as the page's script unpacks them."""
+    (packed,) = re.findall(r'id="charts">(.*?)</script>', html)
+    found: list[dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return found
 
 
 def grid(directory: Path, n_seeds: int = 6) -> None:
@@ -144,7 +158,8 @@ def test_a_name_cannot_break_the_page(tmp_path: Path) -> None:
     html = (tmp_path / "report.html").read_text()
     assert "<script>alert" not in html
     assert "<b>&amp;|" not in html
-    json.loads(re.findall(r'id="charts">(.*?)</script>', html, re.DOTALL)[0])
+    assert html.count("</script>") == 3
+    assert all(chart["data"] for chart in charts_of(html))
     assert "<b>&amp;\\|" in (tmp_path / "report.md").read_text()
 
 
@@ -202,6 +217,7 @@ def test_five_hundred_runs(tmp_path: Path) -> None:
     assert len(found.grid.cells) == 20
     assert len(found.comparisons) == 10
     assert len(rows(tmp_path / "report" / "runs.csv")) == 500
+    assert (tmp_path / "report.html").stat().st_size < MOST_BYTES
 
 
 def test_from_a_real_sweep(acexp: Acexp, tmp_path: Path) -> None:
