@@ -109,8 +109,7 @@ def throughput_tables(results: Throughput, cores: int) -> str:
 
 def startup_table(found: Mapping[str, Sequence[float]]) -> str:
     """Return a table of the seconds until training begins."""
-    rows = {name: [f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})"] for name, s in found.items()}
-    return table("start-up", ["seconds"], rows)
+    return table("start-up", ["seconds"], {name: [_spread(seconds)] for name, seconds in found.items()})
 
 
 def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -124,6 +123,12 @@ def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:
     return table("saving", ["milliseconds", "of the time, at the default interval"], rows)
 
 
+def report_table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of the seconds of `acexp report` and of the size of its page, by the number of runs."""
+    rows = {name: [_spread(by["seconds"]), f"{by['MB']:.2f}"] for name, by in found.items()}
+    return table("report of", ["seconds", "MB of the page"], rows)
+
+
 def slow_table(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     """Return a table of both engines' rates on slow environments, and the ratios of the runs that followed each other.
 
@@ -135,6 +140,10 @@ def slow_table(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
         figures = (*(Measurement(by[engine], 0.0) for engine in ("gymnasium", "processes")), _ratio(ratios))
         rows[f"5 ms of {kind}"] = [str(figure) for figure in figures]
     return table("env steps per second", ["gymnasium", "processes", "ratio"], rows)
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
 
 
 def _ratio(ratios: Sequence[float]) -> str:
