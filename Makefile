@@ -50,6 +50,7 @@ bench: $(VENV)/installed-dev
 	$(VENV)/bin/python benchmarks/startup.py
 	$(VENV)/bin/python benchmarks/checkpoints.py
 	$(VENV)/bin/python benchmarks/scale.py
+	$(VENV)/bin/python benchmarks/reports.py
 	$(VENV)/bin/python benchmarks/page.py
 
 install: $(VENV)/installed

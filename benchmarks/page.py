@@ -17,6 +17,7 @@ from tables import (
     checkpoint_table,
     load,
     load_throughput,
+    report_table,
     slow_table,
     startup_table,
     table,
@@ -129,6 +130,9 @@ def performance_section() -> str:
             startup_table(startup["figures"]),
             "## Checkpoints",
             checkpoint_table(load("checkpoints")["figures"]),
+            "## Reports",
+            "`python benchmarks/reports.py`: eight experiments, 1,000 lines in the log of each run.",
+            report_table(load("reports")["figures"]),
         )
     )
 

@@ -109,11 +109,7 @@ def throughput_tables(results: Throughput, cores: int) -> str:
 
 def startup_table(found: Mapping[str, Sequence[float]]) -> str:
     """Return a table of the seconds until a command answers, or until training begins."""
-    rows = {
-        name: [f"{_seconds(statistics.median(s))} ({_seconds(min(s))} to {_seconds(max(s))})"]
-        for name, s in found.items()
-    }
-    return table("start-up", ["seconds"], rows)
+    return table("start-up", ["seconds"], {name: [_spread(seconds)] for name, seconds in found.items()})
 
 
 def _seconds(duration: float) -> str:
@@ -131,6 +127,12 @@ def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:
     return table("saving", ["milliseconds", "of the time, at the default interval"], rows)
 
 
+def report_table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of the seconds of `acexp report` and of the size of its page, by the number of runs."""
+    rows = {name: [_spread(by["seconds"]), f"{by['MB']:.2f}"] for name, by in found.items()}
+    return table("report of", ["seconds", "MB of the page"], rows)
+
+
 def slow_table(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     """Return a table of both engines' rates on slow environments, and the ratios of the runs that followed each other.
 
@@ -142,6 +144,10 @@ def slow_table(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
         figures = (*(Measurement(by[engine], 0.0) for engine in ("gymnasium", "processes")), _ratio(ratios))
         rows[f"5 ms of {kind}"] = [str(figure) for figure in figures]
     return table("env steps per second", ["gymnasium", "processes", "ratio"], rows)
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{_seconds(statistics.median(seconds))} ({_seconds(min(seconds))} to {_seconds(max(seconds))})"
 
 
 def _ratio(ratios: Sequence[float]) -> str:

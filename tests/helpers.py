@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
+import gzip
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -128,6 +131,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     """The bytes of every file below a folder, but of locks, which say who held them last."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def charts_of(page: Path) -> list[dict[str, Any]]:
+    """The charts of a report, as the page's script unpacks them."""
+    (packed,) = re.findall(r'id="charts">(.*?)</script>', page.read_text())
+    found: list[dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return found
 
 
 def parameters(directory: Path) -> dict[str, torch.Tensor]:

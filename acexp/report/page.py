@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -13,7 +16,7 @@ from acexp.report.chart import Chart, keys
 from acexp.report.charts import charts
 from acexp.report.study import Study
 from acexp.report.table import Table, sort_key, text
-from acexp.report.tables import commands, run_counts, tables
+from acexp.report.tables import commands, run_counts
 
 CURVES = "Learning curves"
 
@@ -38,6 +41,9 @@ MOST_ROWS = 6
 MOST_PICTURES = 2
 """The number of environments whose learning curves fit beside the first table."""
 
+PLOTLY = "plotly/plotly-basic.min.js"
+"""The bundle of plotly.js that draws the charts; docs/decisions/0017 says why it is part of acexp."""
+
 DASH_LENGTHS = {"solid": "none", "dash": "8 3", "dot": "3 3", "dashdot": "8 3 3 3"}
 """The dashes of lines, as SVG describes them."""
 
@@ -59,17 +65,18 @@ class Section:
         return any(chart.by_cell for _, chart in self.charts)
 
 
-def page(study: Study, watch: float | None = None) -> str:
-    """Return the report as HTML; the browser loads it anew every `watch` seconds, or not at all."""
+def page(study: Study, tables: Sequence[Table], watch: float | None = None) -> str:
+    """Return the report of a study and its tables as HTML.
+
+    The browser loads it anew every `watch` seconds, or not at all if it is None.
+    """
     drawn = charts(study)
     pictures = [(i, chart) for i, chart in enumerate(drawn) if chart.section == CURVES][:MOST_PICTURES]
     is_single = len(study.grid.environments) == 1
     has_room = is_single and pictures and len(study.grid.cells) <= MOST_ROWS
     seeds = [(i, chart) for i, chart in enumerate(drawn) if chart.section == "Results" and has_room]
     at_top = {i for i, _ in (*pictures, *seeds)}
-    known = {
-        table.name: table.shown().without("environment") if is_single else table.shown() for table in tables(study)
-    }
+    known = {table.name: table.shown().without("environment") if is_single else table.shown() for table in tables}
     sections = [
         Section(
             title,
@@ -91,21 +98,29 @@ def page(study: Study, watch: float | None = None) -> str:
         watch=watch and f"{watch:g}",
         decided=[comparison for comparison in study.comparisons if comparison.is_decided],
         undecided=[comparison for comparison in study.comparisons if not comparison.is_decided],
-        column_class=column_class,
+        column_classes=column_classes,
         sections=[s for s in sections if s.charts or s.tables],
         commands=commands(study),
         text=text,
         sort_key=sort_key,
-        # "</script>" in a name would end the script element.
-        charts=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        charts=compressed(json.dumps(data, separators=(",", ":"))),
         style=_page_file("style.css"),
         script=_page_file("script.js"),
-        plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8"),
+        plotly=compressed(_page_file(PLOTLY)),
     )
 
 
-def column_class(table: Table, i: int) -> str:
-    """Return the classes of a column: whether it holds numbers, may be broken into lines, or stays in view."""
+def compressed(content: str) -> str:
+    """Return a text compressed by gzip, in base64, without the time, so that the same text gives the same bytes."""
+    return base64.b64encode(gzip.compress(content.encode(), mtime=0)).decode("ascii")
+
+
+def column_classes(table: Table) -> list[str]:
+    """Return the classes of each column: whether it holds numbers, may be broken into lines, or stays in view."""
+    return [_column_class(table, i) for i in range(len(table.columns))]
+
+
+def _column_class(table: Table, i: int) -> str:
     values = [row[i] for row in table.rows if row[i] is not None]
     words = [value for value in values if isinstance(value, str)]
     classes = {

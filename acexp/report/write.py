@@ -35,8 +35,9 @@ def write(directory: Path, study: Study, watch: float | None = None) -> list[Pat
         files = (directory / PAGE, directory / MARKDOWN, *(folder / f"{name}.csv" for name in NAMES))
         refuse_foreign(dict.fromkeys(files, MARK))
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {directory / PAGE: page(study, watch), directory / MARKDOWN: markdown(study)}
-    contents |= {folder / f"{table.name}.csv": to_csv(table) for table in tables(study)}
+    made = tables(study)
+    contents = {directory / PAGE: page(study, made, watch), directory / MARKDOWN: markdown(study, made)}
+    contents |= {folder / f"{table.name}.csv": to_csv(table) for table in made}
     for stale in {folder / f"{name}.csv" for name in NAMES} - set(contents):
         stale.unlink(missing_ok=True)
     for path, content in contents.items():

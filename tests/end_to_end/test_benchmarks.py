@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from acexp.algorithm.assembly import resolve
 from acexp.config.application import compose
+from acexp.report import Question, study
 from tests.helpers import REPOSITORY
+from tests.report.fabricate import fabricate
 
 FOLDER = REPOSITORY / "benchmarks"
 
@@ -51,6 +56,19 @@ def test_the_pages_say_what_was_measured(benchmarks: Callable[[str], ModuleType]
     assert tables.slow_table(tables.load("slow")["figures"]) in performance
     assert tables.checkpoint_table(tables.load("checkpoints")["figures"]) in performance
     assert page.scale_section() in (REPOSITORY / "docs" / "scale.md").read_text(encoding="utf-8")
+
+
+def test_the_copies_of_runs_are_a_sweep(benchmarks: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    """Of which the report's time and size are measured."""
+    reports = benchmarks("reports")
+    fabricate(tmp_path / "run", 1.0, curve=np.arange(20.0).tolist())
+    for bound, seed in itertools.product(reports.BOUNDS, range(2)):
+        reports.copy(tmp_path / "run", tmp_path / "sweep" / f"{bound},{seed}", bound, seed)
+    found = study(tmp_path / "sweep", Question())
+    assert [float(level) for level in found.grid.factors["clip.max_norm"]] == list(reports.BOUNDS)
+    assert all(len(record.series[found.curve_tag].steps) == reports.LINES for record in found.runs.records)
+    scores = [score for each in found.scores for score in each.by_seed.values()]
+    assert len(set(scores)) == len(scores) == 2 * len(reports.BOUNDS)
 
 
 def test_the_tables_name_the_engine_of_each_work(benchmarks: Callable[[str], ModuleType]) -> None:

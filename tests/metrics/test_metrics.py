@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -234,3 +236,14 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, broken: bytes) -> N
         with pytest.raises(UserError, match=r"Line 2 of metrics\.jsonl cannot be read") as refusal:
             read(path)
         assert "restore the file from a copy" in str(refusal.value)
+
+
+def test_every_number_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """To the last bit; and NaN, which the lines of early versions may hold."""
+    bits = np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64).view(np.float64)
+    values = [*bits[np.isfinite(bits)].tolist(), -0.0, 5e-324, 1.7976931348623157e308, math.nan, math.inf]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(f"{json.dumps({'step': step, 'x': value})}\n" for step, value in enumerate(values)))
+    found = read_series(path)["x"]
+    assert found.steps.tolist() == list(range(len(values)))
+    assert found.values.tobytes() == np.array(values).tobytes()

@@ -142,6 +142,19 @@ def test_the_page_needs_no_network_and_says_nothing_in_the_console(report: webdr
     assert report.get_log("browser") == []
 
 
+def test_a_browser_that_cannot_unpack_the_charts_says_so(report: webdriver.Chrome, sweep: Path) -> None:
+    """Where each chart would be; the tables are there."""
+    source = {"source": "delete window.DecompressionStream"}
+    script = report.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
+    report.get((sweep / "report.html").as_uri())
+    places = report.find_elements(By.CSS_SELECTOR, "[data-chart]")
+    until(report, lambda _: all("cannot unpack the charts" in place.text for place in places))
+    assert len(column(report, "table-runs", 0)) == 12
+    report.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    report.get((sweep / "report.html").as_uri())
+    report.get_log("browser")
+
+
 SIZES = {390: 844, 1400: 900}
 """The heights of a phone and of a laptop's window, by their widths."""
 

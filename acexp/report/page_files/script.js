@@ -1,7 +1,21 @@
 "use strict";
 
+async function unpacked(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (each) => each.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+// Runs Plotly and returns the charts; both are compressed in the page.
+async function unpackedCharts() {
+  const [plotly, data] = await Promise.all(["plotly", "charts"].map(unpacked));
+  const script = document.createElement("script");
+  script.textContent = plotly;
+  document.head.append(script);
+  return JSON.parse(data);
+}
+
 // Charts are drawn when they come into view: a study of hundreds of runs has many.
-const charts = JSON.parse(document.getElementById("charts").textContent);
+const charts = unpackedCharts();
 const places = [...document.querySelectorAll("[data-chart]")];
 const drawn = new Set();
 const hidden = new Set();
@@ -30,8 +44,8 @@ function inFull(layout, axis) {
   return { ...layout, [axis]: rest };
 }
 
-function draw(place) {
-  const chart = charts[Number(place.dataset.chart)];
+async function draw(place) {
+  const chart = (await charts)[Number(place.dataset.chart)];
   const full = place.dataset.full ?? "";
   const data = chart.data.map((trace) => ({ ...trace, visible: !hidden.has(trace.legendgroup) }));
   const layout = { ...(full ? inFull(chart.layout, full) : chart.layout), uirevision: full };
@@ -57,6 +71,12 @@ const watcher = new IntersectionObserver(
   { rootMargin: "600px" },
 );
 places.forEach((place) => watcher.observe(place));
+charts.catch((error) => {
+  watcher.disconnect();
+  places.forEach((place) => {
+    place.textContent = `This browser cannot unpack the charts (${error.message}); a newer one can.`;
+  });
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
 addEventListener("beforeprint", () => places.forEach(draw));
 
