@@ -12,6 +12,7 @@ from acexp.algorithm.estimate import estimate, flat
 from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
+from acexp.core.arrays import as_tensor
 from acexp.core.distributions import BoxDistribution, Distribution
 from acexp.core.observations import input_shapes
 from acexp.engines.wrappers import in_words
@@ -101,7 +102,7 @@ def examine(config: RunConfig) -> Examination:
         rollout = population.collector.collect()
         batch, evaluation = estimate(population, rollout)
         # `estimate` has updated the normalizers with the rollout, so that their effect is visible.
-        first = tuple(flat(leaf[:-1])[:, :1] for leaf in rollout.observations)
+        first = tuple(as_tensor(flat(leaf[:-1])[:, :1]) for leaf in rollout.observations)
         normalized = population.observe.normalized(first)
         with torch.no_grad():
             inputs = population.observe(first)

@@ -107,14 +107,19 @@ def test_it_is_the_same_after_a_kill_in_an_evaluation(
 
 
 def test_it_plays_again_on_seeds_that_did_not_choose_it(config: Config, train: Train) -> None:
-    """A loop in Gymnasium with the loaded agent is the reference; the film shows the first of these episodes."""
-    (outcome,) = train(config(*KEPT))
+    """A loop in Gymnasium with the loaded agent is the reference.
+
+    It is Pendulum, because HalfCheetah makes another return of an action that is rounded otherwise: the agent acts for
+    one environment, and the evaluation for three at once.
+    """
+    pendulum = ("env=gym", "env.id=Pendulum-v1", "env.max_episode_steps=40", "engine=gymnasium")
+    (outcome,) = train(config(*pendulum, *(setting for setting in KEPT if not setting.startswith("env"))))
     found = evaluation.evaluate(outcome.directory, 3, deterministic=True, which=Which.BEST)
     agent = load(outcome.directory, which="best")
     seeds = environment_seeds(evaluation_stream(0, again=True), 3)
     assert not set(seeds) & set(environment_seeds(evaluation_stream(0), 3))
     for expected, seed in zip(found.returns, seeds, strict=True):
-        env = gym.make("HalfCheetah-v5", max_episode_steps=40)
+        env = gym.make("Pendulum-v1", max_episode_steps=40)
         observation, _ = env.reset(seed=seed)
         total = 0.0
         for _ in range(40):
