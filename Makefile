@@ -49,6 +49,8 @@ bench: $(VENV)/installed-dev
 	$(VENV)/bin/python benchmarks/scaling.py
 	$(VENV)/bin/python benchmarks/startup.py
 	$(VENV)/bin/python benchmarks/checkpoints.py
+	$(VENV)/bin/python benchmarks/slow.py
+	$(VENV)/bin/python benchmarks/sweep.py
 	$(VENV)/bin/python benchmarks/scale.py
 	$(VENV)/bin/python benchmarks/reports.py
 	$(VENV)/bin/python benchmarks/page.py

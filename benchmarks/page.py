@@ -20,6 +20,7 @@ from tables import (
     report_table,
     slow_table,
     startup_table,
+    sweep_table,
     table,
     throughput_tables,
 )
@@ -126,6 +127,9 @@ def performance_section() -> str:
             "## Environments that are slow in Python",
             "`python benchmarks/slow.py`: 8 environments, each in a process of its own with `engine=processes`.",
             slow_table(load("slow")["figures"]),
+            "## Whole sweeps",
+            "`python benchmarks/sweep.py`: the preset of HalfCheetah, as a user starts it.",
+            sweep_table(load("sweep")["figures"]),
             "## Start-up",
             startup_table(startup["figures"]),
             "## Checkpoints",

@@ -24,6 +24,11 @@ WORK = {
 A name without an engine is of the engine that `auto` selects where all extras are installed.
 """
 
+SIMULATOR = "the simulator alone, for 16 runs"
+"""The name of what limits all training: the simulator on all cores, without acexp."""
+
+MISSING = "–"
+
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "envpool", "ale-py", "stable-baselines3")
 
@@ -92,15 +97,18 @@ def throughput_tables(results: Throughput, cores: int) -> str:
     """Return a table of env steps per second and one of their ratios."""
     names = list(dict.fromkeys(name for found in results.values() for name in found))
     titles = [WORK[work] for work in results]
-    rates = {name: [str(found[name]) for found in results.values()] for name in names}
+    rates = {name: [str(found.get(name, MISSING)) for found in results.values()] for name in names}
     pairs = {
         "one run over SB3's": ("acexp, one run", "SB3, one run"),
         f"16 runs over SB3 in {cores} processes": ("acexp, 16 runs", f"SB3, {cores} processes"),
-        "16 runs over the raw engine": ("acexp, 16 runs", "raw engine, 16 runs"),
+        "16 runs over the simulator alone": ("acexp, 16 runs", SIMULATOR),
         f"16 runs in {cores} processes over one process": ("acexp, 16 runs", "acexp, 16 runs in one process"),
     }
     ratios = {
-        title: [f"{found[above].median / found[below].median:.2f}" for found in results.values()]
+        title: [
+            f"{found[above].median / found[below].median:.2f}" if below in found else MISSING
+            for found in results.values()
+        ]
         for title, (above, below) in pairs.items()
     }
     ratios["MB of one process of the 16 runs"] = [f"{by['acexp, 16 runs'].memory:,.0f}" for by in results.values()]
@@ -125,6 +133,12 @@ def checkpoint_table(found: Mapping[str, Mapping[str, Any]]) -> str:
         spread = f"{middle * 1e3:,.0f} ({min(seconds) * 1e3:,.0f} to {max(seconds) * 1e3:,.0f})"
         rows[name] = [spread, f"{middle / by['interval']:.2%}"]
     return table("saving", ["milliseconds", "of the time, at the default interval"], rows)
+
+
+def sweep_table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table of the seconds of whole sweeps and of the memory of all their processes."""
+    rows = {name: [_spread(by["seconds"]), f"{by['MB']:,.0f}"] for name, by in found.items()}
+    return table("the whole command, HalfCheetah", ["seconds", "MB in all"], rows)
 
 
 def report_table(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -8,6 +8,7 @@ Nature CNN with one trunk), RMSprop, one gradient step per rollout, constant rat
 processes, which train for some seconds after a start that is not counted. The kinds of work alternate, and medians with
 the smallest and the largest figure are printed. Stable-Baselines3 steps all environments through Gymnasium. acexp steps
 LunarLander with envpool and, as `lunarlander-gymnasium`, with Gymnasium, as an installation without envpool does.
+The simulator alone is the limit of all training: MuJoCo's batch, ALE's vector environment, envpool, or Box2D in a loop.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tables import WORK, Measurement, save, throughput_tables
+from tables import SIMULATOR, WORK, Measurement, save, throughput_tables
 
 WORKER = Path(__file__).with_name("workload.py")
 
@@ -45,7 +46,10 @@ def kinds(environment: str, cores: int) -> Iterator[Kind]:
     yield Kind("acexp, 16 runs", ("acexp", environment, str(-(-16 // cores)), "1"), cores)
     yield Kind("acexp, 16 runs in one process", ("acexp", environment, "16", str(cores)))
     yield Kind(f"SB3, {cores} processes", ("sb3", environment, "1", "1"), cores)
-    yield Kind("raw engine, 16 runs", ("engine", environment, str(16 * n_envs // cores), "1"), cores)
+    if environment == "lunarlander-gymnasium":
+        yield Kind(SIMULATOR, ("simulator", environment, str(16 * n_envs // cores), "1"), cores)
+    elif environment != "cliffwalking":
+        yield Kind(SIMULATOR, ("simulator", environment, str(16 * n_envs), str(cores)))
 
 
 def measure(kind: Kind, seconds: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,70 @@ def engine_work(work: str, n_envs: int, cores: int) -> Callable[[], int]:
     return step
 
 
+def simulator_work(work: str, n_envs: int, cores: int) -> Callable[[], int]:
+    """Return a function that steps the simulator itself, without acexp: its rate is the limit of all training.
+
+    HalfCheetah is MuJoCo's own batch, without observations, rewards and resets; Pong is ALE's vector environment, and
+    LunarLander envpool's or a loop over Gymnasium's environments, with fixed actions.
+    """
+    if work == "halfcheetah":
+        return _mujoco_batch(n_envs, cores)
+    if work == "lunarlander-gymnasium":
+        return _loop("lunarlander", n_envs)
+    if work == "pong":
+        from ale_py.vector_env import AtariVectorEnv
+
+        vector: Any = AtariVectorEnv("pong", n_envs, num_threads=cores, reward_clipping=False)
+        actions = np.zeros(n_envs, np.int64)
+    else:
+        import envpool
+
+        vector = envpool.make_gymnasium(IDS[work], num_envs=n_envs, num_threads=cores, seed=0)
+        actions = np.zeros(n_envs, np.int32)
+    vector.reset()
+
+    def step() -> int:
+        vector.step(actions)
+        return n_envs
+
+    return step
+
+
+def _mujoco_batch(n_envs: int, cores: int) -> Callable[[], int]:
+    import gymnasium as gym
+    from mujoco.batch import Batch
+
+    from acexp.engines.environment import prepare_libraries
+
+    prepare_libraries(IDS["halfcheetah"])
+    env: Any = gym.make(IDS["halfcheetah"]).unwrapped
+    batch = Batch(env.model, nsim=n_envs, nthread=cores)
+    batch.ctrl = np.random.default_rng(0).uniform(-1.0, 1.0, (n_envs, env.model.nu))
+
+    def step() -> int:
+        batch.step(nstep=env.frame_skip)
+        return n_envs
+
+    return step
+
+
+def _loop(environment: str, n_envs: int) -> Callable[[], int]:
+    import gymnasium as gym
+
+    envs = [gym.make(IDS[environment]) for _ in range(n_envs)]
+    for seed, env in enumerate(envs):
+        env.reset(seed=seed)
+
+    def step() -> int:
+        for env in envs:
+            _, _, terminated, truncated, _ = env.step(0)
+            if terminated or truncated:
+                env.reset()
+        return n_envs
+
+    return step
+
+
 class Training:
     """A population that is trained as in the training loop, with the time that each part took.
 
@@ -72,6 +137,7 @@ class Training:
         from acexp.algorithm.assembly import assemble, resolve, useful_threads
         from acexp.config.application import compose
         from acexp.metrics import Recorder, Silent
+        from acexp.system.cores import compute_threads
         from acexp.system.memory import keep_large_blocks
 
         if n_members > 1:
@@ -79,9 +145,10 @@ class Training:
 
         base = [*overrides(work), *changes]
         self.configs = configs = [resolve(compose([*base, f"seed={seed}"]), cores) for seed in range(n_members)]
-        self._open = assemble(configs)
-        self.population = self._open.__enter__()
-        torch.set_num_threads(configs[0].torch_threads or useful_threads(self.population.policy, cores))
+        self._open = ExitStack()
+        self.population = self._open.enter_context(assemble(configs))
+        threads = configs[0].torch_threads or useful_threads(self.population.policy, cores)
+        self._open.enter_context(compute_threads(threads))
         self.recorder = Recorder(self.population.objective, [[] for _ in configs], configs[0].log.every, Silent())
         self._slots = configs[0].algo.n_envs * configs[0].algo.n_steps
         self._n_members = n_members
@@ -118,7 +185,7 @@ class Training:
 
     def close(self) -> None:
         """Close the environments."""
-        self._open.__exit__(None, None, None)
+        self._open.close()
 
 
 def sb3_work(work: str, n_members: int, cores: int) -> Callable[[], int]:
@@ -155,6 +222,7 @@ def sb3_work(work: str, n_members: int, cores: int) -> Callable[[], int]:
 
 PROGRAMS: dict[str, Callable[[str, int, int], Callable[[], int]]] = {
     "engine": engine_work,
+    "simulator": simulator_work,
     "acexp": Training,
     "sb3": sb3_work,
 }
