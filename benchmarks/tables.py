@@ -27,7 +27,7 @@ A name without an engine is of the engine that `auto` selects where all extras a
 SIMULATOR = "the simulator alone, for 16 runs"
 """The name of what limits all training: the simulator on all cores, without acexp."""
 
-MISSING = "–"
+MISSING = "-"
 
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("torch", "numpy", "gymnasium", "mujoco", "envpool", "ale-py", "stable-baselines3")

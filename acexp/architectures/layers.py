@@ -104,16 +104,19 @@ class Linear:
         weight, bias = next(weights), next(weights)
         if x.dtype is torch.int64:
             return weight[torch.arange(len(x), device=x.device).view(-1, 1, 1), x].sum(2) + bias
-        if self.n_out == 1:
-            # A product with one column is summed in an order that depends on M; this one is the same for every M.
+        if self._sums_by_hand(x):
             return (x * weight.mT).sum(-1)[..., None] + bias
         return affine(x, weight, bias)
+
+    def _sums_by_hand(self, x: Array) -> bool:
+        """Return True for a product with one column in PyTorch, which sums it in an order that depends on M."""
+        return self.n_out == 1 and library(x) is torch
 
     def grad_parameters(self, x: Array, gradient: Array) -> Gradients:
         """Return the gradients with respect to weight and bias, given the input and the output's gradient."""
         if x.dtype is torch.int64:
             return [self._grad_rows(x, gradient), gradient.sum(1)]
-        grad_weight = (x * gradient).sum(1)[..., None] if self.n_out == 1 else x.mT @ gradient
+        grad_weight = (x * gradient).sum(1)[..., None] if self._sums_by_hand(x) else x.mT @ gradient
         return [grad_weight, gradient.sum(1)]
 
     def _grad_rows(self, x: Tensor, gradient: Tensor) -> Tensor:
@@ -125,7 +128,7 @@ class Linear:
 
     def grad_input(self, weight: Array, gradient: Array) -> Array:
         """Return the gradient with respect to the input, given the weight and the output's gradient."""
-        return gradient * weight.mT if self.n_out == 1 else gradient @ weight.mT
+        return gradient * weight.mT if self._sums_by_hand(gradient) else gradient @ weight.mT
 
     def forward_with_backward(self, weights: Weights, x: Array) -> tuple[Array, BackwardToAll]:
         """Return the output and the backward pass."""
