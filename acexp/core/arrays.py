@@ -96,6 +96,14 @@ def affine(x: Array, weight: Array, bias: Array) -> Array:
     return torch.baddbmm(bias, x, weight)
 
 
+def stack(parts: Sequence[Array]) -> Array:
+    """Return arrays of one shape along a new first axis."""
+    if isinstance(parts[0], np.ndarray):
+        # np.stack takes twice as long, because it makes a view of each part.
+        return np.concatenate(parts).reshape(len(parts), *parts[0].shape)
+    return torch.stack(tuple(parts))
+
+
 def repeat(x: Array, n: int) -> Array:
     """Repeat the only row of each member n times: `[M, 1, K]` -> `[M, n, K]`."""
     return np.repeat(x, n, 1) if isinstance(x, np.ndarray) else x.expand(-1, n, -1)
@@ -166,7 +174,7 @@ def pick(x: Array, index: Array) -> Array:
 def add_at(x: Array, index: Array, values: Array) -> None:
     """Add values to the entries at the index of the last axis, in place: `[..., n]`, `[...]`, `[...]`."""
     if isinstance(x, np.ndarray):
-        np.put_along_axis(x, index[..., np.newaxis], (pick(x, index) + values)[..., np.newaxis], -1)
+        x += one_hot(index, x.shape[-1]) * values[..., np.newaxis]
     else:
         x.scatter_add_(-1, index.unsqueeze(-1), values.unsqueeze(-1))
 

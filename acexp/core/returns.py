@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acexp.core.arrays import Array, add_product, as_float32, library
+from acexp.core.arrays import Array, add_product, as_float32, library, stack
 from acexp.core.process_group import SINGLE_PROCESS, ProcessGroup
 
 
@@ -44,8 +44,7 @@ def generalized_advantages(
     for delta_t, decay_t in reversed(steps):
         advantage = add_product(delta_t, decay_t, advantage)
         advantages.append(advantage)
-    stacked: Array = xp.stack(advantages[::-1])
-    return stacked
+    return stack(advantages[::-1])
 
 
 def discounted_returns(rewards: Array, done: Array, gamma: Array, start: Array) -> tuple[Array, Array]:
@@ -66,7 +65,7 @@ def discounted_returns(rewards: Array, done: Array, gamma: Array, start: Array) 
     for reward, not_done in zip(rewards, continues, strict=True):
         sums.append(add_product(reward, running, gamma))
         running = sums[-1] * not_done
-    return library(rewards).stack(sums), running
+    return stack(sums), running
 
 
 def normalized(advantages: Array, weight: Array, process_group: ProcessGroup = SINGLE_PROCESS) -> Array:

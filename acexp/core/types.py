@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from acexp.core.arrays import Array, library
+from acexp.core.arrays import Array, stack
 from acexp.core.observations import Leaves
 from acexp.core.tape import Tape
 
@@ -104,7 +104,6 @@ class Batch(NamedTuple):
     def stack(batches: Sequence[Batch]) -> Batch:
         """Stack U batches of equal shapes along a new first axis."""
         columns = zip(*batches, strict=True)
-        stack = library(batches[0].values).stack
         return Batch(*(None if parts[0] is None else stack(parts) for parts in columns))  # type: ignore[arg-type]
 
 

@@ -38,7 +38,8 @@ CLIPS: Registry[Builder] = Registry("clip", ClipConfig)
 
 def module_norms(gradient: Array, segments: Sequence[Segment]) -> Array:
     """Return the Euclidean norm of each module's part of a gradient: `[M, P]` -> `[M, len(segments)]`."""
-    norms: Array = library(gradient).stack([length(gradient[:, s.start : s.stop]) for s in segments], 1)
+    parts = [length(gradient[:, s.start : s.stop])[:, None] for s in segments]
+    norms: Array = library(gradient).concatenate(parts, 1)
     return norms
 
 

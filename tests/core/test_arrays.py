@@ -30,6 +30,7 @@ PURE: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "at_least": (arrays.at_least, (X, 0.1)),
     "at_most": (arrays.at_most, (X, 0.1)),
     "affine": (arrays.affine, (X, random(M, N, 3), random(M, 1, 3))),
+    "stack": (lambda *parts: arrays.stack(parts), (X, Y, X)),
     "repeat": (arrays.repeat, (random(M, 1, N), 3)),
     "add_product": (arrays.add_product, (X, Y, X)),
     "length": (arrays.length, (X,)),
