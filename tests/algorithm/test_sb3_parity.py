@@ -18,6 +18,7 @@ from acexp.algorithm.estimate import estimate
 from acexp.algorithm.population import Population
 from acexp.algorithm.update import update
 from acexp.config import RunConfig
+from acexp.core.arrays import as_tensor
 from acexp.core.types import Rollout
 from acexp.metrics import tags
 
@@ -49,7 +50,9 @@ def copy_parameters(population: Population, policy: Any) -> list[tuple[torch.Ten
 def fill(model: A2C | PPO, rollout: Rollout) -> None:
     """Put our rollout into SB3's buffer, scored by SB3's own policy."""
     policy, buffer = model.policy, model.rollout_buffer
-    observations, actions = rollout.observations[0][:, 0], rollout.actions[:, 0]
+    seen, acted = as_tensor(rollout.observations[0]), as_tensor(rollout.actions)
+    rewards, terminated = as_tensor(rollout.rewards), as_tensor(rollout.terminated)
+    observations, actions = seen[:, 0], acted[:, 0]
     n_steps, n_envs = actions.shape[:2]
     starts = np.ones(n_envs, np.float32)
     buffer.reset()
@@ -57,8 +60,8 @@ def fill(model: A2C | PPO, rollout: Rollout) -> None:
         for t in range(n_steps):
             values, log_prob, _ = policy.evaluate_actions(observations[t], actions[t])
             given = actions[t].numpy().reshape(n_envs, -1)
-            buffer.add(observations[t].numpy(), given, rollout.rewards[t, 0].numpy(), starts, values, log_prob)
-            starts = rollout.terminated[t, 0].numpy().astype(np.float32)
+            buffer.add(observations[t].numpy(), given, rewards[t, 0].numpy(), starts, values, log_prob)
+            starts = terminated[t, 0].numpy().astype(np.float32)
         last_values = policy.predict_values(observations[n_steps])
     buffer.compute_returns_and_advantage(last_values, dones=starts)
 
@@ -112,7 +115,7 @@ def test_one_update_equals_stable_baselines3(
         fill(model, rollout)
         batch, evaluation = estimate(population, rollout)
         theirs_advantages = torch.from_numpy(model.rollout_buffer.advantages).T.flatten()
-        ours_advantages = batch.advantages.view(N_STEPS, N_ENVS).T.flatten()
+        ours_advantages = as_tensor(batch.advantages).view(N_STEPS, N_ENVS).T.flatten()
         torch.testing.assert_close(ours_advantages, theirs_advantages, rtol=1e-4, atol=1e-5)
 
         (statistics,) = update(population, batch, evaluation, 0.0)
