@@ -55,6 +55,8 @@ def test_the_pages_say_what_was_measured(benchmarks: Callable[[str], ModuleType]
     assert tables.startup_table(tables.load("startup")["figures"]) in performance
     assert tables.slow_table(tables.load("slow")["figures"]) in performance
     assert tables.checkpoint_table(tables.load("checkpoints")["figures"]) in performance
+    assert tables.report_table(tables.load("reports")["figures"]) in performance
+    assert tables.sweep_table(tables.load("sweep")["figures"]) in performance
     assert page.scale_section() in (REPOSITORY / "docs" / "scale.md").read_text(encoding="utf-8")
 
 
