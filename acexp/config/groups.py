@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from acexp.core.configs.wrappers import known_wrappers
 from acexp.core.errors import UserError
@@ -144,16 +144,16 @@ def choices(group: str, config_directories: Sequence[Path], *, with_plugins: boo
     for directory in config_directories:
         for path in sorted((directory / group).glob("*.yaml")):
             found.setdefault(path.stem, _summary(path, group))
-    default = _default(group, config_directories[0])
+    default = _defaults(config_directories[0]).get(group)
     return [Choice(name, found[name]) for name in sorted(found, key=lambda name: (name != default, name))]
 
 
-def _default(group: str, config_directory: Path) -> object:
-    """Return the name that config.yaml chooses in a group, None if it chooses none."""
-    for entry in OmegaConf.load(config_directory / "config.yaml").defaults:
-        if isinstance(entry, DictConfig) and group in entry:
-            return entry[group]
-    return None
+@functools.cache
+def _defaults(config_directory: Path) -> dict[Any, Any]:
+    """Return the name that config.yaml chooses in each group, by the group."""
+    entries = OmegaConf.to_container(OmegaConf.load(config_directory / "config.yaml").defaults)
+    assert isinstance(entries, list)
+    return {group: name for entry in entries if isinstance(entry, dict) for group, name in entry.items()}
 
 
 def _summary(path: Path, group: str) -> str:
