@@ -67,6 +67,7 @@ class Collector:
         self._observe, self._architecture = policy.observe, policy.architecture
         self._distribution = distribution = policy.distribution
         self._device = device = policy.device
+        self._is_on_host = device.type == "cpu"
         self._generators = tuple(generators)
         self.n_steps, self._n_drawn, self._shard = shape
         n_steps = shape.n_steps
@@ -129,7 +130,7 @@ class Collector:
         faults = self._faults(self.n_steps)
         episodes = self._process_endings()
         gathered = self._gathered
-        if self._device.type != "cpu":
+        if not self._is_on_host:
             gathered = tuple(each.to(self._device) for each in gathered)
         rewards, terminated, truncated, valid = gathered
         return Rollout(
@@ -179,7 +180,7 @@ class Collector:
 
     def _fetch_actions(self, t: int) -> NDArray[Any]:
         """Return the actions of step `t` on the host, `[M * N, *action_shape]`."""
-        if self._device.type != "cpu":
+        if not self._is_on_host:
             self._host_actions[t][...] = self._actions[t].flatten(0, 1).cpu().numpy()
         actions: NDArray[Any] = self._host_actions[t]
         return actions
@@ -193,7 +194,7 @@ class Collector:
     def _store(self, row: int, observation: Any) -> None:
         for leaf, host, stored in zip(self._observe.leaves, self._host[row], self._observed[row], strict=True):
             host[...] = pick(observation, leaf)
-            if self._device.type != "cpu":
+            if not self._is_on_host:
                 stored.copy_(torch.from_numpy(host).view_as(stored))
 
     def _faults(self, n_steps: int) -> tuple[EnvironmentFault, ...]:

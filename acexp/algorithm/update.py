@@ -141,5 +141,4 @@ def clip_and_step(group: OptimizerGroup, gradient: Array, clip: Clip, progress: 
     clipped_gradient, clipped = clip(gradient, group.segments, finite)
     after = module_norms(clipped_gradient, group.segments)
     group.step(clipped_gradient, learning_rate)
-    measured = (before, after, clipped, learning_rate[:, 0])
-    return GroupNorms(group.loss, group.modules, *map(as_tensor, measured))
+    return GroupNorms(group.loss, group.modules, before, after, clipped, learning_rate[:, 0])

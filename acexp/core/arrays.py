@@ -9,6 +9,7 @@ computes; it never gets both kinds. States are always tensors, and `like` return
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,15 +146,20 @@ def put(target: Array, source: Array) -> None:
 def length(x: Array) -> Array:
     """Return the Euclidean norm of the vectors on the last axis: `[..., n]` -> `[...]`."""
     if isinstance(x, np.ndarray):
-        return np.sqrt(np.square(x).sum(-1))
+        return np.sqrt(np.vecdot(x, x))
     return torch.linalg.vector_norm(x, dim=-1)
 
 
 def one_hot(x: Array, n: int) -> Array:
     """Return vectors of 0 with a 1 at the index: integers `[...]` -> float32 `[..., n]`."""
     if isinstance(x, np.ndarray):
-        return (x[..., np.newaxis] == np.arange(n)).astype(np.float32)
+        return _identity(n).take(x, 0)
     return F.one_hot(x, n).to(torch.float32)
+
+
+@lru_cache
+def _identity(n: int) -> Array:
+    return np.eye(n, dtype=np.float32)
 
 
 def log_softmax(x: Array) -> Array:

@@ -39,7 +39,7 @@ class EpisodeClock:
         """
         starting = self.done
         self.count()
-        if starting.any():
+        if np.count_nonzero(starting):
             reward[starting], terminated[starting] = 0.0, False
         truncated = self.elapsed >= self.limit
         self.done = terminated | truncated

@@ -117,10 +117,11 @@ class Tabular(EngineBase):
         table = self._table
         numbers = self._draw() if table.is_random else np.zeros((len(actions), 1))
         outcome = _first_above(table.cumulated[self._state, actions], numbers) if table.is_random else 0
-        where = (self._state, actions, outcome)
-        state, reward, terminated = table.next[where], table.rewards[where], table.terminates[where]
+        _, n_actions, n_outcomes = table.next.shape
+        index = (self._state * n_actions + actions) * n_outcomes + outcome
+        state, reward, terminated = table.next.take(index), table.rewards.take(index), table.terminates.take(index)
         starting = self._clock.done
-        if starting.any():
+        if np.count_nonzero(starting):
             state = np.where(starting, _first_above(table.start, numbers), state)
         self._state = state
         truncated = self._clock.end_step(reward, terminated)

@@ -208,13 +208,20 @@ class Recorder:
         valid = torch.stack([as_tensor(update.batch.valid) for update in updates]).sum(-1)
         self._valid_steps += tags.valid_slots(updates).to("cpu", torch.int64)
         counted = learning & (valid > 0.0)
-        for tag, values in tags.per_update(self._objective, updates).items():
-            exists = counted & ~values.isnan() if tag in tags.UNDEFINED_AT_TIMES else counted
-            nothing = (torch.zeros(len(learning[0]), dtype=torch.float64), torch.zeros(len(learning[0])).long())
-            total, count = self._sums.get(tag, nothing)
-            # Values are added one after the other, so that the sum does not depend on how often it was folded.
-            added = torch.cat((total.unsqueeze(0), torch.where(exists, values, 0.0).double().cpu())).cumsum(0)[-1]
-            self._sums[tag] = (added, count + exists.sum(0).cpu())
+        self._add(tags.per_update(self._objective, updates), counted)
+
+    def _add(self, measured: Mapping[str, Tensor], counted: Tensor) -> None:
+        """Add the values of U updates to the sums, `[U, M]` each, where `counted`, bool `[U, M]`."""
+        values = torch.stack([each.double() for each in measured.values()])
+        exists = counted.repeat(len(measured), 1, 1)
+        for i, tag in enumerate(measured):
+            if tag in tags.UNDEFINED_AT_TIMES:
+                exists[i] &= ~values[i].isnan()
+        nothing = (torch.zeros(values.shape[-1], dtype=torch.float64), torch.zeros(values.shape[-1], dtype=torch.int64))
+        totals, counts = map(torch.stack, zip(*(self._sums.get(tag, nothing) for tag in measured), strict=True))
+        # Values are added one after the other, so that the sum does not depend on how often it was folded.
+        added = torch.cat((totals.unsqueeze(1), torch.where(exists, values, 0.0).cpu()), 1).cumsum(1)[:, -1]
+        self._sums |= dict(zip(measured, zip(added, counts + exists.sum(1).cpu(), strict=True), strict=True))
 
     def _log(self) -> None:
         """Write the averages since the last log; for a member that diverged in between, up to the step where it did."""

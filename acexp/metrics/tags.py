@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from acexp.core.arrays import as_tensor
+from acexp.core.arrays import Array, as_tensor, length, stack
 from acexp.core.estimators import Summary
 from acexp.core.losses import Objective
 from acexp.core.statistics import explained_variance
@@ -104,8 +104,8 @@ def _explained_variance(statistics: Sequence[UpdateStatistics]) -> Tensor:
     rollouts = [rollout for s in statistics if (rollout := s.rollout) is not None]
     values = torch.full((len(statistics), len(statistics[0].learning)), math.nan, device=statistics[0].learning.device)
     if rollouts:
-        stacked = Batch.stack(rollouts).map(as_tensor)
-        values[firsts] = explained_variance(stacked.values, stacked.returns, stacked.valid)
+        compared = zip(*((each.values, each.returns, each.valid) for each in rollouts), strict=True)
+        values[firsts] = explained_variance(*(as_tensor(stack(parts)) for parts in compared))
     return values
 
 
@@ -116,27 +116,29 @@ def norms(statistics: Sequence[UpdateStatistics]) -> dict[str, Tensor]:
     step counts both of its gradients.
     """
     updates = [s.norms for s in statistics]
-    scalars: dict[str, Tensor] = {}
-    modules: dict[str, list[tuple[Tensor, Tensor]]] = {}
-    groups: list[tuple[Tensor, Tensor]] = []
+    scalars: dict[str, Array] = {}
+    modules: dict[str, list[tuple[Array, Array]]] = {}
+    groups: list[tuple[Array, Array]] = []
     for group in zip(*updates, strict=True):
         name = f"optim_{group[0].group}"
-        before, after = torch.stack([g.before for g in group]), torch.stack([g.after for g in group])
-        joint = (torch.linalg.vector_norm(before, dim=-1), torch.linalg.vector_norm(after, dim=-1))
+        before, after = stack([g.before for g in group]), stack([g.after for g in group])
+        joint = (length(before), length(after))
         scalars[before_clip(name)], scalars[after_clip(name)] = joint
-        scalars[clip_fraction(name)] = torch.stack([g.clipped for g in group])
-        scalars[f"optim/learning_rate/{group[0].group}"] = torch.stack([g.learning_rate for g in group])
+        scalars[clip_fraction(name)] = stack([g.clipped for g in group])
+        scalars[f"optim/learning_rate/{group[0].group}"] = stack([g.learning_rate for g in group])
         groups.append(joint)
         for i, module in enumerate(group[0].modules):
             modules.setdefault(module, []).append((before[..., i], after[..., i]))
     for part, pairs in {"all": groups, **modules}.items():
         scalars[before_clip(part)] = _root_of_squares(before for before, _ in pairs)
         scalars[after_clip(part)] = _root_of_squares(after for _, after in pairs)
-    return scalars
+    return {tag: as_tensor(values) for tag, values in scalars.items()}
 
 
-def _root_of_squares(parts: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(parts)).square().sum(0).sqrt()
+def _root_of_squares(parts: Iterable[Array]) -> Array:
+    squares = stack(list(parts)) ** 2
+    root: Array = squares.sum(0) ** 0.5
+    return root
 
 
 def clip_charts(tags: Iterable[str]) -> dict[str, list[str]]:

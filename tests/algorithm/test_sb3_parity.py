@@ -120,7 +120,7 @@ def test_one_update_equals_stable_baselines3(
 
         (statistics,) = update(population, batch, evaluation, 0.0)
         model.train()
-        assert float(statistics.norms[0].before.norm()) > 0.5, "the test needs a gradient that is clipped"
+        assert float(np.linalg.norm(statistics.norms[0].before)) > 0.5, "the test needs a gradient that is clipped"
         for (mine, theirs), before in zip(pairs, start, strict=True):
             assert not torch.equal(theirs, before)
             torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=2e-6)
