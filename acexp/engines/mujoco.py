@@ -99,8 +99,9 @@ class Mujoco(EngineBase):
 
     def step(self, actions: NDArray[Any]) -> Step:
         self._controls[...] = actions
-        starting = np.flatnonzero(self._clock.done).tolist()
-        self._advance(np.flatnonzero(~self._clock.done) if starting else None)
+        done = self._clock.done
+        starting = np.flatnonzero(done).tolist() if np.count_nonzero(done) else []
+        self._advance(np.flatnonzero(~done) if starting else None)
         position = self._task.position(self._state)
         velocity = (position - self._position) / self._seconds
         self._position[...] = position
