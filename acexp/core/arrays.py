@@ -151,10 +151,14 @@ def length(x: Array) -> Array:
 
 
 def one_hot(x: Array, n: int) -> Array:
-    """Return vectors of 0 with a 1 at the index: integers `[...]` -> float32 `[..., n]`."""
+    """Return vectors of 0 with a 1 at the index: integers `[...]` -> float32 `[..., n]`.
+
+    An index out of range counts as the nearest one. Such observations end their member once the rollout is complete,
+    and the other members of a population go on.
+    """
     if isinstance(x, np.ndarray):
-        return _identity(n).take(x, 0)
-    return F.one_hot(x, n).to(torch.float32)
+        return _identity(n).take(x, 0, mode="clip")
+    return F.one_hot(x.clamp(0, n - 1), n).to(torch.float32)
 
 
 @lru_cache

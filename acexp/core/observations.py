@@ -240,13 +240,16 @@ def are_long_one_hots(leaves: tuple[Leaf, ...]) -> bool:
 
 
 def encode_as_indices(leaves: tuple[Leaf, ...], values: Leaves) -> Inputs:
-    """Return where the ones are in what `encode` would return for discrete leaves: int64 `[M, B, n]`, n ones each."""
+    """Return where the ones are in what `encode` would return for discrete leaves: int64 `[M, B, n]`, n ones each.
+
+    As in `one_hot`, a value out of range counts as the nearest one.
+    """
     parts = []
     before = 0
     for leaf, x in zip(leaves, values, strict=True):
         sizes = torch.tensor(leaf.categories, device=x.device)
-        first = before + sizes.cumsum(0) - sizes - torch.tensor(leaf.start, device=x.device)
-        parts.append(x.reshape(*x.shape[:2], len(leaf.categories)) + first)
+        index = x.reshape(*x.shape[:2], len(leaf.categories)) - torch.tensor(leaf.start, device=x.device)
+        parts.append(torch.minimum(index.clamp(min=0), sizes - 1) + before + sizes.cumsum(0) - sizes)
         before += leaf.encoded_shape[0]
     return (torch.cat(parts, -1),)
 

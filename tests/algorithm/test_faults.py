@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
 from gymnasium import spaces
 
+from acexp.algorithm.assembly import assemble, resolve
+from acexp.algorithm.estimate import estimate
 from acexp.algorithm.faults import Steps, first_faults, is_sound
+from acexp.algorithm.update import update
+from acexp.config import RunConfig
+from acexp.core.arrays import as_tensor
 from acexp.core.observations import leaves_of
 
 LEAVES = leaves_of(spaces.Dict(speed=spaces.Box(-1.0, 1.0, (2,)), room=spaces.Discrete(3, start=1)))
@@ -64,3 +74,34 @@ def test_a_policy_that_diverged_is_not_the_environments_fault() -> None:
         diverged.actions[0, 0, 0] = action
         diverged.observations[SPEED][1, 0, 0] = torch.nan
         assert first_faults(LEAVES, diverged) == []
+
+
+@pytest.mark.parametrize("wrong", [-1, 48])
+@pytest.mark.parametrize("at", [0, 4], ids=["that the policy reads", "that only the critic reads"])
+@pytest.mark.parametrize("network", ["in numpy", "in torch", "rows"])
+def test_an_observation_out_of_range_costs_its_member_alone(
+    config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, network: str, at: int, wrong: int
+) -> None:
+    """In a rollout of five steps, the last observation is that from which the critic bootstraps."""
+    if network == "rows":
+        monkeypatch.setattr("acexp.core.observations.LONG_ONE_HOT", 1)
+    settings = ("env=cliffwalking", "algo.n_steps=5", "algo.n_envs=2", f"arch.layer_norm={network == 'in torch'}")
+    with assemble([resolve(config(*settings, f"seed={seed}")) for seed in range(3)]) as population:
+        engine, n = population.collector.engine, iter(range(5))
+        step = engine.step
+
+        def faulty(actions: Any) -> Any:
+            found = step(actions)
+            observation = np.array(found.observation)
+            if next(n) == at:
+                observation[3] = wrong
+            return found._replace(observation=observation)
+
+        monkeypatch.setattr(engine, "step", faulty)
+        rollout = population.collector.collect()
+        assert isinstance(rollout.rewards, np.ndarray) == (network == "in numpy")
+        assert [(fault.member, fault.slot) for fault in rollout.faults] == [(1, at * 2 + 2)]
+        population.learning[1] = False
+        (statistics,) = update(population, *estimate(population, rollout), 0.0)
+    assert statistics.learning.tolist() == [True, False, True]
+    assert as_tensor(statistics.norms[0].before).isfinite().all()
