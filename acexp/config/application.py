@@ -6,10 +6,8 @@ that acexp adds to it (the launcher, the sweepers, the callback), so that all of
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,17 +19,15 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from acexp.config.groups import CONFIG_NAME, GROUPS, PACKAGE, config_directory
 from acexp.config.hydra_internals import ConfigLoader, Hydra, create_config_search_path, get_args_parser
 from acexp.config.keys import PLAIN, former_override
 from acexp.config.launcher import DRY_RUN, LauncherConfig
 from acexp.config.load import load_checked
-from acexp.config.messages import explain
+from acexp.config.messages import explained
 from acexp.config.names import former_sweep_name, slug, sweep_name
 from acexp.config.places import place_of
 from acexp.config.schema import RunConfig
@@ -42,9 +38,6 @@ from acexp.core.flags import HELP, MULTIRUN
 
 ENVIRONMENT_KEYS = frozenset({"env", "env.id", "experiment"})
 """The keys that choose the environment: a sweep over one of them is not called by an environment."""
-
-_NO_CHOICE = "Config group override must be"
-"""The beginning of what Hydra says about `arch=null`; it raises a bare ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +160,11 @@ def show_help(arguments: Sequence[str]) -> None:
 
 def _start(arguments: Sequence[str], task: TaskFunction) -> None:
     """Let Hydra answer a command line: print what a flag asks for, or compose the config and call the task."""
-    _register(arguments)
     before = sys.argv
     sys.argv = ["acexp", *arguments]
     try:
-        with _explained(arguments):
+        with explained(arguments):
+            _register(arguments)
             if _has_usual_flags(arguments):
                 _start_quickly(arguments, task)
             else:
@@ -218,13 +211,13 @@ def overrides_of(hydra: HydraConf | DictConfig) -> list[str]:
 
 def compose(overrides: Sequence[str], config_dir: str | None = None) -> RunConfig:
     """Return the config of one run, without running it."""
-    _register(overrides)
-    search_path = create_config_search_path(str(config_directory()))
-    if config_dir is not None:
-        search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
-    _initialized(search_path)
     try:
-        with _explained(overrides):
+        with explained(overrides):
+            _register(overrides)
+            search_path = create_config_search_path(str(config_directory()))
+            if config_dir is not None:
+                search_path.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
+            _initialized(search_path)
             return load_checked(hydra.compose(CONFIG_NAME, list(overrides)), overrides)
     finally:
         GlobalHydra.instance().clear()
@@ -284,29 +277,3 @@ def _register(arguments: Sequence[str]) -> None:
     classes = {key: cls for key, cls in PLAIN.items() if key not in GROUPS}
     node = OmegaConf.create({key: OmegaConf.to_container(OmegaConf.structured(cls)) for key, cls in classes.items()})
     ConfigStore.instance().store(name="defaults_of_classes", node=node, provider="acexp")
-
-
-@contextmanager
-def _explained(arguments: Sequence[str]) -> Iterator[None]:
-    """Raise Hydra's own errors as UserErrors; without HYDRA_FULL_ERROR it would print them and exit by itself."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, arguments) from None
-    except ValueError as error:
-        if not str(error).startswith(_NO_CHOICE):
-            raise
-        chosen = [argument for argument in arguments if argument.endswith("=null")]
-        key = next((name for name in GROUPS if f"{name}=null" in chosen), None)
-        raise UserError(
-            "A config group takes one of its choices.",
-            key=key,
-            place=place_of(key, arguments),
-            remedy="`acexp list` shows the choices of every group",
-        ) from None
-    finally:
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if before is not None:
-            os.environ["HYDRA_FULL_ERROR"] = before

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -14,6 +17,56 @@ from acexp.config.groups import GROUPS
 from acexp.config.keys import PARAMETERS, choices_with, no_such_setting, settings_beside, takes_any_key
 from acexp.config.places import place_of
 from acexp.core.errors import UserError
+
+_NO_CHOICE = "Config group override must be"
+"""The beginning of what Hydra says about `arch=null`; it raises a bare ValueError."""
+
+
+@contextmanager
+def explained(arguments: Sequence[str]) -> Iterator[None]:
+    """Raise Hydra's own errors as UserErrors; without HYDRA_FULL_ERROR it would print them and exit by itself."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        with _interruptible():
+            yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, arguments) from None
+    except ValueError as error:
+        if not str(error).startswith(_NO_CHOICE):
+            raise
+        chosen = [argument for argument in arguments if argument.endswith("=null")]
+        key = next((name for name in GROUPS if f"{name}=null" in chosen), None)
+        raise UserError(
+            "A config group takes one of its choices.",
+            key=key,
+            place=place_of(key, arguments),
+            remedy="`acexp list` shows the choices of every group",
+        ) from None
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt again where OmegaConf fails over a config that Ctrl-C left half changed."""
+    try:
+        yield
+    except Exception as error:
+        *_, innermost = traceback.walk_tb(error.__traceback__)
+        raised_in = str(innermost[0].f_globals.get("__name__")).partition(".")[0]
+        if raised_in in ("hydra", "omegaconf") and _follows_interrupt(error):
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Return True if an error was raised while a KeyboardInterrupt was handled."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def explain(error: HydraException | OmegaConfBaseException, arguments: Sequence[str]) -> UserError:

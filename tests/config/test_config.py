@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import ListConfig
 
 from acexp.algorithm.assembly import resolve
 from acexp.config import RunConfig, from_yaml, to_yaml
@@ -120,3 +121,16 @@ def test_a_value_of_another_shape_is_answered_with_the_shape_of_its_setting(give
         compose([given])
     assert refused.value.key == key
     assert f"{key} is {said}" in refused.value.problem
+
+
+def test_ctrl_c_while_a_config_is_half_changed_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OmegaConf resets the flags of a list when it is interrupted, and fails over an item that is not there yet."""
+
+    def interrupted(self: ListConfig, item: object) -> None:
+        self.__dict__["_content"].append(None)
+        self.__dict__["_flags_cache"] = {}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ListConfig, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compose(["arch=shared"])
