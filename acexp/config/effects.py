@@ -19,6 +19,8 @@ _OF_HIDDEN_LAYERS = ("hidden_sizes", "activation", "layer_norm")
 """The settings of hidden layers, which each of two separate networks may have of its own."""
 
 _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
+    ({"normalizer.name": "none"}, ("normalizer.clip",)),
+    ({"normalizer.name": "bounds"}, ("normalizer.clip",)),
     ({"clip.name": "none"}, ("clip.max_norm", "clip.max_value", "clip.scope")),
     ({"clip.name": "norm"}, ("clip.max_value",)),
     ({"clip.name": "value"}, ("clip.max_norm", "clip.scope")),
@@ -51,7 +53,7 @@ _BY_SETTINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
 _BY_SPACES = {
     NO_IMAGES: _CONVOLUTIONS,
     ONLY_IMAGES: tuple(f"arch.{side}{key}" for side in ("", "actor.", "critic.") for key in _OF_HIDDEN_LAYERS),
-    NO_NUMBERS: ("normalizer.name",),
+    NO_NUMBERS: ("normalizer.name", "normalizer.clip"),
     NO_DEVIATION: ("arch.log_std_init", "policy.std"),
 }
 """Settings without effect where this is known of an environment's spaces."""

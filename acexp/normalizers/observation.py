@@ -16,7 +16,6 @@ from acexp.core.registry import Registry
 from acexp.core.statistics import initial_moments, merge
 from acexp.core.statistics import put as put_moments
 
-CLIP_AT = 10.0
 EPSILON = 1e-8
 PIXEL_DEVIATION = 0.1
 NUMERIC = (LeafKind.VECTOR, LeafKind.IMAGE)
@@ -102,7 +101,7 @@ class Bounds:
 
 @NORMALIZERS.register("running")
 class Running:
-    """Observations scaled by each member's running mean and variance, clipped at 10; updated once per rollout.
+    """Observations scaled by each member's running mean and variance, clipped; updated once per rollout.
 
     The statistics are updated after the rollout has been evaluated. For images, the square of a tenth of a pixel's
     range is added to the variance: otherwise a pixel that has hardly ever changed would reach the network at the
@@ -112,6 +111,7 @@ class Running:
     in_numpy = True
 
     def __init__(self, leaf: Leaf, n_members: int, config: NormalizerConfig, device: torch.device) -> None:
+        self._clip = config.clip
         self._moments = initial_moments(n_members, leaf.shape, device)
         self._added_variance = (PIXEL_DEVIATION * 255.0) ** 2 if leaf.kind is LeafKind.IMAGE else EPSILON
         self._mean = torch.zeros(n_members, 1, *leaf.shape, device=device)
@@ -120,7 +120,7 @@ class Running:
 
     def __call__(self, x: Array) -> Array:
         mean, scale = self._used.like(x)
-        return at_most(at_least((x - mean) * scale, -CLIP_AT), CLIP_AT)
+        return at_most(at_least((x - mean) * scale, -self._clip), self._clip)
 
     def update(self, x: Array, valid: Array) -> None:
         moments = merge(self._moments, x, valid)

@@ -29,6 +29,7 @@ PPO = ("algo=ppo", "algo.minibatches=3")
 CHEETAH = ("env=halfcheetah", "engine=auto", "algo.n_envs=3", "algo.n_steps=4")
 
 VALUES = {
+    "normalizer.clip": ("0.1", "10"),
     "clip.max_norm": ("0.01", "1"),
     "clip.max_value": ("1e-4", "1"),
     "clip.scope": ("optimizer", "module"),
@@ -57,6 +58,7 @@ VALUES = {
     "optim.eps": ("1e-8", "1e-1"),
 }
 READ = {
+    "normalizer.clip": ("normalizer=running",),
     "clip.max_norm": ("clip=norm",),
     "clip.max_value": ("clip=value",),
     "clip.scope": ("clip=norm", "clip.max_norm=0.1", "arch=separate", "optim=single"),
@@ -161,7 +163,7 @@ def test_spaces_leave_settings_of_the_built_in_architectures_without_effect(arch
     given = {"arch.name": architecture, "arch.cnn.features": 16, "clip.name": "norm"}
     facts = (NO_IMAGES, ONLY_IMAGES, NO_NUMBERS, NO_DEVIATION)
     found = without_effect(given, facts)
-    assert found["normalizer.name"] == NO_NUMBERS
+    assert found["normalizer.name"] == found["normalizer.clip"] == NO_NUMBERS
     assert found["policy.std"] == NO_DEVIATION
     known = {"arch.cnn.features": NO_IMAGES, "arch.hidden_sizes": ONLY_IMAGES, "arch.log_std_init": NO_DEVIATION}
     for key, fact in known.items():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -102,6 +104,20 @@ def test_running_statistics_belong_to_each_member() -> None:
     normalizer.update((samples,), torch.ones(2, 2, dtype=torch.bool))
     (result,) = normalizer.normalized((samples,))
     assert result.flatten().tolist() == pytest.approx([-1.0, 1.0, -1.0, 1.0], rel=1e-3)
+
+
+@pytest.mark.parametrize(("clip", "largest"), [(3.0, 3.0), (math.inf, 997.0)])
+def test_running_clips_where_it_is_told_to(clip: float, largest: float) -> None:
+    leaves = leaves_of(spaces.Box(-np.inf, np.inf, (1,)))
+    normalizer = build_observation_normalizer(leaves, 1, NormalizerConfig(name="running", clip=clip), CPU)
+    normalizer.update((torch.tensor([[[1.0], [3.0]]]),), torch.ones(1, 2, dtype=torch.bool))
+    (result,) = normalizer.normalized((torch.tensor([[[999.0], [-995.0]]]),))
+    assert result.flatten().tolist() == pytest.approx([largest, -largest], rel=1e-3)
+
+
+def test_a_bound_of_observations_is_positive() -> None:
+    with pytest.raises(UserError, match="positive"):
+        NormalizerConfig(name="running", clip=0.0)
 
 
 def test_running_does_not_change_what_it_is_given() -> None:
