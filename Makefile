@@ -13,7 +13,7 @@ define INSTALL
 	{ print substr($$0, 1, 100); fflush() }'
 endef
 
-STUDIES ?= cliffwalking
+STUDIES ?=
 
 .PHONY: train test soak learn results rliable check bench install install-dev clean
 
@@ -30,10 +30,9 @@ soak: $(VENV)/installed-dev
 learn: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m floor
 
-# `make results` repeats the study `cliffwalking`; `make results STUDIES="halfcheetah-preset lunarlander"` repeats others.
+# `make results` repeats a run of each study but Pong's; `make results STUDIES="halfcheetah pong-preset"` chooses some.
 results: $(VENV)/installed-dev
-	$(VENV)/bin/python studies/run.py $(STUDIES)
-	$(VENV)/bin/python studies/page.py
+	$(VENV)/bin/python studies/repeat.py $(STUDIES)
 
 # rliable has a separate environment, because nothing else needs it and it does not work with pandas 3.
 rliable:

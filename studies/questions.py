@@ -24,7 +24,15 @@ OF_ABLATIONS = {"halfcheetah": "arch=separate optim=single "}
 
 _LAYOUTS = "arch=separate,shared optim=single,dual"
 
-TITLES = {"cliffwalking": "CliffWalking", "lunarlander": "LunarLander", "halfcheetah": "HalfCheetah", "pong": "Pong"}
+TITLES = {
+    "cliffwalking": "CliffWalking",
+    "lunarlander": "LunarLander",
+    "halfcheetah": "HalfCheetah",
+    "hopper": "Hopper",
+    "walker2d": "Walker2d",
+    "ant": "Ant",
+    "pong": "Pong",
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,9 @@ STUDIES = {
     study.name: study
     for study in (
         *(Study(name, "preset", (f"{_LAYOUTS} {SEEDS}",), ("arch=separate", "optim=single")) for name in BUDGETS),
-        *(Study(name, PPO, (SEEDS,)) for name in ("lunarlander", "halfcheetah")),
+        # What matters in these three is a study of its own.
+        *(Study(name, "preset", (SEEDS,)) for name in ("hopper", "walker2d", "ant")),
+        *(Study(name, PPO, (SEEDS,)) for name in ("lunarlander", "halfcheetah", "hopper", "walker2d", "ant")),
         # The preset's layouts at the settings of the ablations below.
         Study(
             "halfcheetah",

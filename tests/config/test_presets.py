@@ -17,10 +17,13 @@ from tests.helpers import REPOSITORY
 Config = Callable[..., RunConfig]
 
 PRESETS = {
+    "ant": "Ant-v5",
     "cliffwalking": "CliffWalking-v1",
     "halfcheetah": "HalfCheetah-v5",
+    "hopper": "Hopper-v5",
     "lunarlander": "LunarLander-v3",
     "pong": "PongNoFrameskip-v4",
+    "walker2d": "Walker2d-v5",
 }
 FLOORS = {
     "cliffwalking": -13.0,
@@ -31,7 +34,7 @@ FLOORS = {
 }
 """Mean returns of 100 greedy episodes, over seeds. Pong's takes hours."""
 
-PPO_PRESETS = {"halfcheetah_ppo": "halfcheetah", "lunarlander_ppo": "lunarlander"}
+PPO_PRESETS = {f"{name}_ppo": name for name in ("ant", "halfcheetah", "hopper", "lunarlander", "walker2d")}
 """The presets of PPO, which set what suits it, and their environments."""
 
 

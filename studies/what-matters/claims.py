@@ -1,0 +1,282 @@
+"""What the literature says of each choice, as comparisons of two levels that the data can confirm or contradict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from effects import ALL, Effect, effects
+from plan import CHOICES, EVERY_UPDATE, Choice
+
+ANDRYCHOWICZ, CHOU, COBBE = "[Andrychowicz et al.][a]", "[Chou et al.][ch]", "[Cobbe et al.][co]"
+ENGSTROM, SB3, TIANSHOU = "[Engstrom et al.][e]", "[Stable-Baselines3][sb3]", "[Tianshou][tianshou]"
+"""The sources, as links of the page."""
+
+UNCLIPPED = f"clip=none {EVERY_UPDATE}"
+
+BETTER, AS_GOOD, NOT_WORSE, WORSE = "better", "as good", "not worse", "worse"
+
+SMALL = 10.0
+"""The percentage up to which a difference counts as none, where a claim says that there is none."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim that one level does better than another, or as well.
+
+    Attributes:
+        choice: the name of the choice.
+        level: the level that the claim is about.
+        other: the level that it is compared with: of the same choice, or of the one that `other_choice` names.
+        expected: how the level is said to do: one of the words above.
+        text: the claim in words.
+        source: the links to the sources, as on the page.
+        other_choice: the name of the other level's choice, if it is another one.
+    """
+
+    choice: str
+    level: str
+    other: str
+    expected: str
+    text: str
+    source: str
+    other_choice: str = ""
+
+    def tested(self) -> list[Effect]:
+        """Return the effect in each environment, and over all."""
+        other: Choice = CHOICES[self.other_choice or self.choice]
+        return effects(CHOICES[self.choice], self.level, (other, self.other))
+
+
+def agreement(claim: Claim, effect: Effect) -> str:
+    """Return whether an effect agrees with a claim: `yes`, `no` or `undecided`, by its interval."""
+    interval = effect.percent.interval
+    if interval is None:
+        return "undecided"
+    lowest, highest = {
+        BETTER: (0.0, math.inf),
+        AS_GOOD: (-SMALL, SMALL),
+        NOT_WORSE: (-SMALL, math.inf),
+        WORSE: (-math.inf, 0.0),
+    }[claim.expected]
+    if interval.low >= lowest and interval.high <= highest:
+        return "yes"
+    return "no" if interval.high < lowest or interval.low > highest else "undecided"
+
+
+def over_all(found: list[Effect]) -> Effect | None:
+    """Return the effect over environments; None if it has not been measured in several."""
+    return next((each for each in found if each.where == ALL), None)
+
+
+CLAIMS = (
+    Claim(
+        "networks",
+        "arch=separate optim=single",
+        "arch=shared optim=single",
+        BETTER,
+        "Separate networks do better than a shared trunk.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "networks",
+        "arch=shared optim=dual optim.trunk=actor",
+        "arch=separate optim=dual",
+        AS_GOOD,
+        "A trunk without the critic's gradient does as well as separate networks.",
+        COBBE,
+    ),
+    Claim(
+        "clipping",
+        "clip=norm clip.max_norm=0.5",
+        UNCLIPPED,
+        BETTER,
+        "Clipping the norm of gradients helps a little.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "clipping",
+        "clip=norm clip.max_norm=0.5",
+        UNCLIPPED,
+        AS_GOOD,
+        "Clipping the norm of gradients does not help A2C.",
+        TIANSHOU,
+    ),
+    Claim(
+        "clipping",
+        "clip=norm clip.max_norm=0.5",
+        "clip=norm clip.max_norm=5.0",
+        AS_GOOD,
+        "The bound of the norm hardly matters.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "observations",
+        "normalizer=running",
+        "normalizer=none",
+        BETTER,
+        "Observations have to be normalized.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "observations",
+        "normalizer=running",
+        "normalizer=running normalizer.clip=inf",
+        AS_GOOD,
+        "Whether normalized observations are clipped does not matter.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "rewards",
+        "reward_normalizer=return_std",
+        "reward_normalizer=none",
+        BETTER,
+        "Rewards have to be scaled by the deviation of the return.",
+        ENGSTROM,
+    ),
+    Claim(
+        "advantages",
+        "algo.normalize_advantage=true",
+        "algo.normalize_advantage=false",
+        AS_GOOD,
+        "Normalizing advantages makes little difference.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "lambda",
+        "algo.gae_lambda=0.95",
+        "algo.gae_lambda=1.0",
+        BETTER,
+        "A lambda of 0.95 does better than 1 in A2C.",
+        TIANSHOU,
+    ),
+    Claim(
+        "lambda",
+        "algo.gae_lambda=0.9",
+        "algo.gae_lambda=0.95",
+        NOT_WORSE,
+        "A lambda of 0.9 is good everywhere.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "ppo",
+        "algo.gae_lambda=0.9",
+        "algo.gae_lambda=0.95",
+        AS_GOOD,
+        "In PPO, a lambda of 0.9 is no better than 0.95.",
+        TIANSHOU,
+    ),
+    Claim(
+        "distribution",
+        "policy.std=network",
+        "policy=auto",
+        AS_GOOD,
+        "Deviations may be parameters or outputs of the network.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "distribution",
+        "policy=squashed",
+        "policy=auto",
+        BETTER,
+        "Actions bounded by tanh do a little better than clipped ones.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "distribution",
+        "policy=beta",
+        "policy=auto",
+        BETTER,
+        "A beta distribution does better than a Gaussian (shown for TRPO and ACER).",
+        CHOU,
+    ),
+    Claim(
+        "deviation",
+        "arch.log_std_init=-1.0",
+        "arch.log_std_init=0.0",
+        BETTER,
+        "An initial deviation of about 0.5 does better than 1.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "deviation",
+        "arch.log_std_init=-1.0",
+        "arch.log_std_init=-2.0",
+        BETTER,
+        "An initial deviation of about 0.5 does better than a smaller one.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "gain",
+        "arch.policy_gain=0.01",
+        "arch.policy_gain=1.0",
+        BETTER,
+        "The policy's last layer has to begin a hundred times smaller.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "activation",
+        "arch.activation=relu",
+        "arch.activation=tanh",
+        WORSE,
+        "ReLU is worse than tanh.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "width",
+        "arch=separate arch.critic.hidden_sizes=[256,256]",
+        "arch=separate arch.hidden_sizes=[64,64]",
+        NOT_WORSE,
+        "A wide critic has no downside.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "entropy",
+        "algo.entropy_coef=0.0",
+        "algo.entropy_coef=0.01",
+        NOT_WORSE,
+        "An entropy bonus does not help.",
+        f"{ANDRYCHOWICZ}, {TIANSHOU}",
+    ),
+    Claim(
+        "annealing",
+        "optim.anneal=linear",
+        "optim.anneal=none",
+        BETTER,
+        "A learning rate that falls linearly helps.",
+        f"{ANDRYCHOWICZ}, {ENGSTROM}",
+    ),
+    Claim(
+        "optimizer",
+        "optim.algorithm=adam optim.eps=1e-05",
+        "optim.algorithm=rmsprop optim.eps=1e-05",
+        AS_GOOD,
+        "Adam and RMSprop do equally well at the same rate.",
+        f"{ANDRYCHOWICZ}, {TIANSHOU}",
+    ),
+    Claim(
+        "optimizer",
+        "optim.algorithm=adam optim.eps=1e-05",
+        "optim.algorithm=adam optim.eps=1e-08",
+        AS_GOOD,
+        "Adam's epsilon does not matter.",
+        ANDRYCHOWICZ,
+    ),
+    Claim(
+        "optimizer",
+        "optim.algorithm=rmsprop_tf optim.eps=1e-05",
+        "optim.algorithm=rmsprop optim.eps=1e-05",
+        BETTER,
+        "TensorFlow's RMSprop does better than PyTorch's in A2C.",
+        SB3,
+    ),
+    Claim(
+        "batch",
+        "algo.n_envs=32",
+        "algo.n_envs=8",
+        WORSE,
+        "More environments with shorter rollouts are worse at an equal batch.",
+        ANDRYCHOWICZ,
+    ),
+)
+"""The claims, in the order of the page."""

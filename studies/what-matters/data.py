@@ -1,0 +1,56 @@
+"""The saved cells: a CSV file each, with a row for every seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+from plan import Cell, Choice, Environment, cells
+
+DATA = Path(__file__).with_name("data")
+CHANCE = DATA / "random.csv"
+CELL = "cell"
+"""The column with the identity of the run with the first seed: it is in each row, since that run may have failed."""
+DIGITS = "%.6g"
+
+
+def path_of(environment: Environment, choice: Choice, level: str) -> Path:
+    """Return the file of a cell; the preset's is called `preset`."""
+    name = ",".join([choice.name, *level.split()])
+    return DATA / environment.name / f"{name}.csv"
+
+
+def saved(cell: Cell) -> Path | None:
+    """Return the file of a cell, which may be that of an equal cell of another choice; None if there is none yet.
+
+    A file of earlier settings, of a preset that has changed since, is none of this cell.
+    """
+    return _by_cell(cell.environment).get(cell.first)
+
+
+@cache
+def _by_cell(environment: Environment) -> dict[str, Path]:
+    """Return the files of an environment by the identities of their cells."""
+    paths = sorted((DATA / environment.name).glob("*.csv"))
+    return {str(pd.read_csv(path, nrows=1)[CELL].iloc[0]): path for path in paths}
+
+
+def save(cell: Cell, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write the file of a cell, from the rows of its runs."""
+    path = path_of(cell.environment, cell.choice, cell.level)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame([{CELL: cell.first, **row} for row in rows])
+    table.to_csv(path, index=False, float_format=DIGITS, lineterminator="\n")
+    _by_cell.cache_clear()
+
+
+def missing(environment: Environment, choice: Choice) -> list[Cell]:
+    """Return the cells of a choice that have not been run yet."""
+    return [cell for cell in cells(environment, choice) if saved(cell) is None]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Return the runs of a cell, by seed."""
+    return pd.read_csv(path).set_index("seed").sort_index()

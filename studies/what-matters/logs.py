@@ -1,0 +1,110 @@
+"""What the logs say of the reasons: tables of gradient norms, of the cosine on a shared trunk, and of exploration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from effects import ALL, Effect, effects, in_percent, pairs, runs_of
+from plan import CHOICES, ENVIRONMENTS, EVERY_UPDATE, Choice, Environment, cells
+
+from acexp.report.inference import Mean
+from acexp.report.scores import Estimate
+from acexp.report.table import Value, to_markdown
+
+CLIPPING = CHOICES["clipping-and-optimizers"]
+OPTIMIZERS = {"single": "one optimizer", "dual": "two optimizers"}
+UNCLIPPED = f"clip=none {EVERY_UPDATE}"
+BOUND = "clip=norm clip.max_norm=0.5"
+BY_MODULE = "clip=norm clip.scope=module clip.max_norm=0.5"
+SEPARATE, SHARED = "arch=separate optim=dual", "arch=shared optim=dual"
+
+
+def shared_bound() -> str:
+    """Return a table of what a bound of 0.5 does where actor and critic share it, and where they do not."""
+    by_layout = {
+        f"{title}, {bound}": effects(CLIPPING, f"optim={optim} {clip}", (CLIPPING, f"optim={optim} {UNCLIPPED}"))
+        for optim, title in OPTIMIZERS.items()
+        for clip, bound in ((BOUND, "a bound for each optimizer"), (BY_MODULE, "a bound for each module"))
+    }
+    return _by_environment(by_layout)
+
+
+def _by_environment(found: dict[str, list[Effect]]) -> str:
+    """Return a table with a row for each environment and a column for each list of effects, in percent."""
+    places = [*(each.title for each in ENVIRONMENTS.values()), ALL]
+    rows: list[list[Value]] = []
+    for place in places:
+        here = [next((each.percent for each in effects_ if each.where == place), None) for effects_ in found.values()]
+        if any(each is not None for each in here):
+            rows.append([f"**{place}**" if place == ALL else place, *map(in_percent, here)])
+    return to_markdown(("", *found), rows)
+
+
+def heavy_tails() -> str:
+    """Return a table of the tails of gradient norms without clipping, and of what a bound does there."""
+    rows: list[list[Value]] = []
+    for optim in OPTIMIZERS:
+        clipped, unclipped = f"optim={optim} {BOUND}", f"optim={optim} {UNCLIPPED}"
+        by_place = {effect.where: effect for effect in effects(CLIPPING, clipped, (CLIPPING, unclipped))}
+        for environment, values in _measured(CLIPPING, unclipped, "kurtosis actor", "kurtosis critic"):
+            effect = by_place.get(environment.title)
+            share = _clipped(environment, clipped)
+            gain = in_percent(effect.percent) if effect else None
+            rows.append([environment.title, OPTIMIZERS[optim], *values, share, gain])
+    columns = ("", "", "kurtosis, actor", "kurtosis, critic", "updates clipped at 0.5", "a bound of 0.5, %")
+    return to_markdown(columns, rows)
+
+
+def _clipped(environment: Environment, level: str) -> float | None:
+    """Return the mean share of updates in which a bound changed the actor's gradient."""
+    for _, values in _of(environment, CLIPPING, level, "clipped optim_actor", "clipped optim_joint"):
+        return next((each.value for each in values if each is not None), None)
+    return None
+
+
+def cosine() -> str:
+    """Return a table of the cosine on the shared trunk, beside what separate networks do."""
+    by_place = {
+        effect.where: effect for effect in effects(CHOICES["networks"], SEPARATE, (CHOICES["networks"], SHARED))
+    }
+    rows: list[list[Value]] = []
+    for environment, values in _measured(CHOICES["networks"], SHARED, "cosine", "cosine negative"):
+        effect = by_place.get(environment.title)
+        rows.append([environment.title, *values, in_percent(effect.percent) if effect else None])
+    return to_markdown(("", "cosine", "share of logs below 0", "separate networks, %"), rows)
+
+
+def exploration() -> str:
+    """Return a table of what separate networks change in entropy and in the volume of observations."""
+    networks = CHOICES["networks"]
+    rows: list[list[Value]] = []
+    measures = ("entropy middle", "entropy last", "volume")
+    for environment in ENVIRONMENTS.values():
+        values: list[Value] = []
+        for measure in measures:
+            here = [
+                Estimate.of_mean(Mean.of_difference(a, b, paired=True))
+                for place, a, b, _ in pairs(networks, SEPARATE, (networks, SHARED), measure)
+                if place is environment
+            ]
+            values.append(here[0] if here else None)
+        if any(value is not None for value in values):
+            rows.append([environment.title, *values])
+    return to_markdown(("", "entropy at half time", "entropy at the end", "log of the observations' spread"), rows)
+
+
+def _measured(choice: Choice, level: str, *measures: str) -> Iterator[tuple[Environment, list[Estimate | None]]]:
+    for environment in ENVIRONMENTS.values():
+        yield from _of(environment, choice, level, *measures)
+
+
+def _of(
+    environment: Environment, choice: Choice, level: str, *measures: str
+) -> Iterator[tuple[Environment, list[Estimate | None]]]:
+    """Yield the mean of measures over the seeds of a cell, if it has been run."""
+    found = next((cell for cell in cells(environment, choice) if cell.level == level), None)
+    runs = None if found is None or not choice.concerns(environment) else runs_of(found)
+    if runs is not None:
+        known = [runs[name].dropna() if name in runs else np.zeros(0) for name in measures]
+        yield environment, [Estimate.of_mean(Mean.of(values)) if len(values) else None for values in known]

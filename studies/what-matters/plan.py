@@ -1,0 +1,261 @@
+"""What the study compares: its environments, and the choices, each with its levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from acexp.config import RunConfig
+from acexp.config.application import compose
+from acexp.config.run_identity import identity
+
+SEEDS = tuple(range(10))
+EPISODES = 20
+"""The number of episodes in which the final policy of each run is evaluated: seeds differ far more than episodes do."""
+
+EVERY_UPDATE = "log.every=1"
+"""Logs each update by itself, for cells whose gradients are not clipped: averages of several would hide heavy tails."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment and the preset that is changed in it.
+
+    Attributes:
+        name: its name in commands and files.
+        title: its name on the page.
+        preset: the override that chooses its preset.
+        rest: the overrides of what the study changes in every run.
+        counts: whether it counts in the means over environments; those for sanity do not.
+        has_numbers: whether its actions are numbers, which have a standard deviation.
+        has_bounds: whether all of its observations have finite bounds.
+        reads: whether its observations are numbers, which can be normalized.
+        has_ppo: whether there is a preset of PPO too.
+        batch: the number of slots of a rollout of A2C's preset: environments times steps.
+    """
+
+    name: str
+    title: str
+    preset: str
+    rest: str = ""
+    counts: bool = True
+    has_numbers: bool = False
+    has_bounds: bool = False
+    reads: bool = True
+    has_ppo: bool = False
+    batch: int = 128
+
+
+def _mujoco(name: str, title: str) -> Environment:
+    return Environment(name, title, f"experiment={name}", "total_steps=500000", has_numbers=True, has_ppo=True)
+
+
+ENVIRONMENTS = {
+    each.name: each
+    for each in (
+        _mujoco("halfcheetah", "HalfCheetah"),
+        _mujoco("hopper", "Hopper"),
+        _mujoco("walker2d", "Walker2d"),
+        _mujoco("ant", "Ant"),
+        Environment(
+            "lunarlander",
+            "LunarLander",
+            "experiment=lunarlander",
+            "total_steps=1000000 engine=envpool",
+            has_bounds=True,
+            has_ppo=True,
+            batch=1024,
+        ),
+        Environment("cliffwalking", "CliffWalking", "experiment=cliffwalking", counts=False, reads=False, batch=64),
+        Environment(
+            "cartpole",
+            "CartPole",
+            "env=gym",
+            "env.id=CartPole-v1 engine=envpool total_steps=100000",
+            counts=False,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A design choice.
+
+    Attributes:
+        name: its name in commands and files.
+        title: the heading of its section.
+        levels: the overrides of each level. That of the preset is one of them, or is added where it is none.
+        needs: the name of the property that an environment must have; None for a choice of all.
+        preset: the algorithm around whose preset the choice is made: `ppo`; empty for A2C.
+        keeps_batch: whether the number of steps follows from that of environments, so that all rollouts are equally
+            large.
+    """
+
+    name: str
+    title: str
+    levels: tuple[str, ...]
+    needs: str | None = None
+    preset: str = ""
+    keeps_batch: bool = False
+
+    def concerns(self, environment: Environment) -> bool:
+        """Return True if an environment has this choice."""
+        return self.needs is None or bool(getattr(environment, self.needs))
+
+
+def _each(key: str, *values: object) -> tuple[str, ...]:
+    return tuple(f"{key}={value}" for value in values)
+
+
+CHOICES = {
+    choice.name: choice
+    for choice in (
+        Choice("preset", "The presets", ("",)),
+        Choice(
+            "networks",
+            "Separate or shared networks, and one or two optimizers",
+            (
+                *(f"arch={arch} optim={optim}" for arch in ("separate", "shared") for optim in ("single", "dual")),
+                *(f"arch=shared optim=dual optim.trunk={owner}" for owner in ("actor", "critic")),
+            ),
+        ),
+        Choice(
+            "clipping",
+            "Gradient clipping",
+            (
+                f"clip=none {EVERY_UPDATE}",
+                *_each("clip=norm clip.max_norm", 0.1, 0.5, 1.0, 5.0),
+                "clip=norm clip.scope=module clip.max_norm=0.5",
+                "clip=value clip.max_value=0.05",
+            ),
+        ),
+        Choice(
+            "clipping-and-optimizers",
+            "Gradient clipping with one optimizer and with two",
+            tuple(
+                f"optim={optim} {clip}"
+                for optim in ("single", "dual")
+                for clip in (
+                    f"clip=none {EVERY_UPDATE}",
+                    "clip=norm clip.max_norm=0.5",
+                    "clip=norm clip.scope=module clip.max_norm=0.5",
+                )
+            ),
+        ),
+        Choice(
+            "observations",
+            "Normalization of observations",
+            ("normalizer=none", "normalizer=running", "normalizer=running normalizer.clip=inf"),
+            needs="reads",
+        ),
+        Choice("bounds", "Observations scaled by their bounds", ("normalizer=bounds",), needs="has_bounds"),
+        Choice("rewards", "Normalization of rewards", _each("reward_normalizer", "none", "return_std")),
+        Choice("advantages", "Normalization of advantages", _each("algo.normalize_advantage", "false", "true")),
+        Choice("lambda", "Lambda of the advantage estimate", _each("algo.gae_lambda", 0.8, 0.9, 0.95, 1.0)),
+        Choice(
+            "distribution",
+            "The distribution of actions",
+            ("policy=auto", "policy.std=network", "policy=squashed", "policy=beta"),
+            needs="has_numbers",
+        ),
+        Choice(
+            "deviation",
+            "The initial standard deviation",
+            _each("arch.log_std_init", -2.0, -1.0, 0.0),
+            needs="has_numbers",
+        ),
+        Choice("gain", "The initial scale of the policy's last layer", _each("arch.policy_gain", 0.01, 1.0)),
+        Choice("activation", "The activation", _each("arch.activation", "tanh", "relu")),
+        Choice("layer-norm", "Layer normalization", _each("arch.layer_norm", "false", "true")),
+        Choice(
+            "width",
+            "The width of the networks",
+            (
+                *_each("arch=shared arch.hidden_sizes", "[64,64]", "[256,256]"),
+                *_each("arch=separate arch.hidden_sizes", "[64,64]", "[256,256]"),
+                "arch=separate arch.actor.hidden_sizes=[256,256]",
+                "arch=separate arch.critic.hidden_sizes=[256,256]",
+            ),
+        ),
+        Choice(
+            "entropy",
+            "The entropy bonus, constant or annealed",
+            (
+                *_each("algo.entropy_coef", 0.0, 0.01),
+                "algo.entropy_coef=0.01 algo.entropy_anneal=linear",
+            ),
+        ),
+        Choice("annealing", "Annealing of the learning rate", _each("optim.anneal", "none", "linear")),
+        Choice(
+            "optimizer",
+            "The optimizer and its epsilon",
+            (
+                "optim.algorithm=rmsprop optim.eps=1e-05",
+                "optim.algorithm=rmsprop_tf optim.eps=1e-05",
+                *_each("optim.algorithm=adam optim.eps", 1e-8, 1e-5),
+            ),
+        ),
+        Choice(
+            "batch",
+            "The shape of the batch: environments times steps",
+            _each("algo.n_envs", 4, 8, 32),
+            keeps_batch=True,
+        ),
+        Choice(
+            "normalizer-and-activation",
+            "Normalization of observations with each activation",
+            ("normalizer=none arch.activation=relu",),
+            needs="reads",
+        ),
+        Choice(
+            "ppo",
+            "Lambda in PPO",
+            _each("algo.gae_lambda", 0.8, 0.9, 0.95, 1.0),
+            needs="has_ppo",
+            preset="ppo",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs of one environment with one level: they differ in their seeds.
+
+    Attributes:
+        environment, choice, level: what it belongs to.
+        first: the identity of its run with the first seed, by which equal cells are recognized.
+    """
+
+    environment: Environment
+    choice: Choice
+    level: str
+    first: str
+
+
+def settings(environment: Environment, choice: Choice, level: str) -> list[str]:
+    """Return the overrides of a cell's runs, without their seed."""
+    preset = "_".join(filter(None, (environment.preset, choice.preset)))
+    given = " ".join((preset, environment.rest, level)).split()
+    if choice.keeps_batch:
+        n_envs = int(given[-1].partition("=")[2])
+        given.insert(-1, f"algo.n_steps={environment.batch // n_envs}")
+    return given
+
+
+def config(environment: Environment, choice: Choice, level: str, seed: int) -> RunConfig:
+    """Return the config of a run."""
+    return compose([*settings(environment, choice, level), f"seed={seed}"])
+
+
+def cells(environment: Environment, choice: Choice) -> Iterator[Cell]:
+    """Yield the cells of a choice in an environment, one for each level."""
+    for level in choice.levels:
+        yield Cell(environment, choice, level, _first(environment, choice, level))
+
+
+@cache
+def _first(environment: Environment, choice: Choice, level: str) -> str:
+    return identity(config(environment, choice, level, SEEDS[0]))

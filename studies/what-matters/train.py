@@ -1,0 +1,109 @@
+"""Train the cells of choices that are missing, and save each: `train.py CHOICE ... [--environments NAME ...]`.
+
+All choices are trained if none is named. A command that was stopped continues when it is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from data import missing, save
+from measures import measure
+from plan import CHOICES, ENVIRONMENTS, EPISODES, SEEDS, Cell, Choice, Environment, config, settings
+
+from acexp.config.run_identity import identity
+from acexp.report.records import collect
+from acexp.runs import run_directory
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SOME_FAILED = 1
+"""The exit code of a sweep in which some runs failed and the others are done."""
+
+
+def commands(environment: Environment, choice: Choice, wanted: Sequence[Cell]) -> Iterator[str]:
+    """Yield the commands that train cells; levels that differ in the value of their last setting share one."""
+    for (given, key), group in groupby(wanted, lambda cell: _split(settings(environment, choice, cell.level))):
+        values = [settings(environment, choice, cell.level)[-1].partition("=")[2] for cell in group]
+        yield " ".join(
+            [
+                "acexp -m",
+                *given,
+                f"{key}={','.join(values)}",
+                f"seed='range({len(SEEDS)})'",
+                f"name={sweep(environment, choice)}",
+            ]
+        )
+
+
+def _split(given: list[str]) -> tuple[tuple[str, ...], str]:
+    """Return all overrides but the last one, and the key of that."""
+    return tuple(given[:-1]), given[-1].partition("=")[0]
+
+
+def sweep(environment: Environment, choice: Choice) -> str:
+    """Return the name of the sweep of a choice in an environment."""
+    return f"what-matters-{environment.name}-{choice.name}"
+
+
+def train(environment: Environment, choice: Choice) -> None:
+    """Train and evaluate what is missing of a choice in an environment, and save it."""
+    wanted = missing(environment, choice)
+    if not wanted:
+        return
+    for command in commands(environment, choice, wanted):
+        _run(command)
+    folder = ROOT / "outputs" / "sweeps" / sweep(environment, choice)
+    _run(f"acexp eval {folder.relative_to(ROOT)} --episodes {EPISODES}")
+    rows = dict(_rows(folder))
+    for cell in wanted:
+        expected = [identity(config(environment, choice, cell.level, seed)) for seed in SEEDS]
+        found = [{"identity": each, **rows[each]} for each in expected if each in rows]
+        save(cell, found)
+
+
+def _run(command: str) -> None:
+    """Run a command in the repository's folder, as it is shown; exit if it is stopped or refused."""
+    sys.stdout.write(f"$ {command}\n")
+    sys.stdout.flush()
+    process = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], cwd=ROOT)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        code = process.wait()  # Ctrl-C reached the process as well, which saves its runs
+    if code not in (0, SOME_FAILED):
+        sys.exit(code)
+
+
+def _rows(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield the identity and the row of each run that is done and evaluated."""
+    for record in collect(folder).records:
+        directory = folder / record.directory
+        if record.is_done and record.evaluated is not None:
+            status = run_directory.read_status(directory)
+            engine = json.loads((directory / "summary.json").read_text())["engine"]
+            yield status["identity"], measure(record, directory, engine, status["torch_threads"])
+
+
+def main() -> None:
+    """Train what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("choices", nargs="*", metavar="CHOICE", help=", ".join(CHOICES))
+    parser.add_argument("--environments", nargs="+", choices=ENVIRONMENTS, default=list(ENVIRONMENTS))
+    options = parser.parse_args()
+    if unknown := set(options.choices) - set(CHOICES):
+        parser.error(f"there is no choice {unknown.pop()!r}: {', '.join(CHOICES)}")
+    for choice in [CHOICES[name] for name in options.choices or CHOICES]:
+        for environment in [ENVIRONMENTS[name] for name in options.environments]:
+            if choice.concerns(environment):
+                train(environment, choice)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""The study of what matters: its cells are valid, its statistics are right, and its page says what its data say."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from acexp.config.run_identity import identity
+from acexp.core.numbers import NOTHING
+from acexp.metrics import Series
+from acexp.report.inference import Interval
+from acexp.report.records import collect
+from acexp.report.scores import Estimate
+from tests.helpers import REPOSITORY
+
+Modules = Callable[[str], ModuleType]
+FOLDER = REPOSITORY / "studies" / "what-matters"
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Modules:
+    """A module of the study, whose modules find each other as scripts do."""
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module
+
+
+@pytest.fixture
+def empty(modules: Modules, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder of data without cells."""
+    data = modules("data")
+    monkeypatch.setattr(data, "DATA", tmp_path / "data")
+    monkeypatch.setattr(modules("effects"), "CHANCE", tmp_path / "data" / "random.csv")
+    data._by_cell.cache_clear()
+    yield tmp_path / "data"
+    data._by_cell.cache_clear()
+
+
+def test_every_level_of_every_choice_has_a_config_of_its_own(modules: Modules) -> None:
+    """Two levels of a choice would be one experiment if they had the same identity."""
+    plan = modules("plan")
+    for environment in plan.ENVIRONMENTS.values():
+        for choice in plan.CHOICES.values():
+            if choice.concerns(environment):
+                firsts = [cell.first for cell in plan.cells(environment, choice)]
+                assert len(set(firsts)) == len(firsts), (environment.name, choice.name)
+
+
+def test_every_claim_compares_levels_that_are_trained(modules: Modules) -> None:
+    plan, claims = modules("plan"), modules("claims")
+    for claim in claims.CLAIMS:
+        assert claim.level in plan.CHOICES[claim.choice].levels, claim.text
+        assert claim.other in plan.CHOICES[claim.choice].levels, claim.text
+
+
+def test_batches_of_all_shapes_are_equally_large(modules: Modules) -> None:
+    plan = modules("plan")
+    choice = plan.CHOICES["batch"]
+    for environment in plan.ENVIRONMENTS.values():
+        preset = plan.config(environment, plan.CHOICES["preset"], "", 0).algo
+        assert preset.n_envs * preset.n_steps == environment.batch
+        for level in choice.levels:
+            algo = plan.config(environment, choice, level, 0).algo
+            assert algo.n_envs * algo.n_steps == environment.batch
+
+
+def test_levels_that_differ_in_their_last_value_share_a_command(modules: Modules) -> None:
+    plan, train = modules("plan"), modules("train")
+    environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=64")
+    choice = plan.Choice("c", "C", ("clip=none", "clip=norm clip.max_norm=1", "clip=norm clip.max_norm=2"))
+    start, end = "acexp -m experiment=cliffwalking total_steps=64", "seed='range(10)' name=what-matters-cliff-c"
+    assert list(train.commands(environment, choice, list(plan.cells(environment, choice)))) == [
+        f"{start} clip=none {end}",
+        f"{start} clip=norm clip.max_norm=1,2 {end}",
+    ]
+
+
+@pytest.fixture
+def write(modules: Modules, empty: Path) -> Callable[..., None]:
+    """Saves a cell as `train.py` does."""
+    plan, data = modules("plan"), modules("data")
+
+    def save(environment: str, choice: str, level: str, scores: Sequence[float], **columns: Any) -> None:
+        chosen = plan.ENVIRONMENTS[environment]
+        (cell,) = (each for each in plan.cells(chosen, plan.CHOICES[choice]) if each.level == level)
+        data.save(cell, [{"seed": seed, "score": score, **columns} for seed, score in enumerate(scores)])
+
+    return save
+
+
+def chance(folder: Path, **means: float) -> None:
+    """Save what random actions reach."""
+    folder.mkdir(exist_ok=True)
+    rows = [{"environment": name, "mean": mean, "std": 1.0} for name, mean in means.items()]
+    pd.DataFrame(rows).to_csv(folder / "random.csv", index=False)
+
+
+def test_effects_by_hand(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
+    """Two environments, whose presets learn 100 and 200 above random actions; the level adds 10 and takes away 40."""
+    plan, effects = modules("plan"), modules("effects")
+    noise = np.linspace(-4.5, 4.5, 10)
+    for name, preset, change in (("hopper", 150.0, 10.0), ("walker2d", 250.0, -40.0)):
+        write(name, "preset", "", preset + noise)
+        write(name, "layer-norm", "arch.layer_norm=true", preset + change + noise[::-1])
+    chance(empty, hopper=50.0, walker2d=50.0)
+    choice = replace(plan.CHOICES["layer-norm"], levels=("arch.layer_norm=true",))
+    hopper, walker, both = effects.of_choice(choice)
+    assert [each.where for each in (hopper, walker, both)] == ["Hopper", "Walker2d", "all"]
+    assert hopper.difference.value == pytest.approx(10.0)
+    assert hopper.percent.value == pytest.approx(10.0)
+    assert walker.percent.value == pytest.approx(-20.0)
+    assert both.percent.value == pytest.approx(-5.0)
+    assert (both.n, both.n_environments) == (10, 2)
+    # Differences by seed are 10 and -40 plus 9, 7, ... -9: a standard deviation of 6.0553 and a t of 2.2622 for 9 df.
+    margin = 2.262157 * 6.055301 / math.sqrt(10)
+    assert hopper.difference.interval == pytest.approx((10.0 - margin, 10.0 + margin), rel=1e-5)
+    # In percent they are those numbers and their half, both times the same seeds'.
+    assert both.percent.interval == pytest.approx((-5.0 - 0.75 * margin, -5.0 + 0.75 * margin), rel=1e-5)
+    assert walker.probability == 0.0
+    assert both.p == pytest.approx(max(each.p for each in (hopper, walker, both)))
+
+
+def test_the_effect_of_a_bound_is_told_apart_by_optimizers_whatever_the_preset_has(
+    modules: Modules, empty: Path, write: Callable[..., None]
+) -> None:
+    """The preset learns 100; with one optimizer a bound takes 30 of it, with two it gives 5."""
+    logs = modules("logs")
+    write("walker2d", "preset", "", [100.0] * 10)
+    chance(empty, walker2d=0.0)
+    for optim, unclipped, clipped in (("single", 100.0, 70.0), ("dual", 90.0, 95.0)):
+        choice, scores = "clipping-and-optimizers", [clipped + each for each in [0.5, -0.5] * 5]
+        write("walker2d", choice, f"optim={optim} {logs.UNCLIPPED}", [unclipped] * 10, **{"kurtosis actor": 4.0})
+        write("walker2d", choice, f"optim={optim} {logs.BOUND}", scores, **{"clipped optim_actor": 0.25})
+    (row,) = [line for line in logs.shared_bound().splitlines() if "Walker2d" in line]
+    assert [cell.strip() for cell in row.split("|")[2:6]] == ["-30 [-30, -30]", NOTHING, "+5 [+5, +5]", NOTHING]
+    rows = [line for line in logs.heavy_tails().splitlines() if "Walker2d" in line]
+    assert [row.split("|")[2].strip() for row in rows] == ["one optimizer", "two optimizers"]
+    assert all("| 4.00 [4.00, 4.00] |" in row and "| 0.25 |" in row for row in rows)
+
+
+def test_two_seeds_have_no_interval_and_decide_nothing(
+    modules: Modules, empty: Path, write: Callable[..., None]
+) -> None:
+    plan, effects, claims = modules("plan"), modules("effects"), modules("claims")
+    write("hopper", "preset", "", [1.0, 2.0])
+    write("hopper", "layer-norm", "arch.layer_norm=true", [11.0, 12.5])
+    chance(empty, hopper=0.0)
+    (effect,) = effects.of_choice(replace(plan.CHOICES["layer-norm"], levels=("arch.layer_norm=true",)))
+    assert effect.percent.interval is None
+    assert effect.p == 1.0
+    assert claims.agreement(claims.CLAIMS[0], effect) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("expected", "low", "high", "answer"),
+    [
+        ("better", 1.0, 5.0, "yes"),
+        ("better", -5.0, -1.0, "no"),
+        ("better", -1.0, 5.0, "undecided"),
+        ("worse", -5.0, -1.0, "yes"),
+        ("worse", 1.0, 5.0, "no"),
+        ("as good", -9.0, 9.0, "yes"),
+        ("as good", 11.0, 20.0, "no"),
+        ("as good", -20.0, -11.0, "no"),
+        ("as good", 5.0, 15.0, "undecided"),
+        ("not worse", -9.0, 80.0, "yes"),
+        ("not worse", -40.0, -11.0, "no"),
+        ("not worse", -40.0, 20.0, "undecided"),
+    ],
+)
+def test_agreement_is_read_from_the_interval(
+    modules: Modules, expected: str, low: float, high: float, answer: str
+) -> None:
+    claims, effects = modules("claims"), modules("effects")
+    estimate = Estimate((low + high) / 2, Interval(low, high))
+    effect = effects.Effect("all", "a", "b", None, None, estimate, 0.5, 0.5, 10, 5)
+    assert claims.agreement(replace(claims.CLAIMS[0], expected=expected), effect) == answer
+
+
+def test_tenths_and_kurtosis_by_hand(modules: Modules) -> None:
+    measures = modules("measures")
+    steps = np.arange(1.0, 21.0) * 50.0  # 20 values in 1,000 steps
+    assert measures.in_tenths(Series(steps, np.arange(20.0)), 1000) == [2.0 * i + 0.5 for i in range(10)]
+    late = Series(np.array([550.0]), np.array([7.0]))
+    assert measures.in_tenths(late, 1000) == [7.0] * 10
+    # Half of a window at 1, half at 3: the kurtosis of a fair coin is 1. One of a hundred at 100: 98.01 + 1 / 99.
+    coin = np.tile([1.0, 3.0], 50)
+    spike = np.where(np.arange(100) == 0, 100.0, 1.0)
+    assert measures.kurtosis(coin) == pytest.approx(1.0)
+    assert measures.kurtosis(spike) == pytest.approx(98.01 + 0.01 / 0.99, rel=1e-3)
+    assert measures.kurtosis(np.concatenate([coin, spike, spike])) == pytest.approx(98.02, rel=1e-3)
+    assert math.isnan(measures.kurtosis(coin[:99]))
+
+
+def test_a_choice_is_trained_once_and_saved_as_its_runs_say(
+    modules: Modules, empty: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the real commands, in a folder of its own: three seeds of two levels, one of which is the preset's."""
+    plan, train, data = modules("plan"), modules("train"), modules("data")
+    for module in (plan, train):
+        monkeypatch.setattr(module, "SEEDS", (0, 1, 2))
+    monkeypatch.setattr(train, "ROOT", tmp_path)
+    monkeypatch.setattr(train, "EPISODES", 2)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=1280")
+    choice = plan.Choice("clip", "Clipping", ("clip=none log.every=1", "clip.max_norm=0.5"))
+    train.train(environment, plan.Choice("preset", "The preset", ("",)))
+    train.train(environment, choice)
+    assert sorted(path.name for path in (empty / "cliff").iterdir()) == ["clip,clip=none,log.every=1.csv", "preset.csv"]
+    ran = []
+    monkeypatch.setattr(train, "_run", ran.append)
+    train.train(environment, choice)
+    assert ran == []
+    (clipped,) = (cell for cell in plan.cells(environment, choice) if "none" not in cell.level)
+    assert data.saved(clipped) == empty / "cliff" / "preset.csv"
+    saved = data.read(empty / "cliff" / "clip,clip=none,log.every=1.csv")
+    assert list(saved.index) == [0, 1, 2]
+    assert set(saved["engine"]) == {"tabular"}
+    assert saved["versions"].str.contains("torch").all()
+    records = collect(tmp_path / "outputs" / "sweeps" / "what-matters-cliff-clip").records
+    for record in records:
+        assert record.evaluated is not None
+        assert saved.loc[record.seed, "score"] == pytest.approx(record.evaluated.mean, rel=1e-5)
+        norms = record.series["grad_norm/actor/before_clip"].values
+        assert len(norms) == 20  # each of the updates
+        assert saved.loc[record.seed, "norm actor"] == pytest.approx(float(np.median(norms)), rel=1e-5)
+    assert (saved["clipped optim_joint"] == 0.0).all()
+
+
+def test_the_page_says_what_the_data_say(modules: Modules) -> None:
+    answers = modules("answers")
+    page = answers.PAGE.read_text(encoding="utf-8")
+    shown = {name: content.strip() for _, name, content, _ in answers.SECTION.findall(page)}
+    choices = set(modules("plan").CHOICES) - {"preset"}
+    assert set(shown) == {*answers.TABLES, *choices}
+    for name, content in shown.items():
+        assert content == answers.section(name).strip(), name
+
+
+def test_a_choice_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "train.py"), "clippping"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 2
+    assert "there is no choice 'clippping'" in result.stderr
+
+
+@pytest.fixture
+def repeat(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that repeats a run of each study."""
+    monkeypatch.syspath_prepend(REPOSITORY / "studies")
+    return importlib.import_module("repeat")
+
+
+def test_a_repeated_run_is_compared_with_its_cell(repeat: ModuleType) -> None:
+    scores = pd.Series([1.234567, 3.0], index=[0, 1])
+    run = repeat.Repeat("study", (), 0, 2, True, scores)
+    assert repeat.verdict(run, 1.2345671) == "equal"
+    assert repeat.verdict(run, 2.0) == "another score, among those of its seeds"
+    assert repeat.verdict(run, 4.0) == "outside of its seeds"
+
+
+def test_the_run_that_is_repeated_is_one_of_the_saved_ones(repeat: ModuleType, config: Callable[..., Any]) -> None:
+    """Its overrides give the identity that was saved with it, where one was."""
+    n_known = 0
+    for study in repeat.STUDIES.values():
+        if not repeat.has(study, "runs"):
+            continue
+        run, runs = repeat.of_study(study), repeat.load(study, "runs")
+        assert len(run.scores) == len(set(run.scores.index)), study.name
+        if "identity" in runs:
+            n_known += 1
+            assert identity(config(*run.overrides, f"seed={run.seed}")) in set(runs["identity"]), study.name
+    assert n_known > 3
+
+
+def test_a_run_is_repeated_as_it_was(repeat: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the real commands: a short run, twice."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    overrides = ("experiment=cliffwalking", "total_steps=1280")
+    run = repeat.Repeat("study", overrides, 0, 2, True, pd.Series([0.0], index=[0]))
+    score = repeat.repeated(run, tmp_path / "one")
+    again = replace(run, scores=pd.Series([score], index=[0]))
+    assert repeat.verdict(again, repeat.repeated(again, tmp_path / "two")) == "equal"
