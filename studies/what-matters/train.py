@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -27,19 +28,29 @@ SOME_FAILED = 1
 """The exit code of a sweep in which some runs failed and the others are done."""
 
 
-def commands(environment: Environment, choice: Choice, wanted: Sequence[Cell]) -> Iterator[str]:
-    """Yield the commands that train cells; levels that differ in the value of their last setting share one."""
+@dataclass(frozen=True)
+class Sweep:
+    """One command, and the cells that it trains: levels that differ in the value of their last setting.
+
+    Attributes:
+        name: the name of its directory.
+        command: what is run.
+        cells: its cells.
+    """
+
+    name: str
+    command: str
+    cells: tuple[Cell, ...]
+
+
+def sweeps(environment: Environment, choice: Choice, wanted: Sequence[Cell]) -> Iterator[Sweep]:
+    """Yield the sweeps that train cells of a choice."""
     for (given, key), group in groupby(wanted, lambda cell: _split(settings(environment, choice, cell.level))):
-        values = [settings(environment, choice, cell.level)[-1].partition("=")[2] for cell in group]
-        yield " ".join(
-            [
-                "acexp -m",
-                *given,
-                f"{key}={','.join(values)}",
-                f"seed='range({len(SEEDS)})'",
-                f"name={sweep(environment, choice)}",
-            ]
-        )
+        cells = tuple(group)
+        values = [settings(environment, choice, cell.level)[-1].partition("=")[2] for cell in cells]
+        name = f"what-matters-{environment.name}-{choice.name}-{choice.levels.index(cells[0].level)}"
+        varied = (f"{key}={','.join(values)}", f"seed='range({len(SEEDS)})'", f"name={name}")
+        yield Sweep(name, " ".join(("acexp -m", *given, *varied)), cells)
 
 
 def _split(given: list[str]) -> tuple[tuple[str, ...], str]:
@@ -47,25 +58,16 @@ def _split(given: list[str]) -> tuple[tuple[str, ...], str]:
     return tuple(given[:-1]), given[-1].partition("=")[0]
 
 
-def sweep(environment: Environment, choice: Choice) -> str:
-    """Return the name of the sweep of a choice in an environment."""
-    return f"what-matters-{environment.name}-{choice.name}"
-
-
 def train(environment: Environment, choice: Choice) -> None:
-    """Train and evaluate what is missing of a choice in an environment, and save it."""
-    wanted = missing(environment, choice)
-    if not wanted:
-        return
-    for command in commands(environment, choice, wanted):
-        _run(command)
-    folder = ROOT / "outputs" / "sweeps" / sweep(environment, choice)
-    _run(f"acexp eval {folder.relative_to(ROOT)} --episodes {EPISODES}")
-    rows = dict(_rows(folder))
-    for cell in wanted:
-        expected = [identity(config(environment, choice, cell.level, seed)) for seed in SEEDS]
-        found = [{"identity": each, **rows[each]} for each in expected if each in rows]
-        save(cell, found)
+    """Train and evaluate what is missing of a choice in an environment, and save each sweep when it is done."""
+    for sweep in sweeps(environment, choice, missing(environment, choice)):
+        _run(sweep.command)
+        folder = ROOT / "outputs" / "sweeps" / sweep.name
+        _run(f"acexp eval {folder.relative_to(ROOT)} --episodes {EPISODES}")
+        rows = dict(_rows(folder))
+        for cell in sweep.cells:
+            expected = [identity(config(environment, choice, cell.level, seed)) for seed in SEEDS]
+            save(cell, [{"identity": each, **rows[each]} for each in expected if each in rows])
 
 
 def _run(command: str) -> None:

@@ -78,11 +78,14 @@ def test_levels_that_differ_in_their_last_value_share_a_command(modules: Modules
     plan, train = modules("plan"), modules("train")
     environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=64")
     choice = plan.Choice("c", "C", ("clip=none", "clip=norm clip.max_norm=1", "clip=norm clip.max_norm=2"))
+    wanted = list(plan.cells(environment, choice))
+    one, two = train.sweeps(environment, choice, wanted)
     start, end = "acexp -m experiment=cliffwalking total_steps=64", "seed='range(10)' name=what-matters-cliff-c"
-    assert list(train.commands(environment, choice, list(plan.cells(environment, choice)))) == [
-        f"{start} clip=none {end}",
-        f"{start} clip=norm clip.max_norm=1,2 {end}",
-    ]
+    assert one.command == f"{start} clip=none {end}-0"
+    assert two.command == f"{start} clip=norm clip.max_norm=1,2 {end}-1"
+    assert (one.cells, two.cells) == ((wanted[0],), (wanted[1], wanted[2]))
+    # A sweep is named by its first level, whatever else is missing.
+    assert [sweep.name for sweep in train.sweeps(environment, choice, wanted[2:])] == ["what-matters-cliff-c-2"]
 
 
 @pytest.fixture
@@ -227,7 +230,7 @@ def test_a_choice_is_trained_once_and_saved_as_its_runs_say(
     assert list(saved.index) == [0, 1, 2]
     assert set(saved["engine"]) == {"tabular"}
     assert saved["versions"].str.contains("torch").all()
-    records = collect(tmp_path / "outputs" / "sweeps" / "what-matters-cliff-clip").records
+    records = collect(tmp_path / "outputs" / "sweeps" / "what-matters-cliff-clip-0").records
     for record in records:
         assert record.evaluated is not None
         assert saved.loc[record.seed, "score"] == pytest.approx(record.evaluated.mean, rel=1e-5)
