@@ -543,6 +543,6 @@ def test_several_folders_are_one_study(tmp_path: Path) -> None:
 def test_a_factor_that_one_side_lacks_is_said_to_be_missing(tmp_path: Path) -> None:
     """Rather than being called by a name that stands for every run."""
     fabricate(tmp_path / "a", 1.0, normalizer={"name": "none"})
-    fabricate(tmp_path / "b", 2.0, normalizer={"name": "none", "clip": 5})
+    fabricate(tmp_path / "b", 2.0, normalizer={"name": "none", "window": 5})
     (found,) = study(tmp_path, Question()).comparisons
-    assert "no normalizer.clip" in found.sentence
+    assert "no normalizer.window" in found.sentence
