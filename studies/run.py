@@ -31,15 +31,20 @@ OMITTED = ["directory", "steps/s"]
 def run(chosen: Study) -> None:
     """Run all commands of a study in the repository's folder; exit if one of them is stopped or refused."""
     for command in chosen.commands:
-        sys.stdout.write(f"$ {command}\n")
-        sys.stdout.flush()
-        process = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], cwd=ROOT)
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            code = process.wait()  # Ctrl-C reached the process as well, which saves its runs
-        if code not in (0, SOME_FAILED):
-            sys.exit(code)
+        run_command(command, ROOT)
+
+
+def run_command(command: str, folder: Path) -> None:
+    """Show a command and run it in a folder; exit if it is stopped or refused."""
+    sys.stdout.write(f"$ {command}\n")
+    sys.stdout.flush()
+    process = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], cwd=folder)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        code = process.wait()  # Ctrl-C reached the process as well, which saves its runs
+    if code not in (0, SOME_FAILED):
+        sys.exit(code)
 
 
 def save_tables(chosen: Study) -> None:

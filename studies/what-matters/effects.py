@@ -78,7 +78,7 @@ def one_percent(environment: Environment) -> float:
 def pairs(
     choice: Choice, level: str, against: tuple[Choice, str], measure: str = SCORE
 ) -> Iterator[tuple[Environment, Floats, Floats, pd.Index]]:
-    """Yield each environment that counts, with what both levels reach with the seeds that both have."""
+    """Yield each environment that has both levels, with what each reaches, and the seeds that both have."""
     other_choice, other_level = against
     for environment in ENVIRONMENTS.values():
         if not (choice.concerns(environment) and other_choice.concerns(environment)) or preset(environment) is None:

@@ -12,7 +12,7 @@ from plan import CHOICES, ENVIRONMENTS
 from acexp.report.traces import colour_of
 
 WIDEST = 130.0
-"""The end of the axis, in percent; what lies beyond is drawn there, as an arrow."""
+"""The end of the axis, in percent; the dot of an environment beyond it is drawn there."""
 
 
 def largest() -> dict[str, list[Effect]]:

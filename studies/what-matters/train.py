@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +22,9 @@ from acexp.report.records import collect
 from acexp.runs import run_directory
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOME_FAILED = 1
-"""The exit code of a sweep in which some runs failed and the others are done."""
+sys.path.append(str(ROOT / "studies"))
+
+from run import run_command  # noqa: E402  # the folder of the other studies is no package
 
 
 @dataclass(frozen=True)
@@ -61,26 +60,13 @@ def _split(given: list[str]) -> tuple[tuple[str, ...], str]:
 def train(environment: Environment, choice: Choice) -> None:
     """Train and evaluate what is missing of a choice in an environment, and save each sweep when it is done."""
     for sweep in sweeps(environment, choice, missing(environment, choice)):
-        _run(sweep.command)
+        run_command(sweep.command, ROOT)
         folder = ROOT / "outputs" / "sweeps" / sweep.name
-        _run(f"acexp eval {folder.relative_to(ROOT)} --episodes {EPISODES}")
+        run_command(f"acexp eval {folder.relative_to(ROOT)} --episodes {EPISODES}", ROOT)
         rows = dict(_rows(folder))
         for cell in sweep.cells:
             expected = [identity(config(environment, choice, cell.level, seed)) for seed in SEEDS]
             save(cell, [{"identity": each, **rows[each]} for each in expected if each in rows])
-
-
-def _run(command: str) -> None:
-    """Run a command in the repository's folder, as it is shown; exit if it is stopped or refused."""
-    sys.stdout.write(f"$ {command}\n")
-    sys.stdout.flush()
-    process = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], cwd=ROOT)
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        code = process.wait()  # Ctrl-C reached the process as well, which saves its runs
-    if code not in (0, SOME_FAILED):
-        sys.exit(code)
 
 
 def _rows(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:

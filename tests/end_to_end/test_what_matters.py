@@ -220,8 +220,8 @@ def test_a_choice_is_trained_once_and_saved_as_its_runs_say(
     train.train(environment, plan.Choice("preset", "The preset", ("",)))
     train.train(environment, choice)
     assert sorted(path.name for path in (empty / "cliff").iterdir()) == ["clip,clip=none,log.every=1.csv", "preset.csv"]
-    ran = []
-    monkeypatch.setattr(train, "_run", ran.append)
+    ran: list[str] = []
+    monkeypatch.setattr(train, "run_command", lambda command, folder: ran.append(command))
     train.train(environment, choice)
     assert ran == []
     (clipped,) = (cell for cell in plan.cells(environment, choice) if "none" not in cell.level)
