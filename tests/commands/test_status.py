@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from acexp.runs import run_directory
 from acexp.sweeps.overview import entries_below
 from acexp.sweeps.sweep_directory import note_sweep
 
@@ -129,6 +130,13 @@ def test_real_runs_are_listed(acexp: Acexp, tmp_path: Path) -> None:
     assert list(found)[:2] == ["outputs/sweeps/basic", "outputs/sweeps/population"]
     assert list(found)[2].startswith("outputs/cliffwalking/")
     assert [facts[1:3] for facts in found.values()] == [["2", "128"], ["2", "128"], ["1", "128"]]
+
+
+def test_runs_of_the_same_second_are_listed_newest_first(tmp_path: Path) -> None:
+    names = ["a", "c", "b", "d"]
+    for name in names:
+        run_directory.begin(tmp_path / name, "", name, torch_threads=1)
+    assert [entry.directory.name for entry in entries_below(tmp_path)] == names[::-1]
 
 
 def test_hundreds_of_runs_are_listed(tmp_path: Path) -> None:
