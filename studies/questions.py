@@ -16,13 +16,17 @@ BESIDE_SCORES = {"cliffwalking": "area", "lunarlander": "training", "halfcheetah
 """A second metric for comparisons: most runs on CliffWalking end at its optimum, policies on LunarLander may do better
 with their noise than without it, and on HalfCheetah bounds change the speed of learning."""
 
-EARLIER = {"halfcheetah": "optim.learning_rate=9.6e-4 algo.value_coef=0.4 "}
+EARLIER = {
+    "halfcheetah": "optim.learning_rate=9.6e-4 algo.value_coef=0.4 ",
+    "lunarlander": "algo.gamma=0.999 algo.gae_lambda=0.98 algo.entropy_coef=0.003 optim.learning_rate=3e-3 ",
+}
 """Settings of environments that were others when the ablations were run, as they are given on the command line."""
 
-OF_ABLATIONS = {"halfcheetah": "arch=separate optim=single "}
+OF_ABLATIONS = {"halfcheetah": "arch=separate optim=single ", "lunarlander": "optim=single "}
 """The layout of the ablations, if it is another one than the preset's."""
 
 _LAYOUTS = "arch=separate,shared optim=single,dual"
+_EARLIER_LANDER = f"optim=single {EARLIER['lunarlander']}total_steps={BUDGETS['lunarlander']} {SEEDS}"
 
 TITLES = {
     "cliffwalking": "CliffWalking",
@@ -129,19 +133,20 @@ STUDIES = {
         *(Study(name, "preset", (SEEDS,)) for name in ("hopper", "walker2d", "ant")),
         *(Study(name, PPO, (SEEDS,)) for name in ("lunarlander", "halfcheetah", "hopper", "walker2d", "ant")),
         # The preset's layouts at the settings of the ablations below.
-        Study(
-            "halfcheetah",
-            "earlier",
-            (f"{_LAYOUTS} {EARLIER['halfcheetah']}{SEEDS}",),
-            ("arch=separate", "optim=single"),
+        *(
+            Study(name, "earlier", (f"{_LAYOUTS} {settings}{SEEDS}",), ("arch=separate", "optim=single"))
+            for name, settings in {
+                "halfcheetah": EARLIER["halfcheetah"],
+                "lunarlander": f"{EARLIER['lunarlander']}total_steps=3000000 ",
+            }.items()
         ),
         Study(
             "lunarlander",
             "rollouts",
             (
-                f"algo.n_envs=32 algo.n_steps=32 total_steps={BUDGETS['lunarlander']} {SEEDS}",
-                f"algo.n_envs=16 algo.n_steps=64 total_steps={BUDGETS['lunarlander']} {SEEDS}",
-                f"algo.gae_lambda=0.9,0.95,0.98 total_steps={BUDGETS['lunarlander']} {SEEDS}",
+                f"algo.n_envs=32 algo.n_steps=32 {_EARLIER_LANDER}",
+                f"algo.n_envs=16 algo.n_steps=64 {_EARLIER_LANDER}",
+                _EARLIER_LANDER.replace("gae_lambda=0.98", "gae_lambda=0.9,0.95,0.98"),
             ),
             ("algo.n_envs=8,algo.gae_lambda=0.98",),
         ),

@@ -114,5 +114,5 @@ def unwritable(
 
 
 def now() -> str:
-    """Return the current time in UTC, as ISO 8601 with microseconds: times sort as text in the order of their events."""
+    """Return the current time in UTC, as ISO 8601 with microseconds: as text, times sort in the order of events."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

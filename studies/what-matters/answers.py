@@ -31,7 +31,7 @@ def presets() -> str:
         if (runs := preset(environment)) is None:
             continue
         score = Estimate.of_mean(Mean.of(runs["score"]))
-        made = runs.iloc[0]
+        made = runs.dropna(subset="engine").iloc[0]
         rows.append(
             [
                 environment.title,
@@ -85,6 +85,8 @@ def choice(name: str) -> str:
 
 def _row(effect: Effect) -> list[Value]:
     n = str(effect.n) if effect.where != ALL else f"{effect.n} x {effect.n_environments}"
+    if effect.n_diverged:
+        n += f" ({effect.n_diverged} diverged)"
     where = effect.where if effect.where != ALL else "**all**"
     estimates = (effect.score, effect.difference, in_percent(effect.percent))
     return [f"`{effect.level}`", where, n, *estimates, effect.probability, effect.p]

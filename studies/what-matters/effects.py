@@ -17,6 +17,7 @@ from acexp.report.scores import SEED, Estimate
 Floats = NDArray[np.float64]
 
 SCORE = "score"
+DIVERGED = "diverged"
 ALL = "all"
 """What stands for the mean over environments where an environment is named."""
 
@@ -36,6 +37,7 @@ class Effect:
         p: the p-value of equal means; corrected by `corrected`.
         n: the number of seeds that both have.
         n_environments: the number of environments.
+        n_diverged: how many of the level's runs have diverged.
     """
 
     where: str
@@ -48,12 +50,21 @@ class Effect:
     p: float
     n: int
     n_environments: int = 1
+    n_diverged: int = 0
 
 
 def runs_of(cell: Cell) -> pd.DataFrame | None:
-    """Return the runs of a cell by seed; None if it has not been run."""
+    """Return the runs of a cell by seed; None if it has not been run.
+
+    A run that has diverged leaves no policy: it scores what random actions do.
+    """
     path = saved(cell)
-    return None if path is None else read(path)
+    if path is None:
+        return None
+    runs = read(path)
+    runs[DIVERGED] = runs[SCORE].isna()
+    runs[SCORE] = runs[SCORE].fillna(random_return(cell.environment))
+    return runs
 
 
 def preset(environment: Environment) -> pd.DataFrame | None:
@@ -92,6 +103,12 @@ def pairs(
             yield environment, a, b, seeds
 
 
+def n_diverged(environment: Environment, choice: Choice, level: str) -> int:
+    """Return how many runs of a level have diverged."""
+    runs = _runs(environment, choice, level)
+    return 0 if runs is None else int(runs[DIVERGED].sum())
+
+
 def _runs(environment: Environment, choice: Choice, level: str) -> pd.DataFrame | None:
     found = next((cell for cell in cells(environment, replace(choice, levels=(level,)))), None)
     return None if found is None else runs_of(found)
@@ -99,7 +116,7 @@ def _runs(environment: Environment, choice: Choice, level: str) -> pd.DataFrame 
 
 def effects(choice: Choice, level: str, against: tuple[Choice, str]) -> list[Effect]:
     """Return the effect in each environment, and in their mean if there are several that count."""
-    found, shares, chances = [], [], []
+    found, shares, chances, diverged = [], [], [], 0
     for environment, a, b, seeds in pairs(choice, level, against):
         unit = one_percent(environment)
         p, probability = p_of_equal_means(a, b, SEED, paired=True), probability_of_improvement(a, b)
@@ -115,18 +132,20 @@ def effects(choice: Choice, level: str, against: tuple[Choice, str]) -> list[Eff
                 probability,
                 p,
                 len(seeds),
+                n_diverged=n_diverged(environment, choice, level),
             )
         )
         if environment.counts and tuple(seeds) == SEEDS:
             shares.append((a - b) / unit)
             chances.append(probability)
+            diverged += found[-1].n_diverged
     if len(shares) > 1:
         by_seed = np.mean(shares, axis=0)
         zero = np.zeros_like(by_seed)
         p = p_of_equal_means(by_seed, zero, SEED, paired=True)
         mean = Estimate.of_mean(Mean.of(by_seed))
         chance = float(np.mean(chances))
-        found.append(Effect(ALL, level, against[1], None, None, mean, chance, p, len(by_seed), len(shares)))
+        found.append(Effect(ALL, level, against[1], None, None, mean, chance, p, len(by_seed), len(shares), diverged))
     return found
 
 

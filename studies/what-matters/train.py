@@ -20,6 +20,7 @@ from plan import CHOICES, ENVIRONMENTS, EPISODES, SEEDS, Cell, Choice, Environme
 from acexp.config.run_identity import identity
 from acexp.report.records import collect
 from acexp.runs import run_directory
+from acexp.runs.run_directory import Status
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.append(str(ROOT / "studies"))
@@ -66,15 +67,17 @@ def train(environment: Environment, choice: Choice) -> None:
         rows = dict(_rows(folder))
         for cell in sweep.cells:
             expected = [identity(config(environment, choice, cell.level, seed)) for seed in SEEDS]
-            save(cell, [{"identity": each, **rows[each]} for each in expected if each in rows])
+            save(cell, [{"identity": each, **rows[each]} for each in expected])
 
 
 def _rows(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield the identity and the row of each run that is done and evaluated."""
+    """Yield the identity and the row of each run that is done and evaluated, or has diverged."""
     for record in collect(folder).records:
         directory = folder / record.directory
-        if record.is_done and record.evaluated is not None:
-            status = run_directory.read_status(directory)
+        status = run_directory.read_status(directory)
+        if record.status == Status.DIVERGED:
+            yield status["identity"], {"seed": record.seed, "score": None}
+        elif record.is_done and record.evaluated is not None:
             engine = json.loads((directory / "summary.json").read_text())["engine"]
             yield status["identity"], measure(record, directory, engine, status["torch_threads"])
 

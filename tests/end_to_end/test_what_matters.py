@@ -93,7 +93,7 @@ def write(modules: Modules, empty: Path) -> Callable[..., None]:
     """Saves a cell as `train.py` does."""
     plan, data = modules("plan"), modules("data")
 
-    def save(environment: str, choice: str, level: str, scores: Sequence[float], **columns: Any) -> None:
+    def save(environment: str, choice: str, level: str, scores: Sequence[float | None], **columns: Any) -> None:
         chosen = plan.ENVIRONMENTS[environment]
         (cell,) = (each for each in plan.cells(chosen, plan.CHOICES[choice]) if each.level == level)
         data.save(cell, [{"seed": seed, "score": score, **columns} for seed, score in enumerate(scores)])
@@ -149,6 +149,19 @@ def test_the_effect_of_a_bound_is_told_apart_by_optimizers_whatever_the_preset_h
     rows = [line for line in logs.heavy_tails().splitlines() if "Walker2d" in line]
     assert [row.split("|")[2].strip() for row in rows] == ["one optimizer", "two optimizers"]
     assert all("| 4.00 [4.00, 4.00] |" in row and "| 0.25 |" in row for row in rows)
+
+
+def test_a_run_that_diverged_scores_what_random_actions_do(
+    modules: Modules, empty: Path, write: Callable[..., None]
+) -> None:
+    """The preset learns 100 above random actions; four runs of the level lose all of it, the others nothing."""
+    answers, effects, plan = modules("answers"), modules("effects"), modules("plan")
+    write("hopper", "preset", "", [150.0] * 10)
+    write("hopper", "layer-norm", "arch.layer_norm=true", [150.0] * 6 + [None] * 4)
+    chance(empty, hopper=50.0)
+    (effect,) = effects.of_choice(replace(plan.CHOICES["layer-norm"], levels=("arch.layer_norm=true",)))
+    assert (effect.percent.value, effect.n, effect.n_diverged) == (pytest.approx(-40.0), 10, 4)
+    assert "| 10 (4 diverged) |" in answers.choice("layer-norm")
 
 
 def test_two_seeds_have_no_interval_and_decide_nothing(

@@ -109,6 +109,14 @@ def test_the_commands_of_earlier_sweeps_have_the_names_of_today() -> None:
 
 
 HALFCHEETAH = ("optim.learning_rate=9.6e-4", "algo.value_coef=0.4", "clip.max_norm=0.5")
+LUNARLANDER = (
+    "optim=single",
+    "optim.learning_rate=3e-3",
+    "algo.gamma=0.999",
+    "algo.gae_lambda=0.98",
+    "algo.entropy_coef=0.003",
+    "total_steps=3000000",
+)
 """The settings of version 0.1.0 that are others now."""
 
 
@@ -118,7 +126,7 @@ HALFCHEETAH = ("optim.learning_rate=9.6e-4", "algo.value_coef=0.4", "clip.max_no
         (("env=cliffwalking", "normalizer.name=auto"), "1a3a2c78528abdb5"),
         (("env=halfcheetah", "arch=shared", *HALFCHEETAH), "152163f410ee7449"),
         (("env=pong", "optim=dual"), "ba504c04eea2fc2c"),
-        (("experiment=lunarlander",), "598f012e1a9b3a14"),
+        (("experiment=lunarlander", *LUNARLANDER), "598f012e1a9b3a14"),
     ],
 )
 def test_identities_are_those_of_version_1(overrides: tuple[str, ...], expected: str) -> None:
