@@ -98,6 +98,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "shared-bound": logs.shared_bound,
     "heavy-tails": logs.heavy_tails,
     "cosine": logs.cosine,
+    "critics": logs.critics,
     "exploration": logs.exploration,
 }
 """The tables that are not of one choice, by the names of their sections."""

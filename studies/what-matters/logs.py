@@ -75,6 +75,23 @@ def cosine() -> str:
     return to_markdown(("", "cosine", "share of logs below 0", "separate networks, %"), rows)
 
 
+def critics() -> str:
+    """Return a table of the explained variance at the end of training, by who steps the trunk."""
+    columns = {
+        "separate networks": SEPARATE,
+        "a trunk of both": SHARED,
+        "of the actor": f"{SHARED} optim.trunk=actor",
+        "of the critic": f"{SHARED} optim.trunk=critic",
+    }
+    rows: list[list[Value]] = []
+    for environment in ENVIRONMENTS.values():
+        found = [_of(environment, CHOICES["networks"], level, "explained last") for level in columns.values()]
+        values = [next((estimates[0] for _, estimates in each), None) for each in found]
+        if any(value is not None for value in values):
+            rows.append([environment.title, *values])
+    return to_markdown(("", *columns), rows)
+
+
 def exploration() -> str:
     """Return a table of what separate networks change in entropy and in the volume of observations."""
     networks = CHOICES["networks"]

@@ -151,6 +151,16 @@ def test_the_effect_of_a_bound_is_told_apart_by_optimizers_whatever_the_preset_h
     assert all("| 4.00 [4.00, 4.00] |" in row and "| 0.25 |" in row for row in rows)
 
 
+def test_critics_are_shown_by_who_steps_the_trunk(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
+    logs = modules("logs")
+    chance(empty, hopper=0.0)
+    for level, explained in ((logs.SEPARATE, 0.9), (logs.SHARED, 0.8), (f"{logs.SHARED} optim.trunk=actor", -0.5)):
+        write("hopper", "networks", level, [100.0] * 10, **{"explained last": explained})
+    (row,) = [line for line in logs.critics().splitlines() if "Hopper" in line]
+    shown = ["0.90 [0.90, 0.90]", "0.80 [0.80, 0.80]", "-0.50 [-0.50, -0.50]", NOTHING]
+    assert [cell.strip() for cell in row.split("|")[2:6]] == shown
+
+
 def test_a_run_that_diverged_scores_what_random_actions_do(
     modules: Modules, empty: Path, write: Callable[..., None]
 ) -> None:
