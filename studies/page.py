@@ -35,8 +35,8 @@ PUBLISHED = {
     "cliffwalking": ("none found; -13 is the optimum", "none found"),
     "lunarlander": ("27 (v3, 300k) to 156 (v2, 200k)", "183 (v3, 300k) to 242 (v2, 1M)"),
     "halfcheetah": ("1,830 to 3,041 (v3, 1M)", "1,443 (v4) to 5,819 (v3) (1M), 6,241 (v5, 10M)"),
-    "hopper": ("734 (v3, one run) to 1,224 (v3)", "2,383 (v4) to 2,609 (v3)"),
-    "walker2d": ("578 (v3, one run) to 1,219 (v3)", "2,288 (v4) to 3,588 (v3)"),
+    "hopper": ("734 (v3, one run) to 1,224 (v3)", "2,383 (v4) to 2,609 (v3) (1M), 1,654 (v5, 4M)"),
+    "walker2d": ("578 (v3, one run) to 1,219 (v3)", "2,288 (v4) to 3,588 (v3) (1M), 4,379 (v5, 10M)"),
     "ant": ("-16 (v3, one run) to 3,532 (v3)", "1,327 (v3, one run) to 3,258 (v3)"),
     "pong": ("17.3 to 19.7 (10M)", "20.7 to 21.0 (10M)"),
 }

@@ -20,10 +20,10 @@ EARLIER = {
     "halfcheetah": "optim.learning_rate=9.6e-4 algo.value_coef=0.4 ",
     "lunarlander": "algo.gamma=0.999 algo.gae_lambda=0.98 algo.entropy_coef=0.003 optim.learning_rate=3e-3 ",
 }
-"""Settings of environments that were others when the ablations were run, as they are given on the command line."""
+"""The settings that differed from those of today when the ablations were run, as the command line gives them."""
 
 OF_ABLATIONS = {"halfcheetah": "arch=separate optim=single ", "lunarlander": "optim=single "}
-"""The layout of the ablations, if it is another one than the preset's."""
+"""The layout of the ablations, by environment, where it is not the preset's."""
 
 _LAYOUTS = "arch=separate,shared optim=single,dual"
 _EARLIER_LANDER = f"optim=single {EARLIER['lunarlander']}total_steps={BUDGETS['lunarlander']} {SEEDS}"
