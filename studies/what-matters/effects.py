@@ -103,7 +103,7 @@ def pairs(
             yield environment, a, b, seeds
 
 
-def n_diverged(environment: Environment, choice: Choice, level: str) -> int:
+def _n_diverged(environment: Environment, choice: Choice, level: str) -> int:
     """Return how many runs of a level have diverged."""
     runs = _runs(environment, choice, level)
     return 0 if runs is None else int(runs[DIVERGED].sum())
@@ -132,7 +132,7 @@ def effects(choice: Choice, level: str, against: tuple[Choice, str]) -> list[Eff
                 probability,
                 p,
                 len(seeds),
-                n_diverged=n_diverged(environment, choice, level),
+                n_diverged=_n_diverged(environment, choice, level),
             )
         )
         if environment.counts and tuple(seeds) == SEEDS:
