@@ -8,20 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import logs
+import pandas as pd
 from claims import CLAIMS, Claim, agreement, over_all
+from data import write
 from effects import ALL, Effect, corrected, in_percent, of_choice, preset, random_return
 from picture import draw
-from plan import CHOICES, ENVIRONMENTS
+from plan import CHOICES, ENVIRONMENTS, OTHER_SEEDS, cell, is_preset
 
-from acexp.report.inference import Mean
+from acexp.report.inference import ERROR, Mean
 from acexp.report.scores import Estimate
 from acexp.report.table import Value, to_markdown
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE = DOCS / "what-matters.md"
 PICTURE = DOCS / "results" / "what-matters.svg"
+EFFECTS = Path(__file__).with_name("effects.csv")
 SECTION = re.compile(r"(<!-- measured: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 UNMEASURED = "Not measured yet."
+PRESET = "preset"
+"""What stands for the effect of a level that the preset has."""
 
 
 def presets() -> str:
@@ -66,6 +71,20 @@ def claims() -> str:
     return to_markdown(("claim", "source", *measured_columns, "agreement", "in each environment"), rows)
 
 
+def again() -> str:
+    """Return a table of the claims that were tested again on other seeds."""
+    rows: list[list[Value]] = []
+    for claim in CLAIMS:
+        before = {each.where: each for each in claim.tested()}
+        for effect in claim.tested(OTHER_SEEDS):
+            if effect.where in before:
+                both = (before[effect.where], effect)
+                answers = (value for each in both for value in (in_percent(each.percent), agreement(claim, each)))
+                rows.append([claim.text, effect.where, *answers])
+    columns = ("claim", "in", "first, % of the preset", "agreement", "again, % of the preset", "agreement")
+    return to_markdown(columns, rows) if rows else UNMEASURED
+
+
 def _by_environment(claim: Claim, found: list[Effect]) -> str:
     """Return how many environments that count agree with a claim, do not, and are undecided: `yes 3, undecided 2`."""
     counted = {each.title for each in ENVIRONMENTS.values() if each.counts}
@@ -74,27 +93,52 @@ def _by_environment(claim: Claim, found: list[Effect]) -> str:
 
 
 def choice(name: str) -> str:
-    """Return the commands of a choice, and a table of the effects of its levels."""
-    found = of_choice(CHOICES[name])
+    """Return a table of the effects of a choice's levels, with a column for each environment.
+
+    An effect is bold if its corrected p-value is below ERROR.
+    """
+    choice_ = CHOICES[name]
+    found = {(each.level, each.where): each for each in of_choice(choice_)}
     if not found:
         return UNMEASURED
-    rows = [_row(each) for each in found]
-    columns = ("level", "in", "n", "score", "difference", "in % of the preset", "P(better)", "p, corrected")
-    return to_markdown(columns, rows)
+    here = [each for each in ENVIRONMENTS.values() if any(where == each.title for _, where in found)]
+    rows: list[list[Value]] = []
+    for level in choice_.levels:
+        shown = [
+            PRESET if is_preset(cell(each, choice_, level)) else _shown(found.get((level, each.title))) for each in here
+        ]
+        over = found.get((level, ALL))
+        rows.append([f"`{level}`", *shown, _shown(over), over.probability if over else None])
+    return to_markdown(("level", *(each.title for each in here), ALL, "P(better)"), rows)
 
 
-def _row(effect: Effect) -> list[Value]:
-    n = str(effect.n) if effect.where != ALL else f"{effect.n} x {effect.n_environments}"
-    if effect.n_diverged:
-        n += f" ({effect.n_diverged} diverged)"
-    where = effect.where if effect.where != ALL else "**all**"
-    estimates = (effect.score, effect.difference, in_percent(effect.percent))
-    return [f"`{effect.level}`", where, n, *estimates, effect.probability, effect.p]
+def _shown(effect: Effect | None) -> str | None:
+    if effect is None:
+        return None
+    percent = in_percent(effect.percent)
+    diverged = f", {effect.n_diverged} diverged" if effect.n_diverged else ""
+    return f"**{percent}**{diverged}" if effect.p < ERROR else f"{percent}{diverged}"
+
+
+def all_effects() -> pd.DataFrame:
+    """Return the effects of all choices with what their tables leave out, a row for each."""
+    rows: list[dict[str, object]] = []
+    for name, choice_ in CHOICES.items():
+        for each in of_choice(choice_):
+            row: dict[str, object] = {"choice": name, "level": each.level, "in": each.where}
+            row |= {"n": each.n, "environments": each.n_environments, "diverged": each.n_diverged}
+            for what, estimate in (("score", each.score), ("difference", each.difference), ("percent", each.percent)):
+                interval = None if estimate is None else estimate.interval
+                row[what] = None if estimate is None else estimate.value
+                row[f"{what} low"], row[f"{what} high"] = interval or (None, None)
+            rows.append(row | {"P(better)": each.probability, "p, corrected": each.p})
+    return pd.DataFrame(rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
     "presets": presets,
     "claims": claims,
+    "again": again,
     "shared-bound": logs.shared_bound,
     "heavy-tails": logs.heavy_tails,
     "cosine": logs.cosine,
@@ -110,9 +154,10 @@ def section(name: str) -> str:
 
 
 def main() -> None:
-    """Fill every section of the page, and draw its picture."""
+    """Fill every section of the page, save the effects, and draw the picture."""
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(SECTION.sub(lambda m: f"{m[1]}\n{section(m[2])}\n\n{m[4]}", page), encoding="utf-8")
+    write(all_effects(), EFFECTS)
     draw(PICTURE)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from effects import ALL, Effect, effects
-from plan import CHOICES, EVERY_UPDATE, Choice
+from plan import CHOICES, EVERY_UPDATE, Cell, Choice, Environment, cell
 
 ANDRYCHOWICZ, CHOU, COBBE = "[Andrychowicz et al.][a]", "[Chou et al.][ch]", "[Cobbe et al.][co]"
 ENGSTROM, SB3, TIANSHOU = "[Engstrom et al.][e]", "[Stable-Baselines3][sb3]", "[Tianshou][tianshou]"
@@ -27,11 +28,10 @@ class Claim:
     Attributes:
         choice: the name of the choice.
         level: the level that the claim is about.
-        other: the level that it is compared with: of the same choice, or of the one that `other_choice` names.
+        other: the level that it is compared with.
         expected: how the level is said to do: one of the words above.
         text: the claim in words.
         source: the links to the sources, as on the page.
-        other_choice: the name of the other level's choice, if it is another one.
     """
 
     choice: str
@@ -40,12 +40,10 @@ class Claim:
     expected: str
     text: str
     source: str
-    other_choice: str = ""
 
-    def tested(self) -> list[Effect]:
-        """Return the effect in each environment, and over all."""
-        other: Choice = CHOICES[self.other_choice or self.choice]
-        return effects(CHOICES[self.choice], self.level, (other, self.other))
+    def tested(self, seeds: Sequence[int] | None = None) -> list[Effect]:
+        """Return the effect in each environment, and over all, on the seeds that decide unless others are given."""
+        return effects(CHOICES[self.choice], self.level, (CHOICES[self.choice], self.other), seeds)
 
 
 def agreement(claim: Claim, effect: Effect) -> str:
@@ -280,3 +278,15 @@ CLAIMS = (
     ),
 )
 """The claims, in the order of the page."""
+
+
+def contradicted(environment: Environment, choice: Choice) -> list[Cell]:
+    """Return the cells of claims about a choice that are contradicted in an environment, or over all of them."""
+    found: dict[str, Cell] = {}
+    for claim in CLAIMS:
+        if claim.choice != choice.name or not choice.concerns(environment):
+            continue
+        answers = [agreement(claim, each) for each in claim.tested() if each.where in (environment.title, ALL)]
+        if "no" in answers:
+            found |= {level: cell(environment, choice, level) for level in (claim.level, claim.other)}
+    return list(found.values())

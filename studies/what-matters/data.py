@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-from plan import Cell, Choice, Environment, cells
+from plan import Cell, Choice, Environment
 
 DATA = Path(__file__).with_name("data")
 CHANCE = DATA / "random.csv"
@@ -38,17 +38,26 @@ def _by_cell(environment: Environment) -> dict[str, Path]:
 
 
 def save(cell: Cell, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write the file of a cell, from the rows of its runs."""
-    path = path_of(cell.environment, cell.choice, cell.level)
+    """Write the rows of a cell's runs to its file, beside those of other seeds."""
+    path = saved(cell) or path_of(cell.environment, cell.choice, cell.level)
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame([{CELL: cell.first, **row} for row in rows])
-    table.to_csv(path, index=False, float_format=DIGITS, lineterminator="\n")
+    if saved(cell) is not None:
+        table = pd.concat([pd.read_csv(path), table]).drop_duplicates("seed", keep="last").sort_values("seed")
+    write(table, path)
     _by_cell.cache_clear()
 
 
-def missing(environment: Environment, choice: Choice) -> list[Cell]:
-    """Return the cells of a choice that have not been run yet."""
-    return [cell for cell in cells(environment, choice) if saved(cell) is None]
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table to a CSV file."""
+    table.to_csv(path, index=False, float_format=DIGITS, lineterminator="\n")
+
+
+def missing(cell: Cell, seeds: Sequence[int]) -> tuple[int, ...]:
+    """Return the seeds of a cell that have not been run yet."""
+    path = saved(cell)
+    known = () if path is None else read(path).index
+    return tuple(seed for seed in seeds if seed not in known)
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from data import CHANCE, read, saved
+from data import CELL, CHANCE, read, saved
 from numpy.typing import NDArray
-from plan import CHOICES, ENVIRONMENTS, SEEDS, Cell, Choice, Environment, cells
+from plan import CHOICES, ENVIRONMENTS, SEEDS, Cell, Choice, Environment, cell, seeds_of
 
 from acexp.report.inference import Mean, holm, p_of_equal_means, probability_of_improvement
 from acexp.report.scores import SEED, Estimate
@@ -32,12 +32,13 @@ class Effect:
         score: the mean score of the level; None over environments.
         difference: the difference of mean scores; None over environments.
         percent: the difference in percent of the preset's mean score above that of random actions. Over environments,
-            it is the mean of theirs for each seed, whose interval is over seeds: other environments may differ.
+            it is the mean of theirs, whose interval is over seeds: other environments may differ.
         probability: the probability that a run of the level beats one of the other, the mean over environments.
         p: the p-value of equal means; corrected by `corrected`.
-        n: the number of seeds that both have.
+        n: the number of the level's seeds.
         n_environments: the number of environments.
         n_diverged: how many of the level's runs have diverged.
+        is_same: whether both levels are the same runs.
     """
 
     where: str
@@ -51,26 +52,29 @@ class Effect:
     n: int
     n_environments: int = 1
     n_diverged: int = 0
+    is_same: bool = False
 
 
-def runs_of(cell: Cell) -> pd.DataFrame | None:
-    """Return the runs of a cell by seed; None if it has not been run.
+def runs_of(chosen: Cell, seeds: Sequence[int] | None = None) -> pd.DataFrame | None:
+    """Return the runs of a cell by seed, those that decide unless seeds are given; None if there are none.
 
     A run that has diverged leaves no policy: it scores what random actions do.
     """
-    path = saved(cell)
+    path = saved(chosen)
     if path is None:
         return None
     runs = read(path)
+    runs = runs.loc[runs.index.isin(seeds_of(chosen) if seeds is None else seeds)].copy()
+    if runs.empty:
+        return None
     runs[DIVERGED] = runs[SCORE].isna()
-    runs[SCORE] = runs[SCORE].fillna(random_return(cell.environment))
+    runs[SCORE] = runs[SCORE].fillna(random_return(chosen.environment))
     return runs
 
 
 def preset(environment: Environment) -> pd.DataFrame | None:
     """Return the runs of an environment's preset of A2C."""
-    (cell,) = cells(environment, CHOICES["preset"])
-    return runs_of(cell)
+    return runs_of(cell(environment, CHOICES["preset"], ""))
 
 
 def random_return(environment: Environment) -> float:
@@ -87,66 +91,69 @@ def one_percent(environment: Environment) -> float:
 
 
 def pairs(
-    choice: Choice, level: str, against: tuple[Choice, str], measure: str = SCORE
-) -> Iterator[tuple[Environment, Floats, Floats, pd.Index]]:
-    """Yield each environment that has both levels, with what each reaches, and the seeds that both have."""
+    choice: Choice, level: str, against: tuple[Choice, str], seeds: Sequence[int] | None = None
+) -> Iterator[tuple[Environment, pd.DataFrame, pd.DataFrame]]:
+    """Yield each environment that has both levels, with the runs of each."""
     other_choice, other_level = against
     for environment in ENVIRONMENTS.values():
         if not (choice.concerns(environment) and other_choice.concerns(environment)) or preset(environment) is None:
             continue
-        one, other = _runs(environment, choice, level), _runs(environment, other_choice, other_level)
-        if one is None or other is None or measure not in one or measure not in other:
-            continue
-        seeds = one[measure].dropna().index.intersection(other[measure].dropna().index)
-        if len(seeds):
-            a, b = (table.loc[seeds, measure].to_numpy(np.float64) for table in (one, other))
-            yield environment, a, b, seeds
+        one = runs_of(cell(environment, choice, level), seeds)
+        other = runs_of(cell(environment, other_choice, other_level), seeds)
+        if one is not None and other is not None:
+            yield environment, one, other
 
 
-def _n_diverged(environment: Environment, choice: Choice, level: str) -> int:
-    """Return how many runs of a level have diverged."""
-    runs = _runs(environment, choice, level)
-    return 0 if runs is None else int(runs[DIVERGED].sum())
+def effects(
+    choice: Choice, level: str, against: tuple[Choice, str], seeds: Sequence[int] | None = None
+) -> list[Effect]:
+    """Return the effect in each environment, and in their mean if there are several that count.
 
-
-def _runs(environment: Environment, choice: Choice, level: str) -> pd.DataFrame | None:
-    found = next((cell for cell in cells(environment, replace(choice, levels=(level,)))), None)
-    return None if found is None else runs_of(found)
-
-
-def effects(choice: Choice, level: str, against: tuple[Choice, str]) -> list[Effect]:
-    """Return the effect in each environment, and in their mean if there are several that count."""
-    found, shares, chances, diverged = [], [], [], 0
-    for environment, a, b, seeds in pairs(choice, level, against):
-        unit = one_percent(environment)
-        p, probability = p_of_equal_means(a, b, SEED, paired=True), probability_of_improvement(a, b)
-        difference, share = Mean.of_difference(a, b, paired=True), Mean.of((a - b) / unit)
-        found.append(
-            Effect(
-                environment.title,
-                level,
-                against[1],
-                Estimate.of_mean(Mean.of(a)),
-                Estimate.of_mean(difference),
-                Estimate.of_mean(share),
-                probability,
-                p,
-                len(seeds),
-                n_diverged=_n_diverged(environment, choice, level),
-            )
+    Runs are not paired by seed: with different settings, those of one seed soon have little in common.
+    """
+    found: list[Effect] = []
+    counted: list[tuple[Effect, Mean]] = []
+    for environment, one, other in pairs(choice, level, against, seeds):
+        a, b = (runs[SCORE].to_numpy(np.float64) for runs in (one, other))
+        is_same = one.index.equals(other.index) and bool((one[CELL] == other[CELL]).all())
+        difference = Mean.of_difference(a, b, paired=is_same)
+        share = Mean.sum([difference], [1.0 / one_percent(environment)])
+        effect = Effect(
+            environment.title,
+            level,
+            against[1],
+            Estimate.of_mean(Mean.of(a)),
+            Estimate.of_mean(difference),
+            Estimate.of_mean(share),
+            probability_of_improvement(a, b),
+            p_of_equal_means(a, b, SEED, paired=is_same),
+            len(a),
+            n_diverged=int(one[DIVERGED].sum()),
+            is_same=is_same,
         )
-        if environment.counts and tuple(seeds) == SEEDS:
-            shares.append((a - b) / unit)
-            chances.append(probability)
-            diverged += found[-1].n_diverged
-    if len(shares) > 1:
-        by_seed = np.mean(shares, axis=0)
-        zero = np.zeros_like(by_seed)
-        p = p_of_equal_means(by_seed, zero, SEED, paired=True)
-        mean = Estimate.of_mean(Mean.of(by_seed))
-        chance = float(np.mean(chances))
-        found.append(Effect(ALL, level, against[1], None, None, mean, chance, p, len(by_seed), len(shares), diverged))
-    return found
+        found.append(effect)
+        if environment.counts and min(len(a), len(b)) >= len(SEEDS):
+            counted.append((effect, share))
+    return [*found, _mean(counted)] if len(counted) > 1 else found
+
+
+def _mean(counted: Sequence[tuple[Effect, Mean]]) -> Effect:
+    """Return the mean of a level's effects in several environments."""
+    effects_ = [effect for effect, _ in counted]
+    share = Mean.sum([share for _, share in counted], [1.0 / len(counted)] * len(counted))
+    return replace(
+        effects_[0],
+        where=ALL,
+        score=None,
+        difference=None,
+        percent=Estimate.of_mean(share),
+        probability=float(np.mean([each.probability for each in effects_])),
+        p=share.p,
+        n=min(each.n for each in effects_),
+        n_environments=len(counted),
+        n_diverged=sum(each.n_diverged for each in effects_),
+        is_same=all(each.is_same for each in effects_),
+    )
 
 
 def of_choice(choice: Choice) -> list[Effect]:
@@ -155,17 +162,13 @@ def of_choice(choice: Choice) -> list[Effect]:
     The preset's own level has none: it is the same cell.
     """
     against = (replace(CHOICES["preset"], preset=choice.preset), "")
-    found = [each for level in choice.levels for each in effects(choice, level, against) if not _is_same(each)]
+    found = [each for level in choice.levels for each in effects(choice, level, against) if not each.is_same]
     return corrected(found)
 
 
 def corrected(found: Sequence[Effect]) -> list[Effect]:
     """Return effects with Holm's correction of their p-values for each other."""
     return [replace(each, p=p) for each, p in zip(found, holm([each.p for each in found]), strict=True)]
-
-
-def _is_same(effect: Effect) -> bool:
-    return effect.percent.interval is not None and effect.percent.interval == (0.0, 0.0)
 
 
 def in_percent(estimate: Estimate | None) -> str | None:

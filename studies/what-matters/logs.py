@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from effects import ALL, Effect, effects, in_percent, pairs, runs_of
-from plan import CHOICES, ENVIRONMENTS, EVERY_UPDATE, Choice, Environment, cells
+from plan import CHOICES, ENVIRONMENTS, EVERY_UPDATE, Choice, Environment, cell
 
 from acexp.report.inference import Mean
 from acexp.report.scores import Estimate
@@ -95,20 +96,19 @@ def critics() -> str:
 def exploration() -> str:
     """Return a table of what separate networks change in entropy and in the volume of observations."""
     networks = CHOICES["networks"]
-    rows: list[list[Value]] = []
     measures = ("entropy middle", "entropy last", "volume")
-    for environment in ENVIRONMENTS.values():
-        values: list[Value] = []
-        for measure in measures:
-            here = [
-                Estimate.of_mean(Mean.of_difference(a, b, paired=True))
-                for place, a, b, _ in pairs(networks, SEPARATE, (networks, SHARED), measure)
-                if place is environment
-            ]
-            values.append(here[0] if here else None)
-        if any(value is not None for value in values):
-            rows.append([environment.title, *values])
+    rows: list[list[Value]] = [
+        [environment.title, *(_difference(one, other, measure) for measure in measures)]
+        for environment, one, other in pairs(networks, SEPARATE, (networks, SHARED))
+    ]
     return to_markdown(("", "entropy at half time", "entropy at the end", "log of the observations' spread"), rows)
+
+
+def _difference(one: pd.DataFrame, other: pd.DataFrame, measure: str) -> Estimate | None:
+    if measure not in one or measure not in other:
+        return None
+    a, b = one[measure].dropna(), other[measure].dropna()
+    return Estimate.of_mean(Mean.of_difference(a, b, paired=False)) if len(a) and len(b) else None
 
 
 def _measured(choice: Choice, level: str, *measures: str) -> Iterator[tuple[Environment, list[Estimate | None]]]:
@@ -120,8 +120,7 @@ def _of(
     environment: Environment, choice: Choice, level: str, *measures: str
 ) -> Iterator[tuple[Environment, list[Estimate | None]]]:
     """Yield the mean of measures over the seeds of a cell, if it has been run."""
-    found = next((cell for cell in cells(environment, choice) if cell.level == level), None)
-    runs = None if found is None or not choice.concerns(environment) else runs_of(found)
+    runs = runs_of(cell(environment, choice, level)) if choice.concerns(environment) else None
     if runs is not None:
         known = [runs[name].dropna() if name in runs else np.zeros(0) for name in measures]
         yield environment, [Estimate.of_mean(Mean.of(values)) if len(values) else None for values in known]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +10,12 @@ from acexp.config.application import compose
 from acexp.config.run_identity import identity
 
 SEEDS = tuple(range(10))
+PRESET_SEEDS = tuple(range(30))
+"""The seeds of the presets: all levels are compared with them, so that their luck would move all differences."""
+
+OTHER_SEEDS = tuple(range(10, 20))
+"""The seeds on which a result that contradicts the literature is trained again."""
+
 EPISODES = 20
 """The number of episodes in which the final policy of each run is evaluated: seeds differ far more than episodes do."""
 
@@ -96,6 +101,7 @@ class Choice:
         preset: the algorithm around whose preset the choice is made: `ppo`; empty for A2C.
         keeps_batch: whether the number of steps follows from that of environments, so that all rollouts are equally
             large.
+        seeds: the seeds of each level's runs.
     """
 
     name: str
@@ -104,6 +110,7 @@ class Choice:
     needs: str | None = None
     preset: str = ""
     keeps_batch: bool = False
+    seeds: tuple[int, ...] = SEEDS
 
     def concerns(self, environment: Environment) -> bool:
         """Return True if an environment has this choice."""
@@ -118,7 +125,7 @@ def _each(key: str, *values: object) -> tuple[str, ...]:
 CHOICES = {
     choice.name: choice
     for choice in (
-        Choice("preset", "The presets", ("",)),
+        Choice("preset", "The presets", ("",), seeds=PRESET_SEEDS),
         Choice(
             "networks",
             "Separate or shared networks, and one or two optimizers",
@@ -256,12 +263,27 @@ def config(environment: Environment, choice: Choice, level: str, seed: int) -> R
     return compose([*settings(environment, choice, level), f"seed={seed}"])
 
 
-def cells(environment: Environment, choice: Choice) -> Iterator[Cell]:
-    """Yield the cells of a choice in an environment, one for each level."""
-    for level in choice.levels:
-        yield Cell(environment, choice, level, _first(environment, choice, level))
+def cell(environment: Environment, choice: Choice, level: str) -> Cell:
+    """Return the cell of a level."""
+    given = (*settings(environment, choice, level), f"seed={SEEDS[0]}")
+    return Cell(environment, choice, level, _identity(given))
+
+
+def cells(environment: Environment, choice: Choice) -> list[Cell]:
+    """Return the cells of a choice in an environment, one for each level."""
+    return [cell(environment, choice, level) for level in choice.levels]
+
+
+def is_preset(chosen: Cell) -> bool:
+    """Return True if a cell's level is what its environment's preset of A2C has."""
+    return chosen.first == cell(chosen.environment, CHOICES["preset"], "").first
+
+
+def seeds_of(chosen: Cell) -> tuple[int, ...]:
+    """Return the seeds of the runs that decide: a cell that equals the preset has all of the preset's."""
+    return PRESET_SEEDS if is_preset(chosen) else SEEDS
 
 
 @cache
-def _first(environment: Environment, choice: Choice, level: str) -> str:
-    return identity(config(environment, choice, level, SEEDS[0]))
+def _identity(given: tuple[str, ...]) -> str:
+    return identity(compose(list(given)))

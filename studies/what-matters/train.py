@@ -1,6 +1,7 @@
 """Train the cells of choices that are missing, and save each: `train.py CHOICE ... [--environments NAME ...]`.
 
-All choices are trained if none is named. A command that was stopped continues when it is given again.
+All choices are trained if none is named. A command that was stopped continues when it is given again. `--again` trains
+the levels of claims that were contradicted, on other seeds.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from claims import contradicted
 from data import missing, save
 from measures import measure
-from plan import CHOICES, ENVIRONMENTS, EPISODES, SEEDS, Cell, Choice, Environment, config, settings
+from plan import CHOICES, ENVIRONMENTS, EPISODES, OTHER_SEEDS, Cell, cells, config, settings
 
 from acexp.config.run_identity import identity
 from acexp.report.records import collect
@@ -36,21 +38,34 @@ class Sweep:
         name: the name of its directory.
         command: what is run.
         cells: its cells.
+        seeds: the seeds of each cell's runs, without gaps.
     """
 
     name: str
     command: str
     cells: tuple[Cell, ...]
+    seeds: tuple[int, ...]
 
 
-def sweeps(environment: Environment, choice: Choice, wanted: Sequence[Cell]) -> Iterator[Sweep]:
-    """Yield the sweeps that train cells of a choice."""
-    for (given, key), group in groupby(wanted, lambda cell: _split(settings(environment, choice, cell.level))):
-        cells = tuple(group)
-        values = [settings(environment, choice, cell.level)[-1].partition("=")[2] for cell in cells]
-        name = f"what-matters-{environment.name}-{choice.name}-{choice.levels.index(cells[0].level)}"
-        varied = (f"{key}={','.join(values)}", f"seed='range({len(SEEDS)})'", f"name={name}")
-        yield Sweep(name, " ".join(("acexp -m", *given, *varied)), cells)
+def sweeps(wanted: Sequence[Cell], seeds: Sequence[int]) -> Iterator[Sweep]:
+    """Yield the sweeps that train what is missing of cells, which are of one choice in one environment."""
+    for (given, key, missed), group in groupby(wanted, lambda cell: (*_split(_given(cell)), missing(cell, seeds))):
+        if not missed:
+            continue
+        trained = tuple(group)
+        first, last = missed[0], missed[-1]
+        values = ",".join(_given(cell)[-1].partition("=")[2] for cell in trained)
+        environment, choice = trained[0].environment, trained[0].choice
+        name = f"what-matters-{environment.name}-{choice.name}-{choice.levels.index(trained[0].level)}"
+        if first:
+            name += f"-from-{first}"
+        range_ = f"range({first},{last + 1})" if first else f"range({last + 1})"
+        command = ("acexp -m", *given, f"{key}={values}", f"seed='{range_}'", f"name={name}")
+        yield Sweep(name, " ".join(command), trained, tuple(range(first, last + 1)))
+
+
+def _given(cell: Cell) -> list[str]:
+    return settings(cell.environment, cell.choice, cell.level)
 
 
 def _split(given: list[str]) -> tuple[tuple[str, ...], str]:
@@ -58,15 +73,15 @@ def _split(given: list[str]) -> tuple[tuple[str, ...], str]:
     return tuple(given[:-1]), given[-1].partition("=")[0]
 
 
-def train(environment: Environment, choice: Choice) -> None:
-    """Train and evaluate what is missing of a choice in an environment, and save each sweep when it is done."""
-    for sweep in sweeps(environment, choice, missing(environment, choice)):
+def train(wanted: Sequence[Cell], seeds: Sequence[int]) -> None:
+    """Train and evaluate what is missing of cells of one choice in one environment; save each sweep when it is done."""
+    for sweep in sweeps(wanted, seeds):
         run_command(sweep.command, ROOT)
         folder = ROOT / "outputs" / "sweeps" / sweep.name
         run_command(f"acexp eval {folder.relative_to(ROOT)} --episodes {EPISODES}", ROOT)
         rows = dict(_rows(folder))
         for cell in sweep.cells:
-            expected = [identity(config(environment, choice, cell.level, seed)) for seed in SEEDS]
+            expected = [identity(config(cell.environment, cell.choice, cell.level, seed)) for seed in sweep.seeds]
             save(cell, [{"identity": each, **rows[each]} for each in expected])
 
 
@@ -87,13 +102,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("choices", nargs="*", metavar="CHOICE", help=", ".join(CHOICES))
     parser.add_argument("--environments", nargs="+", choices=ENVIRONMENTS, default=list(ENVIRONMENTS))
+    parser.add_argument("--again", action="store_true", help="train contradicted claims on other seeds")
     options = parser.parse_args()
     if unknown := set(options.choices) - set(CHOICES):
         parser.error(f"there is no choice {unknown.pop()!r}: {', '.join(CHOICES)}")
     for choice in [CHOICES[name] for name in options.choices or CHOICES]:
         for environment in [ENVIRONMENTS[name] for name in options.environments]:
-            if choice.concerns(environment):
-                train(environment, choice)
+            if options.again:
+                train(contradicted(environment, choice), OTHER_SEEDS)
+            elif choice.concerns(environment):
+                train(list(cells(environment, choice)), choice.seeds)
 
 
 if __name__ == "__main__":

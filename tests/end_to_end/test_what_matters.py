@@ -74,18 +74,24 @@ def test_batches_of_all_shapes_are_equally_large(modules: Modules) -> None:
             assert algo.n_envs * algo.n_steps == environment.batch
 
 
-def test_levels_that_differ_in_their_last_value_share_a_command(modules: Modules) -> None:
-    plan, train = modules("plan"), modules("train")
+def test_levels_that_differ_in_their_last_value_and_miss_the_same_seeds_share_a_command(
+    modules: Modules, empty: Path
+) -> None:
+    plan, train, data = modules("plan"), modules("train"), modules("data")
     environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=64")
     choice = plan.Choice("c", "C", ("clip=none", "clip=norm clip.max_norm=1", "clip=norm clip.max_norm=2"))
-    wanted = list(plan.cells(environment, choice))
-    one, two = train.sweeps(environment, choice, wanted)
+    wanted = plan.cells(environment, choice)
+    one, two = train.sweeps(wanted, plan.SEEDS)
     start, end = "acexp -m experiment=cliffwalking total_steps=64", "seed='range(10)' name=what-matters-cliff-c"
     assert one.command == f"{start} clip=none {end}-0"
     assert two.command == f"{start} clip=norm clip.max_norm=1,2 {end}-1"
     assert (one.cells, two.cells) == ((wanted[0],), (wanted[1], wanted[2]))
-    # A sweep is named by its first level, whatever else is missing.
-    assert [sweep.name for sweep in train.sweeps(environment, choice, wanted[2:])] == ["what-matters-cliff-c-2"]
+    # A sweep is named by its first level, whatever else is missing, and by its first seed.
+    assert [sweep.name for sweep in train.sweeps(wanted[2:], plan.SEEDS)] == ["what-matters-cliff-c-2"]
+    data.save(wanted[1], [{"seed": seed, "score": 1.0} for seed in plan.SEEDS])
+    one, three, two = train.sweeps(wanted, plan.PRESET_SEEDS)
+    assert (one.seeds, three.seeds, two.seeds) == (tuple(range(30)), tuple(range(10, 30)), tuple(range(30)))
+    assert three.command.endswith("clip=norm clip.max_norm=1 seed='range(10,30)' name=what-matters-cliff-c-1-from-10")
 
 
 @pytest.fixture
@@ -94,9 +100,9 @@ def write(modules: Modules, empty: Path) -> Callable[..., None]:
     plan, data = modules("plan"), modules("data")
 
     def save(environment: str, choice: str, level: str, scores: Sequence[float | None], **columns: Any) -> None:
-        chosen = plan.ENVIRONMENTS[environment]
-        (cell,) = (each for each in plan.cells(chosen, plan.CHOICES[choice]) if each.level == level)
-        data.save(cell, [{"seed": seed, "score": score, **columns} for seed, score in enumerate(scores)])
+        cell = plan.cell(plan.ENVIRONMENTS[environment], plan.CHOICES[choice], level)
+        first = columns.pop("first", 0)
+        data.save(cell, [{"seed": seed, "score": score, **columns} for seed, score in enumerate(scores, first)])
 
     return save
 
@@ -124,13 +130,57 @@ def test_effects_by_hand(modules: Modules, empty: Path, write: Callable[..., Non
     assert walker.percent.value == pytest.approx(-20.0)
     assert both.percent.value == pytest.approx(-5.0)
     assert (both.n, both.n_environments) == (10, 2)
-    # Differences by seed are 10 and -40 plus 9, 7, ... -9: a standard deviation of 6.0553 and a t of 2.2622 for 9 df.
-    margin = 2.262157 * 6.055301 / math.sqrt(10)
+    # Both sides have a deviation of 3.0277, so that the difference of their means has one of 1.3540, with 18 degrees of
+    # freedom and a t of 2.1009.
+    deviation = math.sqrt(2 * 3.027650**2 / 10)
+    margin = 2.100922 * deviation
     assert hopper.difference.interval == pytest.approx((10.0 - margin, 10.0 + margin), rel=1e-5)
-    # In percent they are those numbers and their half, both times the same seeds'.
-    assert both.percent.interval == pytest.approx((-5.0 - 0.75 * margin, -5.0 + 0.75 * margin), rel=1e-5)
+    # In percent they are those numbers and their half: a mean of two has a quarter of the sum of 1 and 1/4 of the
+    # variance, and (1 + 1/4)^2 / (1 / 18 + (1/4)^2 / 18) = 26.47 degrees of freedom, with a t of 2.0538.
+    margin = 2.053752 * deviation * math.sqrt(1.25 / 4)
+    assert both.percent.interval == pytest.approx((-5.0 - margin, -5.0 + margin), rel=1e-5)
     assert walker.probability == 0.0
-    assert both.p == pytest.approx(max(each.p for each in (hopper, walker, both)))
+    assert (hopper.probability + walker.probability) / 2 == both.probability
+
+
+def test_a_level_is_compared_with_all_runs_of_the_preset_and_with_itself_not_at_all(
+    modules: Modules, empty: Path, write: Callable[..., None]
+) -> None:
+    """HalfCheetah's preset has a shared trunk and two optimizers, and thirty runs: ten of 90, twenty of 105."""
+    plan, effects, answers = modules("plan"), modules("effects"), modules("answers")
+    chance(empty, halfcheetah=0.0)
+    write("halfcheetah", "preset", "", [90.0] * 10 + [105.0] * 20)
+    write("halfcheetah", "networks", "arch=separate optim=dual", [80.0] * 10)
+    write("halfcheetah", "networks", "arch=separate optim=dual", [10.0] * 10, first=10)
+    choice = plan.CHOICES["networks"]
+    (separate,) = effects.of_choice(choice)
+    assert (separate.n, separate.percent.value) == (10, pytest.approx(-20.0))
+    # On the other seeds, the preset has 105.
+    (again,) = effects.effects(choice, "arch=separate optim=dual", (choice, "arch=shared optim=dual"), plan.OTHER_SEEDS)
+    assert again.percent.value == pytest.approx(-95.0)
+    shared = next(line for line in answers.choice("networks").splitlines() if "`arch=shared optim=dual`" in line)
+    assert [cell.strip() for cell in shared.split("|")[2:-1]] == ["preset", NOTHING, NOTHING]
+
+
+def test_what_contradicts_a_claim_is_trained_again(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
+    """The claim that an entropy bonus does not help is contradicted in Hopper, and neither in Walker2d nor in the mean."""
+    plan, claims, answers = modules("plan"), modules("claims"), modules("answers")
+    chance(empty, hopper=0.0, walker2d=0.0)
+    levels = ("algo.entropy_coef=0.0", "algo.entropy_coef=0.01")
+    noise = np.linspace(-1.0, 1.0, 10)
+    for name, without in (("hopper", 70.0), ("walker2d", 150.0)):
+        write(name, "preset", "", without + noise)
+        for level, score in zip(levels, (without, 100.0), strict=True):
+            if level != levels[0]:  # which the preset has
+                write(name, "entropy", level, score + noise)
+    for name, expected in (("hopper", levels), ("walker2d", ())):
+        cells = claims.contradicted(plan.ENVIRONMENTS[name], plan.CHOICES["entropy"])
+        assert tuple(cell.level for cell in cells) == expected, name
+    assert answers.again() == answers.UNMEASURED
+    write("hopper", "preset", "", 70.0 + noise, first=10)
+    write("hopper", "entropy", levels[1], 98.0 + noise, first=10)
+    (row,) = [line for line in answers.again().splitlines() if "Hopper" in line]
+    assert [cell.strip().split(" ")[0] for cell in row.split("|")[3:7]] == ["-43", "no", "-40", "no"]
 
 
 def test_the_effect_of_a_bound_is_told_apart_by_optimizers_whatever_the_preset_has(
@@ -171,7 +221,7 @@ def test_a_run_that_diverged_scores_what_random_actions_do(
     chance(empty, hopper=50.0)
     (effect,) = effects.of_choice(replace(plan.CHOICES["layer-norm"], levels=("arch.layer_norm=true",)))
     assert (effect.percent.value, effect.n, effect.n_diverged) == (pytest.approx(-40.0), 10, 4)
-    assert "| 10 (4 diverged) |" in answers.choice("layer-norm")
+    assert "| -40 [-77, -3], 4 diverged |" in answers.choice("layer-norm")
 
 
 def test_two_seeds_have_no_interval_and_decide_nothing(
@@ -233,19 +283,17 @@ def test_a_choice_is_trained_once_and_saved_as_its_runs_say(
 ) -> None:
     """By the real commands, in a folder of its own: three seeds of two levels, one of which is the preset's."""
     plan, train, data = modules("plan"), modules("train"), modules("data")
-    for module in (plan, train):
-        monkeypatch.setattr(module, "SEEDS", (0, 1, 2))
     monkeypatch.setattr(train, "ROOT", tmp_path)
     monkeypatch.setattr(train, "EPISODES", 2)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=1280")
     choice = plan.Choice("clip", "Clipping", ("clip=none log.every=1", "clip.max_norm=0.5"))
-    train.train(environment, plan.Choice("preset", "The preset", ("",)))
-    train.train(environment, choice)
+    train.train(plan.cells(environment, plan.Choice("preset", "The preset", ("",))), (0, 1, 2))
+    train.train(plan.cells(environment, choice), (0, 1, 2))
     assert sorted(path.name for path in (empty / "cliff").iterdir()) == ["clip,clip=none,log.every=1.csv", "preset.csv"]
     ran: list[str] = []
     monkeypatch.setattr(train, "run_command", lambda command, folder: ran.append(command))
-    train.train(environment, choice)
+    train.train(plan.cells(environment, choice), (0, 1, 2))
     assert ran == []
     (clipped,) = (cell for cell in plan.cells(environment, choice) if "none" not in cell.level)
     assert data.saved(clipped) == empty / "cliff" / "preset.csv"
@@ -271,6 +319,9 @@ def test_the_page_says_what_the_data_say(modules: Modules) -> None:
     assert set(shown) == {*answers.TABLES, *choices}
     for name, content in shown.items():
         assert content == answers.section(name).strip(), name
+    assert answers.EFFECTS.read_text() == answers.all_effects().to_csv(
+        index=False, float_format=modules("data").DIGITS, lineterminator="\n"
+    )
 
 
 def test_a_choice_that_does_not_exist_is_named(tmp_path: Path) -> None:
