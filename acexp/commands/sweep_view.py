@@ -18,6 +18,7 @@ from acexp.runs.run_directory import Status
 from acexp.sweeps.worker import Progress
 
 PLAIN_SECONDS = 10.0
+LIVE_SECONDS = 0.25
 FAILURES = (Status.FAILED, Status.DIVERGED)
 
 
@@ -54,12 +55,14 @@ class SweepView:
         self._counts: Counter[str] = Counter()
         self._steps_done = self._skipped_steps = 0
         self._started = self._printed = time.perf_counter()
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        # rich's own thread would draw the table while a line is printed here. Each of both moves the cursor up by the
+        # lines that it knows of, and where they differ, an old line stays.
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> SweepView:
         if self._live is not None:
             self._live.update(self._table())
-            self._live.start()
+            self._live.start(refresh=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,12 +119,15 @@ class SweepView:
         )
 
     def tick(self) -> None:
-        """Refresh the display: the live table, or a plain line every PLAIN_SECONDS."""
-        if self._live is not None:
-            self._live.update(self._table())
-        elif time.perf_counter() - self._printed >= PLAIN_SECONDS:
-            self._printed = time.perf_counter()
+        """Refresh the display: the live table every LIVE_SECONDS, or a plain line every PLAIN_SECONDS."""
+        now = time.perf_counter()
+        if now - self._printed < (PLAIN_SECONDS if self._live is None else LIVE_SECONDS):
+            return
+        self._printed = now
+        if self._live is None:
             self._print(self._headline())
+        else:
+            self._live.update(self._table(), refresh=True)
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from acexp.commands.screen import console_for_runs
+from acexp.commands.sweep_view import SweepView
+from acexp.runs.outcome import Outcome
+from acexp.runs.run_directory import Status
 from tests.helpers import in_terminal, screens
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -81,6 +87,29 @@ def test_a_sweep_shows_one_live_table(trained: tuple[str, list[list[str]]], size
         for name in ("adam", "rmsprop")
     ]
     assert all(f"4done:{label}" in unwrapped(texts[-1]) for label in labels)
+
+
+def test_the_live_table_is_drawn_by_the_thread_that_prints() -> None:
+    """Two threads would move the cursor up by the heights that each knows, and leave old lines where they differ."""
+    writers: set[int] = set()
+
+    class Screen(io.StringIO):
+        def write(self, text: str) -> int:
+            writers.add(threading.get_ident())
+            return super().write(text)
+
+    screen = Screen()
+    console = Console(file=screen, force_terminal=True, width=100)
+    with SweepView(console, [["seed=0"], ["seed=1"]], [100, 100]) as view:
+        assert "2 runs: 2 waiting" in screen.getvalue()
+        view.began(0, [0])
+        for _ in range(20):
+            view.tick()
+            time.sleep(0.05)
+        view.ended(0, {0: Outcome(Path("run"), Status.DONE)})
+        view.tick()
+    assert writers == {threading.get_ident()}
+    assert "1 running, 1 waiting" in screen.getvalue()
 
 
 def test_a_sweep_ends_with_its_answer(trained: tuple[str, list[list[str]]], size: tuple[int, int]) -> None:

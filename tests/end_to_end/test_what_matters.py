@@ -163,7 +163,7 @@ def test_a_level_is_compared_with_all_runs_of_the_preset_and_with_itself_not_at_
 
 
 def test_what_contradicts_a_claim_is_trained_again(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
-    """The claim that an entropy bonus does not help is contradicted in Hopper, and neither in Walker2d nor in the mean."""
+    """The claim that an entropy bonus does not help is contradicted in Hopper, and not in Walker2d or over both."""
     plan, claims, answers = modules("plan"), modules("claims"), modules("answers")
     chance(empty, hopper=0.0, walker2d=0.0)
     levels = ("algo.entropy_coef=0.0", "algo.entropy_coef=0.01")
