@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import interactions
 import logs
 import pandas as pd
-from claims import CLAIMS, Claim, agreement, over_all
+from claims import CLAIMS, Claim, agreement, contradictions, over_all
 from data import write
 from effects import ALL, Effect, corrected, in_percent, of_choice, preset, random_return
 from picture import draw
-from plan import CHOICES, ENVIRONMENTS, OTHER_SEEDS, cell, is_preset
+from plan import CHOICES, ENVIRONMENTS, OTHER_SEEDS, cell, preset_of
 
 from acexp.report.inference import ERROR, Mean
 from acexp.report.scores import Estimate
@@ -75,13 +76,12 @@ def again() -> str:
     """Return a table of the claims that were tested again on other seeds."""
     rows: list[list[Value]] = []
     for claim in CLAIMS:
-        before = {each.where: each for each in claim.tested()}
+        before = contradictions(claim)
         for effect in claim.tested(OTHER_SEEDS):
             if effect.where in before:
-                both = (before[effect.where], effect)
-                answers = (value for each in both for value in (in_percent(each.percent), agreement(claim, each)))
-                rows.append([claim.text, effect.where, *answers])
-    columns = ("claim", "in", "first, % of the preset", "agreement", "again, % of the preset", "agreement")
+                percents = (in_percent(each.percent) for each in (before[effect.where], effect))
+                rows.append([claim.text, effect.where, *percents, agreement(claim, effect)])
+    columns = ("claim", "in", "first", "again", "agreement")
     return to_markdown(columns, rows) if rows else UNMEASURED
 
 
@@ -105,11 +105,15 @@ def choice(name: str) -> str:
     rows: list[list[Value]] = []
     for level in choice_.levels:
         shown = [
-            PRESET if is_preset(cell(each, choice_, level)) else _shown(found.get((level, each.title))) for each in here
+            PRESET
+            if cell(each, choice_, level).first == preset_of(each, choice_).first
+            else _shown(found.get((level, each.title)))
+            for each in here
         ]
         over = found.get((level, ALL))
-        rows.append([f"`{level}`", *shown, _shown(over), over.probability if over else None])
-    return to_markdown(("level", *(each.title for each in here), ALL, "P(better)"), rows)
+        of = over.n_environments if over else None
+        rows.append([f"`{level}`", *shown, _shown(over), of, over.probability if over else None])
+    return to_markdown(("level", *(each.title for each in here), ALL, "of", "P(better)"), rows)
 
 
 def _shown(effect: Effect | None) -> str | None:
@@ -143,6 +147,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "heavy-tails": logs.heavy_tails,
     "cosine": logs.cosine,
     "critics": logs.critics,
+    "interactions": interactions.table,
     "exploration": logs.exploration,
 }
 """The tables that are not of one choice, by the names of their sections."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from data import CELL, CHANCE, read, saved
+from data import CHANCE, read, saved
 from numpy.typing import NDArray
 from plan import CHOICES, ENVIRONMENTS, SEEDS, Cell, Choice, Environment, cell, seeds_of
 
@@ -38,7 +40,6 @@ class Effect:
         n: the number of the level's seeds.
         n_environments: the number of environments.
         n_diverged: how many of the level's runs have diverged.
-        is_same: whether both levels are the same runs.
     """
 
     where: str
@@ -52,7 +53,6 @@ class Effect:
     n: int
     n_environments: int = 1
     n_diverged: int = 0
-    is_same: bool = False
 
 
 def runs_of(chosen: Cell, seeds: Sequence[int] | None = None) -> pd.DataFrame | None:
@@ -83,25 +83,49 @@ def random_return(environment: Environment) -> float:
     return float(table.loc[environment.name, "mean"])
 
 
-def one_percent(environment: Environment) -> float:
+def one_percent(environment: Environment) -> Mean:
     """Return the return that counts as one percent: of what the preset learns, from the score of random actions on."""
     runs = preset(environment)
     assert runs is not None
-    return (float(runs[SCORE].mean()) - random_return(environment)) / 100.0
+    score = Mean.of(runs[SCORE])
+    return score._replace(value=(score.value - random_return(environment)) / 100.0, variance=score.variance / 100.0**2)
+
+
+def share(environment: Environment, terms: Sequence[tuple[Cell, float]], seeds: Sequence[int] | None = None) -> Mean:
+    """Return a weighted sum of cells' mean scores, in percent of what the preset learns.
+
+    The preset's mean is uncertain too, and often one of the terms. By the delta method, the ratio `d / u` of two means
+    has the derivatives `1 / u` and `-d / u^2`, and those of the same cell add up.
+    """
+    unit = one_percent(environment)
+    base = cell(environment, CHOICES["preset"], "")
+    scores: dict[tuple[str, bool], Mean] = {}
+    weights: Counter[tuple[str, bool]] = Counter()
+    for term, weight in terms:
+        runs = runs_of(term, seeds)
+        assert runs is not None, term
+        key = term.first, seeds is None
+        scores[key] = Mean.of(runs[SCORE])
+        weights[key] += weight / unit.value
+    percent = math.fsum(weights[key] * scores[key].value for key in scores)
+    in_unit = base.first, True
+    scores.setdefault(in_unit, unit._replace(value=0.0, variance=unit.variance * 100.0**2))
+    weights[in_unit] -= percent / unit.value / 100.0
+    uncertain = Mean.sum(list(scores.values()), [weights[key] for key in scores])
+    return uncertain._replace(value=percent)
 
 
 def pairs(
     choice: Choice, level: str, against: tuple[Choice, str], seeds: Sequence[int] | None = None
-) -> Iterator[tuple[Environment, pd.DataFrame, pd.DataFrame]]:
-    """Yield each environment that has both levels, with the runs of each."""
+) -> Iterator[tuple[Cell, Cell]]:
+    """Yield the cells of both levels in each environment that has both, and where they differ."""
     other_choice, other_level = against
     for environment in ENVIRONMENTS.values():
         if not (choice.concerns(environment) and other_choice.concerns(environment)) or preset(environment) is None:
             continue
-        one = runs_of(cell(environment, choice, level), seeds)
-        other = runs_of(cell(environment, other_choice, other_level), seeds)
-        if one is not None and other is not None:
-            yield environment, one, other
+        one, other = cell(environment, choice, level), cell(environment, other_choice, other_level)
+        if one.first != other.first and runs_of(one, seeds) is not None and runs_of(other, seeds) is not None:
+            yield one, other
 
 
 def effects(
@@ -113,62 +137,72 @@ def effects(
     """
     found: list[Effect] = []
     counted: list[tuple[Effect, Mean]] = []
-    for environment, one, other in pairs(choice, level, against, seeds):
-        a, b = (runs[SCORE].to_numpy(np.float64) for runs in (one, other))
-        is_same = one.index.equals(other.index) and bool((one[CELL] == other[CELL]).all())
-        difference = Mean.of_difference(a, b, paired=is_same)
-        share = Mean.sum([difference], [1.0 / one_percent(environment)])
+    for one, other in pairs(choice, level, against, seeds):
+        runs, others = runs_of(one, seeds), runs_of(other, seeds)
+        assert runs is not None
+        assert others is not None
+        a, b = runs[SCORE].to_numpy(np.float64), others[SCORE].to_numpy(np.float64)
+        percent = share(one.environment, [(one, 1.0), (other, -1.0)], seeds)
         effect = Effect(
-            environment.title,
+            one.environment.title,
             level,
             against[1],
             Estimate.of_mean(Mean.of(a)),
-            Estimate.of_mean(difference),
-            Estimate.of_mean(share),
+            Estimate.of_mean(Mean.of_difference(a, b, paired=False)),
+            Estimate.of_mean(percent),
             probability_of_improvement(a, b),
-            p_of_equal_means(a, b, SEED, paired=is_same),
+            p_of_equal_means(a, b, SEED, paired=False),
             len(a),
-            n_diverged=int(one[DIVERGED].sum()),
-            is_same=is_same,
+            n_diverged=int(runs[DIVERGED].sum()),
         )
         found.append(effect)
-        if environment.counts and min(len(a), len(b)) >= len(SEEDS):
-            counted.append((effect, share))
+        if one.environment.counts and min(len(a), len(b)) >= len(SEEDS):
+            counted.append((effect, percent))
     return [*found, _mean(counted)] if len(counted) > 1 else found
 
 
 def _mean(counted: Sequence[tuple[Effect, Mean]]) -> Effect:
     """Return the mean of a level's effects in several environments."""
     effects_ = [effect for effect, _ in counted]
-    share = Mean.sum([share for _, share in counted], [1.0 / len(counted)] * len(counted))
+    percent = mean_of([percent for _, percent in counted])
     return replace(
         effects_[0],
         where=ALL,
         score=None,
         difference=None,
-        percent=Estimate.of_mean(share),
+        percent=Estimate.of_mean(percent),
         probability=float(np.mean([each.probability for each in effects_])),
-        p=share.p,
+        p=percent.p,
         n=min(each.n for each in effects_),
         n_environments=len(counted),
         n_diverged=sum(each.n_diverged for each in effects_),
-        is_same=all(each.is_same for each in effects_),
     )
+
+
+def mean_of(means: Sequence[Mean]) -> Mean:
+    """Return the mean over environments of independent means."""
+    return Mean.sum(means, [1.0 / len(means)] * len(means))
 
 
 def of_choice(choice: Choice) -> list[Effect]:
     """Return the effects of all levels of a choice against the preset, with corrected p-values.
 
-    The preset's own level has none: it is the same cell.
+    There is none where the preset has the level.
     """
     against = (replace(CHOICES["preset"], preset=choice.preset), "")
-    found = [each for level in choice.levels for each in effects(choice, level, against) if not each.is_same]
-    return corrected(found)
+    return corrected([each for level in choice.levels for each in effects(choice, level, against)])
 
 
 def corrected(found: Sequence[Effect]) -> list[Effect]:
-    """Return effects with Holm's correction of their p-values for each other."""
-    return [replace(each, p=p) for each, p in zip(found, holm([each.p for each in found]), strict=True)]
+    """Return effects with Holm's correction of their p-values for each other, those for sanity by themselves."""
+    counts = {ALL, *(each.title for each in ENVIRONMENTS.values() if each.counts)}
+    p_values = dict(enumerate(each.p for each in found))
+    for group in (
+        [i for i, each in enumerate(found) if each.where in counts],
+        [i for i, each in enumerate(found) if each.where not in counts],
+    ):
+        p_values |= dict(zip(group, holm([p_values[i] for i in group]), strict=True))
+    return [replace(each, p=p_values[i]) for i, each in enumerate(found)]
 
 
 def in_percent(estimate: Estimate | None) -> str | None:

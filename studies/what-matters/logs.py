@@ -22,11 +22,12 @@ SEPARATE, SHARED = "arch=separate optim=dual", "arch=shared optim=dual"
 
 
 def shared_bound() -> str:
-    """Return a table of what a bound of 0.5 does where actor and critic share it, and where they do not."""
+    """Return a table of what a bound of 0.5 changes where actor and critic share it, and what one for each module."""
+    compared = {"a bound for each optimizer": (BOUND, UNCLIPPED), "one for each module instead": (BY_MODULE, BOUND)}
     by_layout = {
-        f"{title}, {bound}": effects(CLIPPING, f"optim={optim} {clip}", (CLIPPING, f"optim={optim} {UNCLIPPED}"))
+        f"{title}: {what}": effects(CLIPPING, f"optim={optim} {clip}", (CLIPPING, f"optim={optim} {other}"))
         for optim, title in OPTIMIZERS.items()
-        for clip, bound in ((BOUND, "a bound for each optimizer"), (BY_MODULE, "a bound for each module"))
+        for what, (clip, other) in compared.items()
     }
     return _by_environment(by_layout)
 
@@ -43,25 +44,17 @@ def _by_environment(found: dict[str, list[Effect]]) -> str:
 
 
 def heavy_tails() -> str:
-    """Return a table of the tails of gradient norms without clipping, and of what a bound does there."""
+    """Return a table of the tails of two optimizers' gradients without clipping, and of what a bound does there."""
+    clipped, unclipped = f"optim=dual {BOUND}", f"optim=dual {UNCLIPPED}"
+    by_place = {effect.where: effect for effect in effects(CLIPPING, clipped, (CLIPPING, unclipped))}
     rows: list[list[Value]] = []
-    for optim in OPTIMIZERS:
-        clipped, unclipped = f"optim={optim} {BOUND}", f"optim={optim} {UNCLIPPED}"
-        by_place = {effect.where: effect for effect in effects(CLIPPING, clipped, (CLIPPING, unclipped))}
-        for environment, values in _measured(CLIPPING, unclipped, "kurtosis actor", "kurtosis critic"):
-            effect = by_place.get(environment.title)
-            share = _clipped(environment, clipped)
-            gain = in_percent(effect.percent) if effect else None
-            rows.append([environment.title, OPTIMIZERS[optim], *values, share, gain])
-    columns = ("", "", "kurtosis, actor", "kurtosis, critic", "updates clipped at 0.5", "a bound of 0.5, %")
-    return to_markdown(columns, rows)
-
-
-def _clipped(environment: Environment, level: str) -> float | None:
-    """Return the mean share of updates in which a bound changed the actor's gradient."""
-    for _, values in _of(environment, CLIPPING, level, "clipped optim_actor", "clipped optim_joint"):
-        return next((each.value for each in values if each is not None), None)
-    return None
+    for environment, values in _measured(CLIPPING, unclipped, "kurtosis optim_actor", "kurtosis optim_critic"):
+        effect = by_place.get(environment.title)
+        shares = next(iter(_of(environment, CLIPPING, clipped, "clipped optim_actor", "clipped optim_critic")), None)
+        shown = [None if each is None else each.value for each in (shares[1] if shares else (None, None))]
+        rows.append([environment.title, *values, *shown, in_percent(effect.percent) if effect else None])
+    columns = ("kurtosis, actor", "kurtosis, critic", "clipped, actor", "clipped, critic", "effect of the bound")
+    return to_markdown(("", *columns), rows)
 
 
 def cosine() -> str:
@@ -73,11 +66,11 @@ def cosine() -> str:
     for environment, values in _measured(CHOICES["networks"], SHARED, "cosine", "cosine negative"):
         effect = by_place.get(environment.title)
         rows.append([environment.title, *values, in_percent(effect.percent) if effect else None])
-    return to_markdown(("", "cosine", "share of logs below 0", "separate networks, %"), rows)
+    return to_markdown(("", "cosine", "share of logs below 0", "effect of separate networks"), rows)
 
 
 def critics() -> str:
-    """Return a table of the explained variance at the end of training, by who steps the trunk."""
+    """Return a table of the explained variance at the end of training, its median over runs, by who steps the trunk."""
     columns = {
         "separate networks": SEPARATE,
         "a trunk of both": SHARED,
@@ -86,8 +79,9 @@ def critics() -> str:
     }
     rows: list[list[Value]] = []
     for environment in ENVIRONMENTS.values():
-        found = [_of(environment, CHOICES["networks"], level, "explained last") for level in columns.values()]
-        values = [next((estimates[0] for _, estimates in each), None) for each in found]
+        cells = [cell(environment, CHOICES["networks"], level) for level in columns.values()]
+        runs = [runs_of(each) for each in cells]
+        values = [None if each is None else float(each["explained last"].median()) for each in runs]
         if any(value is not None for value in values):
             rows.append([environment.title, *values])
     return to_markdown(("", *columns), rows)
@@ -98,14 +92,14 @@ def exploration() -> str:
     networks = CHOICES["networks"]
     measures = ("entropy middle", "entropy last", "volume")
     rows: list[list[Value]] = [
-        [environment.title, *(_difference(one, other, measure) for measure in measures)]
-        for environment, one, other in pairs(networks, SEPARATE, (networks, SHARED))
+        [one.environment.title, *(_difference(runs_of(one), runs_of(other), measure) for measure in measures)]
+        for one, other in pairs(networks, SEPARATE, (networks, SHARED))
     ]
     return to_markdown(("", "entropy at half time", "entropy at the end", "log of the observations' spread"), rows)
 
 
-def _difference(one: pd.DataFrame, other: pd.DataFrame, measure: str) -> Estimate | None:
-    if measure not in one or measure not in other:
+def _difference(one: pd.DataFrame | None, other: pd.DataFrame | None, measure: str) -> Estimate | None:
+    if one is None or other is None or measure not in one or measure not in other:
         return None
     a, b = one[measure].dropna(), other[measure].dropna()
     return Estimate.of_mean(Mean.of_difference(a, b, paired=False)) if len(a) and len(b) else None

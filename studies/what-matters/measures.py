@@ -37,7 +37,8 @@ def measure(record: Record, directory: Path, engine: str, threads: int) -> dict[
         if tag in record.series:
             tenths = in_tenths(record.series[tag], record.total_steps)
             row |= {f"{name} first": tenths[0], f"{name} middle": tenths[4], f"{name} last": tenths[-1]}
-    row |= _gradients(record.series)
+    batch = int(record.settings["algo.n_envs"]) * int(record.settings["algo.n_steps"])
+    row |= _gradients(record.series, record.total_steps // batch)
     row["volume"] = volume(directory)
     versions = record.versions
     packages = ("acexp", "torch", "numpy", SIMULATORS[engine])
@@ -49,14 +50,16 @@ def measure(record: Record, directory: Path, engine: str, threads: int) -> dict[
     return row
 
 
-def _gradients(series: Mapping[str, Series]) -> dict[str, float]:
+def _gradients(series: Mapping[str, Series], n_updates: int) -> dict[str, float]:
+    """Return the norms, and their kurtosis if each update was logged by itself: averages have no heavy tails."""
     found: dict[str, float] = {}
     for part in PARTS:
         if (before := series.get(tags.before_clip(part))) is None:
             continue
         found[f"norm {part}"] = float(np.median(before.values))
         found[f"norm {part} after"] = float(np.median(series[tags.after_clip(part)].values))
-        found[f"kurtosis {part}"] = kurtosis(before.values)
+        if len(before.values) >= n_updates:
+            found[f"kurtosis {part}"] = kurtosis(before.values)
         if (clipped := series.get(tags.clip_fraction(part))) is not None:
             found[f"clipped {part}"] = float(np.mean(clipped.values))
     if (cosine := series.get(tags.TRUNK_COSINE)) is not None:

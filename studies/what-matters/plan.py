@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from acexp.config import RunConfig
@@ -13,7 +13,7 @@ SEEDS = tuple(range(10))
 PRESET_SEEDS = tuple(range(30))
 """The seeds of the presets: all levels are compared with them, so that their luck would move all differences."""
 
-OTHER_SEEDS = tuple(range(10, 20))
+OTHER_SEEDS = tuple(range(30, 40))
 """The seeds on which a result that contradicts the literature is trained again."""
 
 EPISODES = 20
@@ -37,6 +37,7 @@ class Environment:
         has_bounds: whether all of its observations have finite bounds.
         reads: whether its observations are numbers, which can be normalized.
         has_ppo: whether there is a preset of PPO too.
+        has_trunk: whether its preset has a trunk that actor and critic share.
         batch: the number of slots of a rollout of A2C's preset: environments times steps.
         choices: the names of the choices that are made in it, where all of them would take too long; empty for all.
     """
@@ -50,6 +51,7 @@ class Environment:
     has_bounds: bool = False
     reads: bool = True
     has_ppo: bool = False
+    has_trunk: bool = True
     batch: int = 128
     choices: tuple[str, ...] = ()
 
@@ -77,13 +79,22 @@ ENVIRONMENTS = {
             has_ppo=True,
             batch=1024,
         ),
-        Environment("cliffwalking", "CliffWalking", "experiment=cliffwalking", counts=False, reads=False, batch=64),
+        Environment(
+            "cliffwalking",
+            "CliffWalking",
+            "experiment=cliffwalking",
+            counts=False,
+            reads=False,
+            has_trunk=False,
+            batch=64,
+        ),
         Environment(
             "cartpole",
             "CartPole",
             "env=gym",
-            "env.id=CartPole-v1 engine=envpool total_steps=100000",
+            "env.id=CartPole-v1 engine=envpool total_steps=100000 normalizer=running",
             counts=False,
+            has_trunk=False,
         ),
     )
 }
@@ -156,6 +167,7 @@ CHOICES = {
                     "clip=norm clip.scope=module clip.max_norm=0.5",
                 )
             ),
+            needs="has_trunk",
         ),
         Choice(
             "observations",
@@ -176,7 +188,7 @@ CHOICES = {
         Choice(
             "deviation",
             "The initial standard deviation",
-            _each("arch.log_std_init", -2.0, -1.0, 0.0),
+            _each("arch.log_std_init", -2.0, -0.7, 0.0),
             needs="has_numbers",
         ),
         Choice("gain", "The initial scale of the policy's last layer", _each("arch.policy_gain", 0.01, 1.0)),
@@ -225,7 +237,7 @@ CHOICES = {
         Choice(
             "ppo",
             "Lambda in PPO",
-            _each("algo.gae_lambda", 0.8, 0.9, 0.95, 1.0),
+            _each("algo.gae_lambda", 0.9, 0.95, 0.98, 1.0),
             needs="has_ppo",
             preset="ppo",
         ),
@@ -274,14 +286,15 @@ def cells(environment: Environment, choice: Choice) -> list[Cell]:
     return [cell(environment, choice, level) for level in choice.levels]
 
 
-def is_preset(chosen: Cell) -> bool:
-    """Return True if a cell's level is what its environment's preset of A2C has."""
-    return chosen.first == cell(chosen.environment, CHOICES["preset"], "").first
+def preset_of(environment: Environment, choice: Choice) -> Cell:
+    """Return the cell of the preset around which a choice is made."""
+    return cell(environment, replace(CHOICES["preset"], preset=choice.preset), "")
 
 
 def seeds_of(chosen: Cell) -> tuple[int, ...]:
-    """Return the seeds of the runs that decide: a cell that equals the preset has all of the preset's."""
-    return PRESET_SEEDS if is_preset(chosen) else SEEDS
+    """Return the seeds of the runs that decide: a cell that equals A2C's preset has all of the preset's."""
+    is_preset = chosen.first == preset_of(chosen.environment, CHOICES["preset"]).first
+    return PRESET_SEEDS if is_preset else SEEDS
 
 
 @cache

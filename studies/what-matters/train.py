@@ -73,8 +73,12 @@ def _split(given: list[str]) -> tuple[tuple[str, ...], str]:
     return tuple(given[:-1]), given[-1].partition("=")[0]
 
 
-def train(wanted: Sequence[Cell], seeds: Sequence[int]) -> None:
-    """Train and evaluate what is missing of cells of one choice in one environment; save each sweep when it is done."""
+def train(wanted: Sequence[Cell], seeds: Sequence[int]) -> int:
+    """Train and evaluate what is missing of cells of one choice in one environment; save each sweep when it is done.
+
+    Returns the number of runs that failed. They are tried again by the next command.
+    """
+    n_failed = 0
     for sweep in sweeps(wanted, seeds):
         run_command(sweep.command, ROOT)
         folder = ROOT / "outputs" / "sweeps" / sweep.name
@@ -82,7 +86,9 @@ def train(wanted: Sequence[Cell], seeds: Sequence[int]) -> None:
         rows = dict(_rows(folder))
         for cell in sweep.cells:
             expected = [identity(config(cell.environment, cell.choice, cell.level, seed)) for seed in sweep.seeds]
-            save(cell, [{"identity": each, **rows[each]} for each in expected])
+            save(cell, [{"identity": each, **rows[each]} for each in expected if each in rows])
+            n_failed += sum(each not in rows for each in expected)
+    return n_failed
 
 
 def _rows(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
@@ -106,12 +112,15 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.choices) - set(CHOICES):
         parser.error(f"there is no choice {unknown.pop()!r}: {', '.join(CHOICES)}")
+    n_failed = 0
     for choice in [CHOICES[name] for name in options.choices or CHOICES]:
         for environment in [ENVIRONMENTS[name] for name in options.environments]:
             if options.again:
-                train(contradicted(environment, choice), OTHER_SEEDS)
+                n_failed += train(contradicted(environment, choice), OTHER_SEEDS)
             elif choice.concerns(environment):
-                train(list(cells(environment, choice)), choice.seeds)
+                n_failed += train(cells(environment, choice), choice.seeds)
+    if n_failed:
+        sys.exit(f"{n_failed} runs failed, see the messages above; the others are saved")
 
 
 if __name__ == "__main__":
