@@ -211,6 +211,27 @@ def test_the_mean_leaves_out_where_the_preset_has_the_level(
     assert [cell.strip().split(" ")[0] for cell in row.split("|")[2:7]] == ["preset", "**-20", "**-20", "**-20", "2"]
 
 
+def test_the_picture_has_the_largest_choice_first(
+    modules: Modules, empty: Path, write: Callable[..., None], tmp_path: Path
+) -> None:
+    picture = modules("picture")
+    chance(empty, hopper=0.0, walker2d=0.0)
+    picture.draw(tmp_path / "none.svg")
+    assert not (tmp_path / "none.svg").exists()
+    noise = np.linspace(-4.5, 4.5, 10)
+    levels = {"gain": {"arch.policy_gain=1.0": 95.0}, "activation": {"arch.activation=relu": 60.0}}
+    for name in ("hopper", "walker2d"):
+        write(name, "preset", "", 100.0 + noise)
+        for choice, scores in levels.items():
+            for level, score in scores.items():
+                write(name, choice, level, score + noise)
+    shown = picture.largest()
+    assert list(shown) == ["activation", "gain"]
+    assert [each.where for each in shown["gain"][0]] == ["Hopper", "Walker2d", "all"]
+    picture.draw(tmp_path / "picture.svg")
+    assert (tmp_path / "picture.svg").read_text().count("<svg") == 1
+
+
 def test_an_interaction_by_hand(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
     """Wide layers add 30 to a shared trunk, and 10 to separate networks: 20 more, where the preset learns 200."""
     interactions = modules("interactions")
