@@ -70,8 +70,9 @@ def draw(path: Path) -> None:
     axis.set_yticks(range(len(rows)), names, fontsize=6.5)
     axis.invert_yaxis()
     axis.set_xlabel(
-        "change of the final return, in % of what the preset learns. Filled diamonds: the level that changes most,\n"
-        "its mean over environments with a 95% interval over seeds; open diamonds: the other levels"
+        "change of the final return, in % of what the preset learns\n"
+        "filled diamonds: the level that changes most, its mean with a 95% interval over seeds\n"
+        "open diamonds: the other levels"
     )
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=7, loc="lower left")
