@@ -106,7 +106,7 @@ def choice(name: str) -> str:
     for level in choice_.levels:
         shown = [
             PRESET
-            if cell(each, choice_, level).first == preset_of(each, choice_).first
+            if cell(each, choice_, level).first == preset_of(each, choice_.preset).first
             else _shown(found.get((level, each.title)))
             for each in here
         ]

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from effects import ALL, Effect, effects
-from plan import CHOICES, EVERY_UPDATE, Cell, Choice, Environment, cell
+from plan import BOUND, CHOICES, UNCLIPPED, Cell, Choice, Environment, cell
 
 ANDRYCHOWICZ, CHOU = "[Andrychowicz et al.][a]", "[Chou et al.][ch]"
 ENGSTROM, TIANSHOU = "[Engstrom et al.][e]", "[Tianshou][tianshou]"
 """The sources, as links of the page."""
-
-UNCLIPPED = f"clip=none {EVERY_UPDATE}"
 
 SMALL = 10.0
 """The percentage up to which a difference counts as none, where a claim says that there is none."""
@@ -96,7 +94,7 @@ CLAIMS = (
     ),
     Claim(
         "clipping",
-        "clip=norm clip.max_norm=0.5",
+        BOUND,
         UNCLIPPED,
         BETTER,
         "Clipping the norm of gradients helps a little.",
@@ -104,7 +102,7 @@ CLAIMS = (
     ),
     Claim(
         "clipping",
-        "clip=norm clip.max_norm=0.5",
+        BOUND,
         UNCLIPPED,
         NOT_BETTER,
         "Clipping the norm of gradients does not help A2C.",
@@ -112,7 +110,7 @@ CLAIMS = (
     ),
     Claim(
         "clipping",
-        "clip=norm clip.max_norm=0.5",
+        BOUND,
         "clip=norm clip.max_norm=5.0",
         AS_GOOD,
         "The bound of the norm hardly matters.",

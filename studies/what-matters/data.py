@@ -39,6 +39,8 @@ def _by_cell(environment: Environment) -> dict[str, Path]:
 
 def save(cell: Cell, rows: Sequence[Mapping[str, object]]) -> None:
     """Write the rows of a cell's runs to its file, beside those of other seeds."""
+    if not rows:
+        return
     path = saved(cell) or path_of(cell.environment, cell.choice, cell.level)
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame([{CELL: cell.first, **row} for row in rows])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from data import CHANCE, read, saved
 from numpy.typing import NDArray
-from plan import CHOICES, ENVIRONMENTS, SEEDS, Cell, Choice, Environment, cell, seeds_of
+from plan import CHOICES, ENVIRONMENTS, SEEDS, Cell, Choice, Environment, cell, preset_of, seeds_of
 
 from acexp.report.inference import Mean, holm, p_of_equal_means, probability_of_improvement
 from acexp.report.scores import SEED, Estimate
@@ -74,7 +74,7 @@ def runs_of(chosen: Cell, seeds: Sequence[int] | None = None) -> pd.DataFrame | 
 
 def preset(environment: Environment) -> pd.DataFrame | None:
     """Return the runs of an environment's preset of A2C."""
-    return runs_of(cell(environment, CHOICES["preset"], ""))
+    return runs_of(preset_of(environment))
 
 
 def random_return(environment: Environment) -> float:
@@ -83,36 +83,28 @@ def random_return(environment: Environment) -> float:
     return float(table.loc[environment.name, "mean"])
 
 
-def one_percent(environment: Environment) -> Mean:
-    """Return the return that counts as one percent: of what the preset learns, from the score of random actions on."""
-    runs = preset(environment)
-    assert runs is not None
-    score = Mean.of(runs[SCORE])
-    return score._replace(value=(score.value - random_return(environment)) / 100.0, variance=score.variance / 100.0**2)
-
-
 def share(environment: Environment, terms: Sequence[tuple[Cell, float]], seeds: Sequence[int] | None = None) -> Mean:
-    """Return a weighted sum of cells' mean scores, in percent of what the preset learns.
+    """Return a weighted sum of cells' mean scores in percent of what the preset learns: its score above random actions.
 
     The preset's mean is uncertain too, and often one of the terms. By the delta method, the ratio `d / u` of two means
-    has the derivatives `1 / u` and `-d / u^2`, and those of the same cell add up.
+    has the derivatives `1 / u` and `-d / u^2`, and those of the same runs add up.
     """
-    unit = one_percent(environment)
-    base = cell(environment, CHOICES["preset"], "")
-    scores: dict[tuple[str, bool], Mean] = {}
-    weights: Counter[tuple[str, bool]] = Counter()
+    base = preset_of(environment)
+    learned = _mean_score(base).value - random_return(environment)
+    scores = {(term.first, seeds): _mean_score(term, seeds) for term, _ in terms}
+    weights: Counter[tuple[str, Sequence[int] | None]] = Counter()
     for term, weight in terms:
-        runs = runs_of(term, seeds)
-        assert runs is not None, term
-        key = term.first, seeds is None
-        scores[key] = Mean.of(runs[SCORE])
-        weights[key] += weight / unit.value
-    percent = math.fsum(weights[key] * scores[key].value for key in scores)
-    in_unit = base.first, True
-    scores.setdefault(in_unit, unit._replace(value=0.0, variance=unit.variance * 100.0**2))
-    weights[in_unit] -= percent / unit.value / 100.0
-    uncertain = Mean.sum(list(scores.values()), [weights[key] for key in scores])
-    return uncertain._replace(value=percent)
+        weights[term.first, seeds] += weight * 100.0 / learned
+    percent = math.fsum(weights[key] * score.value for key, score in scores.items())
+    scores[base.first, None] = _mean_score(base)
+    weights[base.first, None] -= percent / learned
+    return Mean.sum(list(scores.values()), [weights[key] for key in scores])._replace(value=percent)
+
+
+def _mean_score(chosen: Cell, seeds: Sequence[int] | None = None) -> Mean:
+    runs = runs_of(chosen, seeds)
+    assert runs is not None, chosen
+    return Mean.of(runs[SCORE])
 
 
 def pairs(

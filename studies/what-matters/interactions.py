@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from effects import ALL, in_percent, mean_of, preset, runs_of, share
-from plan import CHOICES, ENVIRONMENTS, EVERY_UPDATE, SEEDS, Cell, Environment, cell
+from plan import BOUND, CHOICES, ENVIRONMENTS, SEEDS, UNCLIPPED, Cell, Environment, cell
 
 from acexp.report.inference import Mean
 from acexp.report.scores import Estimate
@@ -49,7 +49,6 @@ def _width(arch: str, width: int) -> Level:
     return "width", f"arch={arch} arch.hidden_sizes=[{width},{width}]"
 
 
-BOUND, UNCLIPPED = "clip=norm clip.max_norm=0.5", f"clip=none {EVERY_UPDATE}"
 INTERACTIONS = (
     Interaction(
         "Does a bound of the norm help more with one optimizer than with two?",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from effects import ALL, Effect, effects, in_percent, pairs, runs_of
-from plan import CHOICES, ENVIRONMENTS, EVERY_UPDATE, Choice, Environment, cell
+from plan import BOUND, BY_MODULE, CHOICES, ENVIRONMENTS, UNCLIPPED, Choice, Environment, cell
 
 from acexp.report.inference import Mean
 from acexp.report.scores import Estimate
@@ -15,9 +15,6 @@ from acexp.report.table import Value, to_markdown
 
 CLIPPING = CHOICES["clipping-and-optimizers"]
 OPTIMIZERS = {"single": "one optimizer", "dual": "two optimizers"}
-UNCLIPPED = f"clip=none {EVERY_UPDATE}"
-BOUND = "clip=norm clip.max_norm=0.5"
-BY_MODULE = "clip=norm clip.scope=module clip.max_norm=0.5"
 SEPARATE, SHARED = "arch=separate optim=dual", "arch=shared optim=dual"
 
 

@@ -43,6 +43,7 @@ def draw(path: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "acexp", "font.size": 8})
     figure, axis = plt.subplots(figsize=(8.0, 0.8 + 0.34 * len(rows)), layout="constrained")
     colours = {each.title: colour_of(i) for i, each in enumerate(ENVIRONMENTS.values())}
+    counted = {each.title for each in ENVIRONMENTS.values() if each.counts}
     shown: dict[str, None] = {}
     for y, (effects, *others) in enumerate(rows.values()):
         for other in others:
@@ -60,7 +61,7 @@ def draw(path: Path) -> None:
             zorder=3,
         )
         for effect in effects[:-1]:
-            if effect.where in {each.title for each in ENVIRONMENTS.values() if each.counts}:
+            if effect.where in counted:
                 label = None if effect.where in shown else effect.where
                 shown[effect.where] = None
                 x = max(-WIDEST, min(WIDEST, effect.percent.value))

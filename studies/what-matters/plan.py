@@ -22,6 +22,11 @@ EPISODES = 20
 EVERY_UPDATE = "log.every=1"
 """Logs each update by itself, for cells whose gradients are not clipped: averages of several would hide heavy tails."""
 
+UNCLIPPED = f"clip=none {EVERY_UPDATE}"
+BOUND = "clip=norm clip.max_norm=0.5"
+BY_MODULE = "clip=norm clip.scope=module clip.max_norm=0.5"
+"""Levels of gradient clipping that several tables compare."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -149,24 +154,16 @@ CHOICES = {
             "clipping",
             "Gradient clipping",
             (
-                f"clip=none {EVERY_UPDATE}",
+                UNCLIPPED,
                 *_each("clip=norm clip.max_norm", 0.1, 0.5, 1.0, 5.0),
-                "clip=norm clip.scope=module clip.max_norm=0.5",
+                BY_MODULE,
                 "clip=value clip.max_value=0.05",
             ),
         ),
         Choice(
             "clipping-and-optimizers",
             "Gradient clipping with one optimizer and with two",
-            tuple(
-                f"optim={optim} {clip}"
-                for optim in ("single", "dual")
-                for clip in (
-                    f"clip=none {EVERY_UPDATE}",
-                    "clip=norm clip.max_norm=0.5",
-                    "clip=norm clip.scope=module clip.max_norm=0.5",
-                )
-            ),
+            tuple(f"optim={optim} {clip}" for optim in ("single", "dual") for clip in (UNCLIPPED, BOUND, BY_MODULE)),
             needs="has_trunk",
         ),
         Choice(
@@ -286,15 +283,14 @@ def cells(environment: Environment, choice: Choice) -> list[Cell]:
     return [cell(environment, choice, level) for level in choice.levels]
 
 
-def preset_of(environment: Environment, choice: Choice) -> Cell:
-    """Return the cell of the preset around which a choice is made."""
-    return cell(environment, replace(CHOICES["preset"], preset=choice.preset), "")
+def preset_of(environment: Environment, algorithm: str = "") -> Cell:
+    """Return the cell of an environment's preset of an algorithm, `ppo`; empty for A2C."""
+    return cell(environment, replace(CHOICES["preset"], preset=algorithm), "")
 
 
 def seeds_of(chosen: Cell) -> tuple[int, ...]:
     """Return the seeds of the runs that decide: a cell that equals A2C's preset has all of the preset's."""
-    is_preset = chosen.first == preset_of(chosen.environment, CHOICES["preset"]).first
-    return PRESET_SEEDS if is_preset else SEEDS
+    return PRESET_SEEDS if chosen.first == preset_of(chosen.environment).first else SEEDS
 
 
 @cache

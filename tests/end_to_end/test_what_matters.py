@@ -390,7 +390,7 @@ def test_a_run_that_failed_is_left_out_and_tried_again(
     environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=1280")
     (cell,) = plan.cells(environment, plan.Choice("preset", "The preset", ("",)))
     ran: list[str] = []
-    fails = {1}
+    fails = {0, 1, 2}
 
     def rows(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
         for seed in {0, 1, 2} - fails:
@@ -398,11 +398,14 @@ def test_a_run_that_failed_is_left_out_and_tried_again(
 
     monkeypatch.setattr(train, "run_command", lambda command, folder: ran.append(command))
     monkeypatch.setattr(train, "_rows", rows)
+    assert train.train([cell], (0, 1, 2)) == 3
+    assert data.saved(cell) is None
+    fails -= {0, 2}
     assert train.train([cell], (0, 1, 2)) == 1
     assert list(data.read(data.saved(cell)).index) == [0, 2]
     fails.clear()
     assert train.train([cell], (0, 1, 2)) == 0
-    assert "seed='range(1,2)' name=what-matters-cliff-preset-0-from-1" in ran[2]
+    assert "seed='range(1,2)' name=what-matters-cliff-preset-0-from-1" in ran[4]
     assert list(data.read(data.saved(cell)).index) == [0, 1, 2]
 
 
