@@ -42,6 +42,9 @@ from acexp.system.lock import LOCK
 from tests.command_server import SERVER, Command
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+NUMBER = r"[-+]?\d[\d,]*(?:\.\d+)?"
+ESTIMATE = re.compile(rf"({NUMBER})\s+\[({NUMBER}),\s+({NUMBER})\]")
+"""An estimate and its interval, as pages show them."""
 
 
 Process = subprocess.Popen[str] | Command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import interactions
@@ -12,9 +13,9 @@ import logs
 import pandas as pd
 from claims import CLAIMS, Claim, agreement, contradictions, over_all
 from data import write
-from effects import ALL, Effect, corrected, in_percent, of_choice, preset, random_return
+from effects import ALL, Effect, corrected, in_percent, of_choice, random_return, runs_of
 from picture import draw
-from plan import CHOICES, ENVIRONMENTS, OTHER_SEEDS, cell, preset_of
+from plan import CHOICES, ENVIRONMENTS, OTHER_SEEDS, PRESETS, cell, preset_of, settings
 
 from acexp.report.inference import ERROR, Mean
 from acexp.report.scores import Estimate
@@ -31,17 +32,20 @@ PRESET = "preset"
 
 
 def presets() -> str:
-    """Return a table of the presets that the levels are compared with."""
+    """Return a table of the presets that the levels are compared with, of A2C and of PPO."""
     rows: list[list[Value]] = []
-    for environment in ENVIRONMENTS.values():
-        if (runs := preset(environment)) is None:
+    for environment, algorithm in product(ENVIRONMENTS.values(), PRESETS.values()):
+        if not algorithm.concerns(environment):
+            continue
+        chosen = preset_of(environment, algorithm.preset)
+        if (runs := runs_of(chosen)) is None:
             continue
         score = Estimate.of_mean(Mean.of(runs["score"]))
         made = runs.dropna(subset="engine").iloc[0]
         rows.append(
             [
                 environment.title,
-                f"`{environment.preset} {environment.rest}`",
+                f"`{' '.join(settings(environment, algorithm, ''))}`",
                 random_return(environment),
                 score,
                 len(runs),
@@ -149,6 +153,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "critics": logs.critics,
     "interactions": interactions.table,
     "exploration": logs.exploration,
+    "large-effects": logs.large_effects,
 }
 """The tables that are not of one choice, by the names of their sections."""
 

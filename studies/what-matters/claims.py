@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from effects import ALL, Effect, effects
-from plan import BOUND, CHOICES, UNCLIPPED, Cell, Choice, Environment, cell
+from plan import BOUND, CHOICES, ENVIRONMENTS, UNCLIPPED, Cell, Choice, Environment, cell
 
 ANDRYCHOWICZ, CHOU = "[Andrychowicz et al.][a]", "[Chou et al.][ch]"
 ENGSTROM, TIANSHOU = "[Engstrom et al.][e]", "[Tianshou][tianshou]"
@@ -79,8 +79,9 @@ def agreement(claim: Claim, effect: Effect) -> str:
 
 
 def over_all(found: list[Effect]) -> Effect | None:
-    """Return the effect over environments; None if it has not been measured in several."""
-    return next((each for each in found if each.where == ALL), None)
+    """Return the effect over environments, or in the only one that counts; None if it has not been measured in any."""
+    counted = {ALL, *(each.title for each in ENVIRONMENTS.values() if each.counts)}
+    return next((each for each in reversed(found) if each.where in counted), None)
 
 
 CLAIMS = (

@@ -14,6 +14,8 @@ from acexp.report.table import Value, to_markdown
 Level = tuple[str, str]
 """A choice's name, and a level of it."""
 
+PPO: Level = ("ppo-preset", "")
+
 
 @dataclass(frozen=True)
 class Interaction:
@@ -45,6 +47,12 @@ def _clipping(optim: str, clip: str) -> Level:
     return "clipping-and-optimizers", f"optim={optim} {clip}"
 
 
+def _algorithm(what: str, without: str, choice: str, level: str) -> Interaction:
+    """Return whether a level that PPO's presets have, in place of another one, does more in PPO than in A2C."""
+    question = f"Does {what} help PPO more than A2C?"
+    return Interaction(question, PPO, ("ppo-choices", without), (choice, level), (choice, without))
+
+
 def _width(arch: str, width: int) -> Level:
     return "width", f"arch={arch} arch.hidden_sizes=[{width},{width}]"
 
@@ -72,12 +80,47 @@ INTERACTIONS = (
         _width("separate", 64),
     ),
     Interaction(
+        "Does ReLU do better, compared with tanh, at a quarter of the learning rate?",
+        ("rate", "arch.activation=relu"),
+        ("rate", "arch.activation=tanh"),
+        ("activation", "arch.activation=relu"),
+        ("activation", "arch.activation=tanh"),
+    ),
+    Interaction(
+        "Do wide layers do better, compared with narrow ones, at a quarter of the learning rate?",
+        ("rate", "arch=shared arch.hidden_sizes=[256,256]"),
+        ("rate", "arch.activation=tanh"),
+        _width("shared", 256),
+        _width("shared", 64),
+    ),
+    Interaction(
         "Does a lambda of 0.95 in place of 1 help PPO more than A2C?",
         ("ppo", "algo.gae_lambda=0.95"),
         ("ppo", "algo.gae_lambda=1.0"),
         ("lambda", "algo.gae_lambda=0.95"),
         ("lambda", "algo.gae_lambda=1.0"),
     ),
+    _algorithm("scaling rewards", "reward_normalizer=none", "rewards", "reward_normalizer=return_std"),
+    _algorithm("normalizing observations", "normalizer=none", "observations", "normalizer=running"),
+    _algorithm(
+        "normalizing advantages", "algo.normalize_advantage=false", "advantages", "algo.normalize_advantage=true"
+    ),
+    Interaction(
+        "Does clipping gradients help PPO more than A2C?",
+        PPO,
+        ("ppo-choices", "clip=none"),
+        ("clipping", BOUND),
+        ("clipping", UNCLIPPED),
+    ),
+    Interaction(
+        "Do separate networks help PPO more than A2C?",
+        PPO,
+        ("ppo-choices", "arch=shared"),
+        ("networks", "arch=separate optim=single"),
+        ("networks", "arch=shared optim=single"),
+    ),
+    _algorithm("tanh in place of ReLU", "arch.activation=relu", "activation", "arch.activation=tanh"),
+    _algorithm("annealing the learning rate", "optim.anneal=none", "annealing", "optim.anneal=linear"),
 )
 
 

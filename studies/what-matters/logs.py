@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from effects import ALL, Effect, effects, in_percent, pairs, runs_of
+from effects import ALL, Effect, effects, in_percent, of_choice, pairs, preset, runs_of
 from plan import BOUND, BY_MODULE, CHOICES, ENVIRONMENTS, UNCLIPPED, Choice, Environment, cell
 
-from acexp.report.inference import Mean
+from acexp.core.numbers import NOTHING, number
+from acexp.report.inference import ERROR, Mean
 from acexp.report.scores import Estimate
 from acexp.report.table import Value, to_markdown
 
 CLIPPING = CHOICES["clipping-and-optimizers"]
+MODULES = ("actor", "critic", "trunk")
 OPTIMIZERS = {"single": "one optimizer", "dual": "two optimizers"}
 SEPARATE, SHARED = "arch=separate optim=dual", "arch=shared optim=dual"
 
@@ -93,6 +96,44 @@ def exploration() -> str:
         for one, other in pairs(networks, SEPARATE, (networks, SHARED))
     ]
     return to_markdown(("", "entropy at half time", "entropy at the end", "log of the observations' spread"), rows)
+
+
+def large_effects() -> str:
+    """Return a table of what the logs say of each level with a certain effect, beside the preset: medians over runs."""
+    rows: list[list[Value]] = []
+    for environment in (each for each in ENVIRONMENTS.values() if each.counts):
+        if (runs := preset(environment)) is None:
+            continue
+        rows.append([f"**{environment.title}**", "preset", None, *_inside(runs)])
+        for choice in CHOICES.values():
+            for effect in of_choice(choice) if not choice.preset else ():
+                runs = runs_of(cell(environment, choice, effect.level)) if effect.where == environment.title else None
+                if runs is not None and effect.p < ERROR:
+                    at_rate = "" if choice.rate == 1.0 else f", {choice.title.lower()}"
+                    shown = f"`{effect.level}`{at_rate}", in_percent(effect.percent)
+                    rows.append([environment.title, *shown, *_inside(runs)])
+    norms = (f"norm, {module}" for module in MODULES)
+    return to_markdown(
+        ("", "level", "effect", "training return", "entropy", "explained", *norms, "clipped", "cosine"), rows
+    )
+
+
+def _inside(runs: pd.DataFrame) -> list[Value]:
+    """Return what the logs say of runs, for `large_effects`: norms are before and after clipping where these differ."""
+    known = {str(name): float(value) for name, value in runs.median(numeric_only=True).items()}
+    shown = {name: number(value) for name, value in known.items() if not math.isnan(value)}
+
+    def found(*names: str) -> list[str]:
+        return [shown[name] for name in names if name in shown]
+
+    norms = [dict.fromkeys(found(f"norm {module}", f"norm {module} after")) for module in MODULES]
+    clipped = found(*(f"clipped optim_{losses}" for losses in ("actor", "critic", "joint")))
+    return [
+        *(shown.get(name) for name in ("training", "entropy middle", "explained last")),
+        *(" to ".join(each) or NOTHING for each in norms),
+        ", ".join(clipped) or NOTHING,
+        shown.get("cosine"),
+    ]
 
 
 def _difference(one: pd.DataFrame | None, other: pd.DataFrame | None, measure: str) -> Estimate | None:

@@ -14,8 +14,8 @@ from acexp.report.traces import colour_of
 WIDEST = 130.0
 """The end of the axis, in percent; the dot of an environment beyond it is drawn there."""
 
-LEFT_OUT = ("clipping-and-optimizers", "normalizer-and-activation")
-"""The choices that vary two things: the interactions."""
+LEFT_OUT = ("clipping-and-optimizers", "normalizer-and-activation", "rate", "ppo-choices")
+"""The choices that vary two things: a level at another level of another choice."""
 
 
 def largest() -> dict[str, list[list[Effect]]]:

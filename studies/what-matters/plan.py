@@ -42,6 +42,7 @@ class Environment:
         has_bounds: whether all of its observations have finite bounds.
         reads: whether its observations are numbers, which can be normalized.
         has_ppo: whether there is a preset of PPO too.
+        compares_ppo: whether more choices than lambda are made around it, which takes twice as long as around A2C's.
         has_trunk: whether its preset has a trunk that actor and critic share.
         batch: the number of slots of a rollout of A2C's preset: environments times steps.
         choices: the names of the choices that are made in it, where all of them would take too long; empty for all.
@@ -56,21 +57,21 @@ class Environment:
     has_bounds: bool = False
     reads: bool = True
     has_ppo: bool = False
+    compares_ppo: bool = False
     has_trunk: bool = True
     batch: int = 128
     choices: tuple[str, ...] = ()
 
 
 def _mujoco(name: str, title: str, *choices: str) -> Environment:
-    return Environment(
-        name, title, f"experiment={name}", "total_steps=500000", has_numbers=True, has_ppo=True, choices=choices
-    )
+    preset, rest = f"experiment={name}", "total_steps=500000"
+    return Environment(name, title, preset, rest, has_numbers=True, has_ppo=True, choices=choices)
 
 
 ENVIRONMENTS = {
     each.name: each
     for each in (
-        _mujoco("halfcheetah", "HalfCheetah"),
+        replace(_mujoco("halfcheetah", "HalfCheetah"), compares_ppo=True),
         _mujoco("hopper", "Hopper"),
         _mujoco("walker2d", "Walker2d"),
         # A step of Ant takes four times as long as one of HalfCheetah.
@@ -82,6 +83,7 @@ ENVIRONMENTS = {
             "total_steps=1000000 engine=envpool",
             has_bounds=True,
             has_ppo=True,
+            compares_ppo=True,
             batch=1024,
         ),
         Environment(
@@ -117,6 +119,7 @@ class Choice:
         preset: the algorithm around whose preset the choice is made: `ppo`; empty for A2C.
         keeps_batch: whether the number of steps follows from that of environments, so that all rollouts are equally
             large.
+        rate: the learning rate of all levels, as a share of the preset's.
         seeds: the seeds of each level's runs.
     """
 
@@ -126,6 +129,7 @@ class Choice:
     needs: str | None = None
     preset: str = ""
     keeps_batch: bool = False
+    rate: float = 1.0
     seeds: tuple[int, ...] = SEEDS
 
     def concerns(self, environment: Environment) -> bool:
@@ -217,6 +221,8 @@ CHOICES = {
                 "optim.algorithm=rmsprop optim.eps=1e-05",
                 "optim.algorithm=rmsprop_tf optim.eps=1e-05",
                 *_each("optim.algorithm=adam optim.eps", 1e-8, 1e-5),
+                # The root of this epsilon is what torch's RMSprop adds: what is left is how the average begins.
+                "optim.algorithm=rmsprop_tf optim.eps=1e-10",
             ),
         ),
         Choice(
@@ -224,6 +230,17 @@ CHOICES = {
             "The shape of the batch: environments times steps",
             _each("algo.n_envs", 4, 8, 32),
             keeps_batch=True,
+        ),
+        Choice(
+            "rate",
+            "A quarter of the learning rate",
+            (
+                *_each("arch.activation", "tanh", "relu"),
+                *_each("arch=shared arch.hidden_sizes", "[256,256]"),
+                *_each("arch=separate arch.actor.hidden_sizes", "[256,256]"),
+            ),
+            needs="counts",
+            rate=0.25,
         ),
         Choice(
             "normalizer-and-activation",
@@ -238,8 +255,27 @@ CHOICES = {
             needs="has_ppo",
             preset="ppo",
         ),
+        Choice("ppo-preset", "PPO's presets", ("",), needs="has_ppo", preset="ppo"),
+        Choice(
+            "ppo-choices",
+            "Other choices in PPO",
+            (
+                "arch=shared",
+                "clip=none",
+                "normalizer=none",
+                "reward_normalizer=none",
+                "algo.normalize_advantage=false",
+                "arch.activation=relu",
+                "optim.anneal=none",
+            ),
+            needs="compares_ppo",
+            preset="ppo",
+        ),
     )
 }
+
+PRESETS = {name: CHOICES[name] for name in ("preset", "ppo-preset")}
+"""The choices that choose nothing: what the levels of the others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +300,8 @@ def settings(environment: Environment, choice: Choice, level: str) -> list[str]:
     if choice.keeps_batch:
         n_envs = int(given[-1].partition("=")[2])
         given.insert(-1, f"algo.n_steps={environment.batch // n_envs}")
+    if choice.rate != 1.0:
+        given.insert(-1, f"optim.learning_rate={choice.rate * _learning_rate(preset, environment.rest):g}")
     return given
 
 
@@ -291,6 +329,11 @@ def preset_of(environment: Environment, algorithm: str = "") -> Cell:
 def seeds_of(chosen: Cell) -> tuple[int, ...]:
     """Return the seeds of the runs that decide: a cell that equals A2C's preset has all of the preset's."""
     return PRESET_SEEDS if chosen.first == preset_of(chosen.environment).first else SEEDS
+
+
+@cache
+def _learning_rate(preset: str, rest: str) -> float:
+    return compose([preset, *rest.split()]).optim.learning_rate
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +18,8 @@ from acexp.report import Question, study, write
 from acexp.report.inference import Mean
 from acexp.report.table import to_csv
 from acexp.report.tables import tables
-from tests.helpers import REPOSITORY
+from tests.helpers import ESTIMATE, REPOSITORY
 from tests.report.fabricate import evaluated, fabricate
-
-NUMBER = r"-?\d[\d,]*(?:\.\d+)?"
-ESTIMATE = re.compile(rf"({NUMBER})\s+\[({NUMBER}),\s+({NUMBER})\]")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from acexp.metrics import Series
 from acexp.report.inference import Interval
 from acexp.report.records import collect
 from acexp.report.scores import Estimate
-from tests.helpers import REPOSITORY
+from tests.helpers import ESTIMATE, REPOSITORY
 
 Modules = Callable[[str], ModuleType]
 FOLDER = REPOSITORY / "studies" / "what-matters"
@@ -72,6 +73,16 @@ def test_batches_of_all_shapes_are_equally_large(modules: Modules) -> None:
         for level in choice.levels:
             algo = plan.config(environment, choice, level, 0).algo
             assert algo.n_envs * algo.n_steps == environment.batch
+
+
+def test_a_lower_learning_rate_is_a_share_of_each_presets_own(modules: Modules) -> None:
+    plan = modules("plan")
+    choice = plan.CHOICES["rate"]
+    for name, preset in (("halfcheetah", 7e-4), ("hopper", 1.4e-3), ("lunarlander", 5e-3)):
+        for level in choice.levels:
+            config = plan.config(plan.ENVIRONMENTS[name], choice, level, 0)
+            assert config.optim.learning_rate == pytest.approx(preset / 4)
+    assert not choice.concerns(plan.ENVIRONMENTS["cartpole"])
 
 
 def test_levels_that_differ_in_their_last_value_and_miss_the_same_seeds_share_a_command(
@@ -277,6 +288,29 @@ def test_critics_are_shown_by_who_steps_the_trunk(modules: Modules, empty: Path,
     assert [cell.strip() for cell in row.split("|")[2:6]] == shown
 
 
+def test_the_logs_of_large_effects_stand_beside_the_preset(
+    modules: Modules, empty: Path, write: Callable[..., None]
+) -> None:
+    """ReLU loses half of what the preset learns; a smaller loss that may be chance has no row."""
+    logs = modules("logs")
+    chance(empty, hopper=0.0)
+    noise = np.linspace(-4.5, 4.5, 10)
+    clipped = {"clipped optim_actor": 0.5, "clipped optim_critic": 0.25}
+    norms = {"norm actor": 2.0, "norm actor after": 0.5, "norm critic": 0.125, "norm critic after": 0.125}
+    write("hopper", "preset", "", 100.0 + noise, **{"entropy middle": 1.5})
+    write("hopper", "activation", "arch.activation=relu", 50.0 + noise, **norms, **clipped)
+    write("hopper", "rate", "arch.activation=relu", 50.0 + noise, cosine=-0.25)
+    write("hopper", "layer-norm", "arch.layer_norm=true", 99.0 + noise)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in logs.large_effects().splitlines()[2:]]
+    none = [NOTHING] * 6
+    assert [row[:2] + row[3:] for row in rows] == [
+        ["**Hopper**", "preset", NOTHING, "1.50", NOTHING, *none[1:]],
+        ["Hopper", "`arch.activation=relu`", *none[:3], "2.00 to 0.50", "0.12", NOTHING, "0.50, 0.25", NOTHING],
+        ["Hopper", "`arch.activation=relu`, a quarter of the learning rate", *none, NOTHING, "-0.25"],
+    ]
+    assert [row[2].partition(" ")[0] for row in rows] == [NOTHING, "-50", "-50"]
+
+
 def test_a_run_that_diverged_scores_what_random_actions_do(
     modules: Modules, empty: Path, write: Callable[..., None]
 ) -> None:
@@ -333,6 +367,30 @@ def test_agreement_is_read_from_the_interval(
     estimate = Estimate((low + high) / 2, Interval(low, high))
     effect = effects.Effect("all", "a", "b", None, None, estimate, 0.5, 0.5, 10, 5)
     assert claims.agreement(replace(claims.CLAIMS[0], expected=expected), effect) == answer
+
+
+def test_a_claim_is_shown_by_as_many_environments_as_were_measured(
+    modules: Modules, empty: Path, write: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ReLU loses 40 of the 100 that Hopper's preset learns, then 20 in Walker2d."""
+    answers = modules("answers")
+    monkeypatch.setattr(answers, "CLAIMS", [claim for claim in answers.CLAIMS if claim.text.startswith("ReLU")])
+    chance(empty, hopper=0.0, walker2d=0.0)
+    noise = np.linspace(-4.5, 4.5, 10)
+
+    def row() -> list[str]:
+        _, _, line = answers.claims().splitlines()
+        difference, *_, n, agreement, places = (cell.strip() for cell in line.split("|")[3:-1])
+        return [difference.partition(" ")[0], n, agreement, places]
+
+    assert row() == [NOTHING, NOTHING, answers.UNMEASURED, NOTHING]
+    for environment, relu, shown in (
+        ("hopper", 60.0, ["-40", "10 x 1", "**yes**", "yes 1"]),
+        ("walker2d", 80.0, ["-30", "10 x 2", "**yes**", "yes 2"]),
+    ):
+        write(environment, "preset", "", 100.0 + noise)
+        write(environment, "activation", "arch.activation=relu", relu + noise)
+        assert row() == shown
 
 
 def test_tenths_and_kurtosis_by_hand(modules: Modules) -> None:
@@ -413,13 +471,38 @@ def test_the_page_says_what_the_data_say(modules: Modules) -> None:
     answers = modules("answers")
     page = answers.PAGE.read_text(encoding="utf-8")
     shown = {name: content.strip() for _, name, content, _ in answers.SECTION.findall(page)}
-    choices = set(modules("plan").CHOICES) - {"preset"}
+    choices = modules("plan").CHOICES.keys() - modules("plan").PRESETS.keys()
     assert set(shown) == {*answers.TABLES, *choices}
     for name, content in shown.items():
         assert content == answers.section(name).strip(), name
     assert answers.EFFECTS.read_text() == answers.all_effects().to_csv(
         index=False, float_format=modules("data").DIGITS, lineterminator="\n"
     )
+
+
+def test_every_estimate_in_the_text_is_one_of_a_table(modules: Modules) -> None:
+    """On the page, and in the README's section about it; what costs 5% has an effect of -5."""
+    answers = modules("answers")
+    page = answers.PAGE.read_text(encoding="utf-8")
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## What matters\n(.*?)^## ", readme, re.DOTALL | re.MULTILINE)
+    shown = {
+        numbers(found) for _, _, content, _ in answers.SECTION.findall(page) for found in ESTIMATE.findall(content)
+    }
+    for text in (answers.SECTION.sub("", page), section):
+        written = {numbers(found) for found in ESTIMATE.findall(text.replace("%", ""))}
+        assert written, text
+        assert {each for each in written if not {each, flipped(each)} & shown} == set()
+
+
+def numbers(found: tuple[str, str, str]) -> tuple[float, float, float]:
+    value, low, high = (float(each.replace(",", "")) for each in found)
+    return value, low, high
+
+
+def flipped(estimate: tuple[float, float, float]) -> tuple[float, float, float]:
+    value, low, high = estimate
+    return -value, -high, -low
 
 
 def test_a_choice_that_does_not_exist_is_named(tmp_path: Path) -> None:
