@@ -84,6 +84,11 @@ def over_all(found: list[Effect]) -> Effect | None:
     return next((each for each in reversed(found) if each.where in counted), None)
 
 
+def _in_ppo(text: str, without: str, expected: str, source: str) -> Claim:
+    """Return a claim about what PPO's preset has, in comparison with a level that it has not."""
+    return Claim("ppo-preset", "", without, expected, f"In PPO, {text}", source, "ppo-choices")
+
+
 CLAIMS = (
     Claim(
         "networks",
@@ -278,6 +283,13 @@ CLAIMS = (
         "More environments with shorter rollouts are worse at an equal batch.",
         ANDRYCHOWICZ,
     ),
+    _in_ppo("separate networks do better than a shared trunk.", "arch=shared", BETTER, ANDRYCHOWICZ),
+    _in_ppo("clipping the norm of gradients helps a little.", "clip=none", BETTER, ANDRYCHOWICZ),
+    _in_ppo("observations have to be normalized (but in Hopper).", "normalizer=none", NEEDED, ANDRYCHOWICZ),
+    _in_ppo("rewards have to be scaled.", "reward_normalizer=none", NEEDED, ENGSTROM),
+    _in_ppo("normalizing advantages makes little difference.", "algo.normalize_advantage=false", AS_GOOD, ANDRYCHOWICZ),
+    _in_ppo("tanh does better than ReLU.", "arch.activation=relu", BETTER, ANDRYCHOWICZ),
+    _in_ppo("a learning rate that falls linearly helps.", "optim.anneal=none", BETTER, f"{ANDRYCHOWICZ}, {ENGSTROM}"),
 )
 """The claims, in the order of the page."""
 
