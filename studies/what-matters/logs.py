@@ -105,13 +105,17 @@ def large_effects() -> str:
         if (runs := preset(environment)) is None:
             continue
         rows.append([f"**{environment.title}**", "preset", None, *_inside(runs)])
+        by_cell: dict[str, list[Value]] = {}  # some choices share a cell
         for choice in CHOICES.values():
             for effect in of_choice(choice) if not choice.preset else ():
-                runs = runs_of(cell(environment, choice, effect.level)) if effect.where == environment.title else None
-                if runs is not None and effect.p < ERROR:
+                if effect.where == environment.title and effect.p < ERROR:
+                    changed = cell(environment, choice, effect.level)
+                    runs = runs_of(changed)
+                    assert runs is not None, changed
                     at_rate = "" if choice.rate == 1.0 else f", {choice.title.lower()}"
                     shown = f"`{effect.level}`{at_rate}", in_percent(effect.percent)
-                    rows.append([environment.title, *shown, *_inside(runs)])
+                    by_cell.setdefault(changed.first, [environment.title, *shown, *_inside(runs)])
+        rows += by_cell.values()
     norms = (f"norm, {module}" for module in MODULES)
     return to_markdown(
         ("", "level", "effect", "training return", "entropy", "explained", *norms, "clipped", "cosine"), rows

@@ -301,14 +301,16 @@ def test_the_logs_of_large_effects_stand_beside_the_preset(
     write("hopper", "activation", "arch.activation=relu", 50.0 + noise, **norms, **clipped)
     write("hopper", "rate", "arch.activation=relu", 50.0 + noise, cosine=-0.25)
     write("hopper", "layer-norm", "arch.layer_norm=true", 99.0 + noise)
+    write("hopper", "networks", "arch=separate optim=dual", 40.0 + noise, **{"explained last": 0.5})  # width, too
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in logs.large_effects().splitlines()[2:]]
     none = [NOTHING] * 6
     assert [row[:2] + row[3:] for row in rows] == [
         ["**Hopper**", "preset", NOTHING, "1.50", NOTHING, *none[1:]],
+        ["Hopper", "`arch=separate optim=dual`", *none[:2], "0.50", *none[:5]],
         ["Hopper", "`arch.activation=relu`", *none[:3], "2.00 to 0.50", "0.12", NOTHING, "0.50, 0.25", NOTHING],
         ["Hopper", "`arch.activation=relu`, a quarter of the learning rate", *none, NOTHING, "-0.25"],
     ]
-    assert [row[2].partition(" ")[0] for row in rows] == [NOTHING, "-50", "-50"]
+    assert [row[2].partition(" ")[0] for row in rows] == [NOTHING, "-60", "-50", "-50"]
 
 
 def test_a_run_that_diverged_scores_what_random_actions_do(
