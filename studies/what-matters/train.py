@@ -121,6 +121,7 @@ def main() -> None:
                 n_failed += train(cells(environment, choice), choice.seeds)
     if n_failed:
         sys.exit(f"{n_failed} runs failed, see the messages above; the others are saved")
+    sys.stdout.write("All of it is saved. To write docs/what-matters.md: python studies/what-matters/answers.py\n")
 
 
 if __name__ == "__main__":
