@@ -13,10 +13,11 @@ import logs
 import pandas as pd
 from claims import CLAIMS, Claim, agreement, contradictions, over_all
 from data import write
-from effects import ALL, Effect, corrected, in_percent, of_choice, random_return, runs_of
+from effects import ALL, AREA, MEASURES, Effect, bold, corrected, in_percent, of_choice, random_return, runs_of
 from picture import draw
-from plan import CHOICES, ENVIRONMENTS, OTHER_SEEDS, PRESETS, cell, preset_of, settings
+from plan import ALL_SEEDS, CHOICES, ENVIRONMENTS, OTHER_SEEDS, PRESETS, cell, label, label_of, preset_of, settings
 
+from acexp.core.numbers import number
 from acexp.report.inference import ERROR, Mean
 from acexp.report.scores import Estimate
 from acexp.report.table import Value, to_markdown
@@ -61,31 +62,51 @@ def presets() -> str:
 def claims() -> str:
     """Return a table of the claims, and whether what was measured agrees."""
     tested = [(claim, claim.tested()) for claim in CLAIMS]
-    known = iter(corrected([effect for _, found in tested if (effect := over_all(found)) is not None]))
+    # Several claims may be about one comparison, which is corrected once.
+    shown = {_levels(claim): effect for claim, found in tested if (effect := over_all(found)) is not None}
+    known = dict(zip(shown, corrected(list(shown.values())), strict=True))
     rows: list[list[Value]] = []
     for claim, found in tested:
-        given = [claim.text, claim.source]
-        if over_all(found) is None:
-            rows.append([*given, None, None, None, None, UNMEASURED, None])
+        given = [claim.text, claim.source, claim.compared]
+        effect, area = known.get(_levels(claim)), over_all(claim.tested(measure=AREA))
+        if effect is None or area is None:
+            rows.append([*given, None, None, None, None, UNMEASURED, None, None, None])
             continue
-        effect = next(known)
         n = f"{effect.n} x {effect.n_environments}"
         measured = (in_percent(effect.percent), effect.probability, effect.p, n)
-        rows.append([*given, *measured, f"**{agreement(claim, effect)}**", _by_environment(claim, found)])
+        answer, places = _answer(claim, effect), _by_environment(claim, found)
+        rows.append([*given, *measured, answer, places, in_percent(area.percent), agreement(claim, area)])
     measured_columns = ("difference, % of the preset", "P(better)", "p, corrected", "n")
-    return to_markdown(("claim", "source", *measured_columns, "agreement", "in each environment"), rows)
+    answer_columns = ("agreement", "in each environment", "in the whole training", "agreement")
+    return to_markdown(("claim", "source", "compared", *measured_columns, *answer_columns), rows)
+
+
+def _levels(claim: Claim) -> tuple[str, ...]:
+    return claim.choice, claim.level, claim.other_choice, claim.other
+
+
+def _answer(claim: Claim, effect: Effect) -> str:
+    """Return whether an effect agrees with a claim, and if it does not, whether it does on other seeds."""
+    answer = f"**{agreement(claim, effect)}**"
+    again = next((each for each in claim.tested(OTHER_SEEDS) if each.where == effect.where), None)
+    is_contradiction = effect.where in contradictions(claim)
+    return f"{answer}; again: {agreement(claim, again)}" if is_contradiction and again is not None else answer
 
 
 def again() -> str:
-    """Return a table of the claims that were tested again on other seeds."""
+    """Return a table of the claims that were tested again on other seeds, and on all seeds together."""
     rows: list[list[Value]] = []
     for claim in CLAIMS:
-        before = contradictions(claim)
+        first = contradictions(claim)
+        together = {each.where: each for each in claim.tested(ALL_SEEDS)}
         for effect in claim.tested(OTHER_SEEDS):
-            if effect.where in before:
-                percents = (in_percent(each.percent) for each in (before[effect.where], effect))
-                rows.append([claim.text, effect.where, *percents, agreement(claim, effect)])
-    columns = ("claim", "in", "first", "again", "agreement")
+            if effect.where in first:
+                percents = [
+                    in_percent(each[effect.where].percent) for each in (first, {effect.where: effect}, together)
+                ]
+                answers = [agreement(claim, each) for each in (effect, together[effect.where])]
+                rows.append([claim.compared, claim.expected, effect.where, *percents, *answers])
+    columns = ("compared", "said to be", "in", "first", "again", "together", "agreement, again", "together")
     return to_markdown(columns, rows) if rows else UNMEASURED
 
 
@@ -116,26 +137,43 @@ def choice(name: str) -> str:
         ]
         over = found.get((level, ALL))
         of = over.n_environments if over else None
-        rows.append([f"`{level}`", *shown, _shown(over), of, over.probability if over else None])
+        rows.append([f"`{label(level)}`", *shown, _shown(over), of, over.probability if over else None])
     return to_markdown(("level", *(each.title for each in here), ALL, "of", "P(better)"), rows)
 
 
 def _shown(effect: Effect | None) -> str | None:
     if effect is None:
         return None
-    percent = in_percent(effect.percent)
     diverged = f", {effect.n_diverged} diverged" if effect.n_diverged else ""
-    return f"**{percent}**{diverged}" if effect.p < ERROR else f"{percent}{diverged}"
+    return f"{bold(effect)}{diverged}"
+
+
+def measures() -> str:
+    """Return a table of the levels that certainly change one of the measures, with what they change in each."""
+    rows: list[list[Value]] = []
+    by_measure = {name: [of_choice(each, measure) for measure in MEASURES] for name, each in CHOICES.items()}
+    for environment in (each for each in ENVIRONMENTS.values() if each.counts):
+        by_cell: dict[str, list[Value]] = {}  # some choices share a cell
+        for name, choice_ in CHOICES.items():
+            for level in choice_.levels:
+                found = [e for es in by_measure[name] for e in es if (e.where, e.level) == (environment.title, level)]
+                changed = cell(environment, choice_, level)
+                if any(each.p < ERROR for each in found) and (runs := runs_of(changed)) is not None:
+                    scores = (number(float(each)) for each in runs["score"].quantile([0.0, 0.5, 1.0]))
+                    shown = (label_of(choice_, level), *map(bold, found), ", ".join(scores))
+                    by_cell.setdefault(changed.first, [environment.title, *shown])
+        rows += by_cell.values()
+    return to_markdown(("", "level", *MEASURES.values(), "scores: lowest, median, highest"), rows)
 
 
 def all_effects() -> pd.DataFrame:
-    """Return the effects of all choices with what their tables leave out, a row for each."""
+    """Return the effects of all choices, by each measure, with what their tables leave out, a row for each."""
     rows: list[dict[str, object]] = []
-    for name, choice_ in CHOICES.items():
-        for each in of_choice(choice_):
-            row: dict[str, object] = {"choice": name, "level": each.level, "in": each.where}
+    for (name, choice_), measure in product(CHOICES.items(), MEASURES):
+        for each in of_choice(choice_, measure):
+            row: dict[str, object] = {"choice": name, "level": each.level, "in": each.where, "measure": measure}
             row |= {"n": each.n, "environments": each.n_environments, "diverged": each.n_diverged}
-            for what, estimate in (("score", each.score), ("difference", each.difference), ("percent", each.percent)):
+            for what, estimate in (("mean", each.mean), ("difference", each.difference), ("percent", each.percent)):
                 interval = None if estimate is None else estimate.interval
                 row[what] = None if estimate is None else estimate.value
                 row[f"{what} low"], row[f"{what} high"] = interval or (None, None)
@@ -153,6 +191,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "critics": logs.critics,
     "interactions": interactions.table,
     "exploration": logs.exploration,
+    "measures": measures,
     "large-effects": logs.large_effects,
 }
 """The tables that are not of one choice, by the names of their sections."""

@@ -64,4 +64,10 @@ def missing(cell: Cell, seeds: Sequence[int]) -> tuple[int, ...]:
 
 def read(path: Path) -> pd.DataFrame:
     """Return the runs of a cell, by seed."""
+    return _read(path, path.stat().st_mtime_ns).copy()
+
+
+@cache
+def _read(path: Path, written: int) -> pd.DataFrame:
+    """Read a file once for each time at which it was written: tables need the same cells often."""
     return pd.read_csv(path).set_index("seed").sort_index()

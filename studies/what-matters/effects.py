@@ -11,14 +11,34 @@ import numpy as np
 import pandas as pd
 from data import CHANCE, read, saved
 from numpy.typing import NDArray
-from plan import CHOICES, ENVIRONMENTS, SEEDS, Cell, Choice, Environment, cell, preset_of, seeds_of
+from plan import (
+    ALL_SEEDS,
+    CHOICES,
+    ENVIRONMENTS,
+    SEEDS,
+    Cell,
+    Choice,
+    Environment,
+    cell,
+    cells,
+    preset_of,
+    seeds_of,
+)
 
-from acexp.report.inference import Mean, holm, p_of_equal_means, probability_of_improvement
+from acexp.report.inference import ERROR, Mean, holm, p_of_equal_means, probability_of_improvement
 from acexp.report.scores import SEED, Estimate
 
 Floats = NDArray[np.float64]
 
-SCORE = "score"
+SCORE, TRAINING, AREA = "score", "training", "area"
+MEASURES = {
+    SCORE: "the final policy",
+    TRAINING: "the end of training",
+    AREA: "the whole training",
+}
+"""What is compared, in columns of the cells' files: the score, the return of the last training episodes, and the mean
+of the learning curve, which is its area."""
+
 DIVERGED = "diverged"
 ALL = "all"
 """What stands for the mean over environments where an environment is named."""
@@ -31,12 +51,13 @@ class Effect:
     Attributes:
         where: the title of the environment, or ALL.
         level, other: the level, and the one that it is compared with.
-        score: the mean score of the level; None over environments.
-        difference: the difference of mean scores; None over environments.
-        percent: the difference in percent of the preset's mean score above that of random actions. Over environments,
+        mean: the mean of what is compared; None over environments.
+        difference: the difference of both means; None over environments.
+        percent: the difference in percent of the preset's mean above the return of random actions. Over environments,
             it is the mean of theirs, whose interval is over seeds: other environments may differ.
         probability: the probability that a run of the level beats one of the other, the mean over environments.
-        p: the p-value of equal means; corrected by `corrected`.
+        p: the p-value of equal means, of a permutation test, and over environments of a t-test of the mean percentage;
+            corrected by `corrected`.
         n: the number of the level's seeds.
         n_environments: the number of environments.
         n_diverged: how many of the level's runs have diverged.
@@ -45,7 +66,7 @@ class Effect:
     where: str
     level: str
     other: str
-    score: Estimate | None
+    mean: Estimate | None
     difference: Estimate | None
     percent: Estimate
     probability: float
@@ -58,7 +79,7 @@ class Effect:
 def runs_of(chosen: Cell, seeds: Sequence[int] | None = None) -> pd.DataFrame | None:
     """Return the runs of a cell by seed, those that decide unless seeds are given; None if there are none.
 
-    A run that has diverged leaves no policy: it scores what random actions do.
+    A run that has diverged leaves no policy: it has the return of random actions.
     """
     path = saved(chosen)
     if path is None:
@@ -68,7 +89,8 @@ def runs_of(chosen: Cell, seeds: Sequence[int] | None = None) -> pd.DataFrame | 
     if runs.empty:
         return None
     runs[DIVERGED] = runs[SCORE].isna()
-    runs[SCORE] = runs[SCORE].fillna(random_return(chosen.environment))
+    measured = [measure for measure in MEASURES if measure in runs]
+    runs[measured] = runs[measured].fillna(random_return(chosen.environment))
     return runs
 
 
@@ -83,28 +105,33 @@ def random_return(environment: Environment) -> float:
     return float(table.loc[environment.name, "mean"])
 
 
-def share(environment: Environment, terms: Sequence[tuple[Cell, float]], seeds: Sequence[int] | None = None) -> Mean:
-    """Return a weighted sum of cells' mean scores in percent of what the preset learns: its score above random actions.
+def share(
+    environment: Environment,
+    terms: Sequence[tuple[Cell, float]],
+    seeds: Sequence[int] | None = None,
+    measure: str = SCORE,
+) -> Mean:
+    """Return a weighted sum of cells' means in percent of what the preset learns: its mean above random actions.
 
     The preset's mean is uncertain too, and often one of the terms. By the delta method, the ratio `d / u` of two means
     has the derivatives `1 / u` and `-d / u^2`, and those of the same runs add up.
     """
-    base = preset_of(environment)
-    learned = _mean_score(base).value - random_return(environment)
-    scores = {(term.first, seeds): _mean_score(term, seeds) for term, _ in terms}
+    base, base_seeds = preset_of(environment), seeds if seeds == ALL_SEEDS else None
+    learned = _mean_of(base, base_seeds, measure).value - random_return(environment)
+    means = {(term.first, seeds): _mean_of(term, seeds, measure) for term, _ in terms}
     weights: Counter[tuple[str, Sequence[int] | None]] = Counter()
     for term, weight in terms:
         weights[term.first, seeds] += weight * 100.0 / learned
-    percent = math.fsum(weights[key] * score.value for key, score in scores.items())
-    scores[base.first, None] = _mean_score(base)
-    weights[base.first, None] -= percent / learned
-    return Mean.sum(list(scores.values()), [weights[key] for key in scores])._replace(value=percent)
+    percent = math.fsum(weights[key] * mean.value for key, mean in means.items())
+    means[base.first, base_seeds] = _mean_of(base, base_seeds, measure)
+    weights[base.first, base_seeds] -= percent / learned
+    return Mean.sum(list(means.values()), [weights[key] for key in means])._replace(value=percent)
 
 
-def _mean_score(chosen: Cell, seeds: Sequence[int] | None = None) -> Mean:
+def _mean_of(chosen: Cell, seeds: Sequence[int] | None, measure: str) -> Mean:
     runs = runs_of(chosen, seeds)
     assert runs is not None, chosen
-    return Mean.of(runs[SCORE])
+    return Mean.of(runs[measure])
 
 
 def pairs(
@@ -121,7 +148,11 @@ def pairs(
 
 
 def effects(
-    choice: Choice, level: str, against: tuple[Choice, str], seeds: Sequence[int] | None = None
+    choice: Choice,
+    level: str,
+    against: tuple[Choice, str],
+    seeds: Sequence[int] | None = None,
+    measure: str = SCORE,
 ) -> list[Effect]:
     """Return the effect in each environment, and in their mean if there are several that count.
 
@@ -133,8 +164,8 @@ def effects(
         runs, others = runs_of(one, seeds), runs_of(other, seeds)
         assert runs is not None
         assert others is not None
-        a, b = runs[SCORE].to_numpy(np.float64), others[SCORE].to_numpy(np.float64)
-        percent = share(one.environment, [(one, 1.0), (other, -1.0)], seeds)
+        a, b = runs[measure].to_numpy(np.float64), others[measure].to_numpy(np.float64)
+        percent = share(one.environment, [(one, 1.0), (other, -1.0)], seeds, measure)
         effect = Effect(
             one.environment.title,
             level,
@@ -160,7 +191,7 @@ def _mean(counted: Sequence[tuple[Effect, Mean]]) -> Effect:
     return replace(
         effects_[0],
         where=ALL,
-        score=None,
+        mean=None,
         difference=None,
         percent=Estimate.of_mean(percent),
         probability=float(np.mean([each.probability for each in effects_])),
@@ -176,13 +207,28 @@ def mean_of(means: Sequence[Mean]) -> Mean:
     return Mean.sum(means, [1.0 / len(means)] * len(means))
 
 
-def of_choice(choice: Choice) -> list[Effect]:
+def of_choice(choice: Choice, measure: str = SCORE) -> list[Effect]:
     """Return the effects of all levels of a choice against the preset, with corrected p-values.
 
-    There is none where the preset has the level.
+    There is none where the preset has the level, and none over environments whose presets have different levels: they
+    would be means of different changes.
     """
     against = (replace(CHOICES["preset"], preset=choice.preset), "")
-    return corrected([each for level in choice.levels for each in effects(choice, level, against)])
+    found = [each for level in choice.levels for each in effects(choice, level, against, measure=measure)]
+    is_one_change = len({_level_of_preset(each, choice) for each in _counted(choice)}) == 1
+    return corrected([each for each in found if is_one_change or each.where != ALL])
+
+
+def _counted(choice: Choice) -> list[Environment]:
+    """Return the environments that count and have a choice, as far as they have been measured."""
+    having = (each for each in ENVIRONMENTS.values() if each.counts and choice.concerns(each))
+    return [each for each in having if preset(each) is not None]
+
+
+def _level_of_preset(environment: Environment, choice: Choice) -> str | None:
+    """Return the level of a choice that an environment's preset has; None if it has none of them."""
+    first = preset_of(environment, choice.preset).first
+    return next((each.level for each in cells(environment, choice) if each.first == first), None)
 
 
 def corrected(found: Sequence[Effect]) -> list[Effect]:
@@ -195,6 +241,12 @@ def corrected(found: Sequence[Effect]) -> list[Effect]:
     ):
         p_values |= dict(zip(group, holm([p_values[i] for i in group]), strict=True))
     return [replace(each, p=p_values[i]) for i, each in enumerate(found)]
+
+
+def bold(effect: Effect) -> str:
+    """Return an effect in percent, bold if its p-value is below ERROR."""
+    percent = in_percent(effect.percent)
+    return f"**{percent}**" if effect.p < ERROR else str(percent)
 
 
 def in_percent(estimate: Estimate | None) -> str | None:

@@ -82,14 +82,14 @@ INTERACTIONS = (
     Interaction(
         "Does ReLU do better, compared with tanh, at a quarter of the learning rate?",
         ("rate", "arch.activation=relu"),
-        ("rate", "arch.activation=tanh"),
+        ("rate", ""),
         ("activation", "arch.activation=relu"),
         ("activation", "arch.activation=tanh"),
     ),
     Interaction(
         "Do wide layers do better, compared with narrow ones, at a quarter of the learning rate?",
         ("rate", "arch=shared arch.hidden_sizes=[256,256]"),
-        ("rate", "arch.activation=tanh"),
+        ("rate", ""),
         _width("shared", 256),
         _width("shared", 64),
     ),

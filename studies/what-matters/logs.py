@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from effects import ALL, Effect, effects, in_percent, of_choice, pairs, preset, runs_of
-from plan import BOUND, BY_MODULE, CHOICES, ENVIRONMENTS, UNCLIPPED, Choice, Environment, cell
+from plan import BOUND, BY_MODULE, CHOICES, ENVIRONMENTS, UNCLIPPED, Choice, Environment, cell, label_of
 
 from acexp.core.numbers import NOTHING, number
 from acexp.report.inference import ERROR, Mean
@@ -112,8 +112,7 @@ def large_effects() -> str:
                     changed = cell(environment, choice, effect.level)
                     runs = runs_of(changed)
                     assert runs is not None, changed
-                    at_rate = "" if choice.rate == 1.0 else f", {choice.title.lower()}"
-                    shown = f"`{effect.level}`{at_rate}", in_percent(effect.percent)
+                    shown = label_of(choice, effect.level), in_percent(effect.percent)
                     by_cell.setdefault(changed.first, [environment.title, *shown, *_inside(runs)])
         rows += by_cell.values()
     norms = (f"norm, {module}" for module in MODULES)

@@ -16,6 +16,8 @@ PRESET_SEEDS = tuple(range(30))
 OTHER_SEEDS = tuple(range(30, 40))
 """The seeds on which a result that contradicts the literature is trained again."""
 
+ALL_SEEDS = (*PRESET_SEEDS, *OTHER_SEEDS)
+
 EPISODES = 20
 """The number of episodes in which the final policy of each run is evaluated: seeds differ far more than episodes do."""
 
@@ -114,7 +116,7 @@ class Choice:
     Attributes:
         name: its name in commands and files.
         title: the heading of its section.
-        levels: the overrides of each level. That of the preset is one of them, or is added where it is none.
+        levels: the overrides of each level; an empty one changes nothing but what the choice changes in all levels.
         needs: the name of the property that an environment must have; None for a choice of all.
         preset: the algorithm around whose preset the choice is made: `ppo`; empty for A2C.
         keeps_batch: whether the number of steps follows from that of environments, so that all rollouts are equally
@@ -235,9 +237,10 @@ CHOICES = {
             "rate",
             "A quarter of the learning rate",
             (
-                *_each("arch.activation", "tanh", "relu"),
-                *_each("arch=shared arch.hidden_sizes", "[256,256]"),
-                *_each("arch=separate arch.actor.hidden_sizes", "[256,256]"),
+                "",
+                "arch.activation=relu",
+                "arch=shared arch.hidden_sizes=[256,256]",
+                "arch=separate arch.actor.hidden_sizes=[256,256]",
             ),
             needs="counts",
             rate=0.25,
@@ -319,6 +322,18 @@ def cell(environment: Environment, choice: Choice, level: str) -> Cell:
 def cells(environment: Environment, choice: Choice) -> list[Cell]:
     """Return the cells of a choice in an environment, one for each level."""
     return [cell(environment, choice, level) for level in choice.levels]
+
+
+def label(level: str) -> str:
+    """Return what stands for a level in tables: its overrides, without how often a run logs; `preset` for none."""
+    return level.replace(EVERY_UPDATE, "").strip() or "preset"
+
+
+def label_of(choice: Choice, level: str) -> str:
+    """Return what stands for a level beside those of other choices."""
+    algorithm = f"{choice.preset.upper()}, " if choice.preset else ""
+    rate = "" if choice.rate == 1.0 else f", {choice.title.lower()}"
+    return f"{algorithm}`{label(level)}`{rate}"
 
 
 def preset_of(environment: Environment, algorithm: str = "") -> Cell:
