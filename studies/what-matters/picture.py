@@ -135,7 +135,7 @@ def draw(path: Path) -> None:
             if not (is_over_all or effect.where in colours):
                 continue
             colour = "black" if is_over_all else colours[effect.where]
-            name = f"mean of {effect.n_environments}" if is_over_all else effect.where
+            name = "mean over environments" if is_over_all else effect.where
             x = max(-WIDEST, min(WIDEST, effect.percent.value))
             axis.plot(
                 x,
