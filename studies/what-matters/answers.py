@@ -11,11 +11,35 @@ from pathlib import Path
 import interactions
 import logs
 import pandas as pd
-from claims import CLAIMS, Claim, agreement, contradictions, over_all
+from claims import CLAIMS, Claim, agreement, contradictions
+from comparisons import over_all
 from data import write
-from effects import ALL, AREA, MEASURES, Effect, bold, corrected, in_percent, of_choice, random_return, runs_of
+from effects import (
+    ALL,
+    AREA,
+    MEASURES,
+    Effect,
+    bold,
+    corrected,
+    in_percent,
+    of_choice,
+    random_return,
+    runs_of,
+)
 from picture import draw
-from plan import ALL_SEEDS, CHOICES, ENVIRONMENTS, OTHER_SEEDS, PRESETS, cell, label, label_of, preset_of, settings
+from plan import (
+    ALL_SEEDS,
+    CHOICES,
+    ENVIRONMENTS,
+    OTHER_SEEDS,
+    PRESETS,
+    Cell,
+    cell,
+    label,
+    label_of,
+    preset_of,
+    settings,
+)
 
 from acexp.core.numbers import number
 from acexp.report.inference import ERROR, Mean
@@ -61,14 +85,14 @@ def presets() -> str:
 
 def claims() -> str:
     """Return a table of the claims, and whether what was measured agrees."""
-    tested = [(claim, claim.tested()) for claim in CLAIMS]
+    tested = [(claim, claim.compared.effects()) for claim in CLAIMS]
     # Several claims may be about one comparison, which is corrected once.
-    shown = {_levels(claim): effect for claim, found in tested if (effect := over_all(found)) is not None}
+    shown = {claim.compared: effect for claim, found in tested if (effect := over_all(found)) is not None}
     known = dict(zip(shown, corrected(list(shown.values())), strict=True))
     rows: list[list[Value]] = []
     for claim, found in tested:
-        given = [claim.text, claim.source, claim.compared]
-        effect, area = known.get(_levels(claim)), over_all(claim.tested(measure=AREA))
+        given = [claim.text, claim.source, claim.compared.title]
+        effect, area = known.get(claim.compared), over_all(claim.compared.effects(measure=AREA))
         if effect is None or area is None:
             rows.append([*given, None, None, None, None, UNMEASURED, None, None, None])
             continue
@@ -81,31 +105,26 @@ def claims() -> str:
     return to_markdown(("claim", "source", "compared", *measured_columns, *answer_columns), rows)
 
 
-def _levels(claim: Claim) -> tuple[str, ...]:
-    return claim.choice, claim.level, claim.other_choice, claim.other
-
-
 def _answer(claim: Claim, effect: Effect) -> str:
     """Return whether an effect agrees with a claim, and if it does not, whether it does on other seeds."""
-    answer = f"**{agreement(claim, effect)}**"
-    again = next((each for each in claim.tested(OTHER_SEEDS) if each.where == effect.where), None)
-    is_contradiction = effect.where in contradictions(claim)
-    return f"{answer}; again: {agreement(claim, again)}" if is_contradiction and again is not None else answer
+    answer = agreement(claim, effect)
+    others = claim.compared.effects(OTHER_SEEDS) if answer == "no" else ()
+    again = next((f"; again: {agreement(claim, each)}" for each in others if each.where == effect.where), "")
+    return f"**{answer}**{again}"
 
 
 def again() -> str:
     """Return a table of the claims that were tested again on other seeds, and on all seeds together."""
     rows: list[list[Value]] = []
     for claim in CLAIMS:
-        first = contradictions(claim)
-        together = {each.where: each for each in claim.tested(ALL_SEEDS)}
-        for effect in claim.tested(OTHER_SEEDS):
-            if effect.where in first:
-                percents = [
-                    in_percent(each[effect.where].percent) for each in (first, {effect.where: effect}, together)
-                ]
-                answers = [agreement(claim, each) for each in (effect, together[effect.where])]
-                rows.append([claim.compared, claim.expected, effect.where, *percents, *answers])
+        again_, together = (
+            {each.where: each for each in claim.compared.effects(seeds)} for seeds in (OTHER_SEEDS, ALL_SEEDS)
+        )
+        for where, first in contradictions(claim).items():
+            if where in again_:
+                percents = [in_percent(each.percent) for each in (first, again_[where], together[where])]
+                answers = [agreement(claim, each[where]) for each in (again_, together)]
+                rows.append([claim.compared.title, claim.expected, where, *percents, *answers])
     columns = ("compared", "said to be", "in", "first", "again", "together", "agreement, again", "together")
     return to_markdown(columns, rows) if rows else UNMEASURED
 
@@ -154,16 +173,21 @@ def measures() -> str:
     by_measure = {name: [of_choice(each, measure) for measure in MEASURES] for name, each in CHOICES.items()}
     for environment in (each for each in ENVIRONMENTS.values() if each.counts):
         by_cell: dict[str, list[Value]] = {}  # some choices share a cell
-        for name, choice_ in CHOICES.items():
-            for level in choice_.levels:
-                found = [e for es in by_measure[name] for e in es if (e.where, e.level) == (environment.title, level)]
-                changed = cell(environment, choice_, level)
-                if any(each.p < ERROR for each in found) and (runs := runs_of(changed)) is not None:
-                    scores = (number(float(each)) for each in runs["score"].quantile([0.0, 0.5, 1.0]))
-                    shown = (label_of(choice_, level), *map(bold, found), ", ".join(scores))
+        for name, by in by_measure.items():
+            for found in zip(*([each for each in by_ if each.where == environment.title] for by_ in by), strict=True):
+                if any(each.p < ERROR for each in found):
+                    changed = cell(environment, CHOICES[name], found[0].level)
+                    shown = (label_of(changed.choice, changed.level), *map(bold, found), _range(changed))
                     by_cell.setdefault(changed.first, [environment.title, *shown])
         rows += by_cell.values()
     return to_markdown(("", "level", *MEASURES.values(), "scores: lowest, median, highest"), rows)
+
+
+def _range(chosen: Cell) -> str:
+    """Return the lowest, the median and the highest score of a cell's runs."""
+    runs = runs_of(chosen)
+    assert runs is not None, chosen
+    return ", ".join(number(float(each)) for each in runs["score"].quantile([0.0, 0.5, 1.0]))
 
 
 def all_effects() -> pd.DataFrame:

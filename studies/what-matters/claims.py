@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from effects import ALL, SCORE, Effect, effects
-from plan import BOUND, CHOICES, ENVIRONMENTS, UNCLIPPED, Cell, Choice, Environment, cell, label
+from comparisons import Comparison
+from effects import ALL, Effect
+from plan import BOUND, UNCLIPPED, Cell, Choice, Environment
 
 ANDRYCHOWICZ, CHOU = "[Andrychowicz et al.][a]", "[Chou et al.][ch]"
 ENGSTROM, TIANSHOU = "[Engstrom et al.][e]", "[Tianshou][tianshou]"
@@ -42,39 +42,16 @@ class Claim:
     """A claim that one level does better than another, or as well.
 
     Attributes:
-        choice: the name of the choice.
-        level: the level that the claim is about.
-        other: the level that it is compared with: of the same choice, or of the one that `other_choice` names.
+        compared: the level that the claim is about, in place of another one.
         expected: how the level is said to do: one of the words above.
         text: the claim in words.
         source: the links to the sources, as on the page.
-        other_choice: the name of the other level's choice, if it is another one.
     """
 
-    choice: str
-    level: str
-    other: str
+    compared: Comparison
     expected: str
     text: str
     source: str
-    other_choice: str = ""
-
-    def tested(self, seeds: Sequence[int] | None = None, measure: str = SCORE) -> list[Effect]:
-        """Return the effect in each environment, and over all, on the seeds that decide unless others are given."""
-        against = (CHOICES[self.other_choice or self.choice], self.other)
-        return effects(CHOICES[self.choice], self.level, against, seeds, measure)
-
-    @property
-    def compared(self) -> str:
-        """Both levels, without the settings that they share: `clip=none - clip=norm clip.max_norm=0.5`."""
-        one, other = (label(level).split() for level in (self.level, self.other))
-        differing = ([each for each in one if each not in other], [each for each in other if each not in one])
-        return " - ".join(f"`{' '.join(only or all_)}`" for only, all_ in zip(differing, (one, other), strict=True))
-
-    def cells(self, environment: Environment) -> list[Cell]:
-        """Return the cells of both levels in an environment."""
-        other_choice = CHOICES[self.other_choice or self.choice]
-        return [cell(environment, CHOICES[self.choice], self.level), cell(environment, other_choice, self.other)]
 
 
 def agreement(claim: Claim, effect: Effect) -> str:
@@ -88,215 +65,165 @@ def agreement(claim: Claim, effect: Effect) -> str:
     return "no" if interval.high < lowest or interval.low > highest else "undecided"
 
 
-def over_all(found: list[Effect]) -> Effect | None:
-    """Return the effect over environments, or in the only one that counts; None if it has not been measured in any."""
-    counted = {ALL, *(each.title for each in ENVIRONMENTS.values() if each.counts)}
-    return next((each for each in reversed(found) if each.where in counted), None)
-
-
 def _in_ppo(text: str, without: str, expected: str, source: str) -> Claim:
     """Return a claim about what PPO's preset has, in comparison with a level that it has not."""
-    return Claim("ppo-preset", "", without, expected, f"In PPO, {text}", source, "ppo-choices")
+    return Claim(
+        Comparison("ppo-preset", "", without, "ppo-choices"),
+        expected,
+        f"In PPO, {text}",
+        source,
+    )
 
 
 CLAIMS = (
     Claim(
-        "networks",
-        "arch=separate optim=single",
-        "arch=shared optim=single",
+        Comparison("networks", "arch=separate optim=single", "arch=shared optim=single"),
         BETTER,
         "Separate networks do better than a shared trunk.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "clipping",
-        BOUND,
-        UNCLIPPED,
+        Comparison("clipping", BOUND, UNCLIPPED),
         A_LITTLE_BETTER,
         "Clipping the norm of gradients helps a little.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "clipping",
-        BOUND,
-        UNCLIPPED,
+        Comparison("clipping", BOUND, UNCLIPPED),
         NOT_BETTER,
         "Clipping the norm of gradients does not help A2C.",
         TIANSHOU,
     ),
     Claim(
-        "clipping",
-        BOUND,
-        "clip=norm clip.max_norm=5.0",
+        Comparison("clipping", BOUND, "clip=norm clip.max_norm=5.0"),
         AS_GOOD,
         "The bound of the norm hardly matters.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "observations",
-        "normalizer=running",
-        "normalizer=none",
+        Comparison("observations", "normalizer=running", "normalizer=none"),
         NEEDED,
         "Observations have to be normalized (but in Hopper).",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "observations",
-        "normalizer=running",
-        "normalizer=running normalizer.clip=inf",
+        Comparison("observations", "normalizer=running", "normalizer=running normalizer.clip=inf"),
         AS_GOOD,
         "Whether normalized observations are clipped does not matter.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "rewards",
-        "reward_normalizer=return_std",
-        "reward_normalizer=none",
+        Comparison("rewards", "reward_normalizer=return_std", "reward_normalizer=none"),
         NEEDED,
         "Rewards have to be scaled by the deviation of the return.",
         ENGSTROM,
     ),
     Claim(
-        "advantages",
-        "algo.normalize_advantage=true",
-        "algo.normalize_advantage=false",
+        Comparison("advantages", "algo.normalize_advantage=true", "algo.normalize_advantage=false"),
         AS_GOOD,
         "Normalizing advantages makes little difference.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "lambda",
-        "algo.gae_lambda=0.95",
-        "algo.gae_lambda=1.0",
+        Comparison("lambda", "algo.gae_lambda=0.95", "algo.gae_lambda=1.0"),
         BETTER,
         "A lambda of 0.95 does better than 1 in A2C.",
         TIANSHOU,
     ),
     Claim(
-        "lambda",
-        "algo.gae_lambda=0.9",
-        "algo.gae_lambda=0.95",
+        Comparison("lambda", "algo.gae_lambda=0.9", "algo.gae_lambda=0.95"),
         NOT_WORSE,
         "A lambda of 0.9 is good everywhere: as good as 0.95 ...",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "lambda",
-        "algo.gae_lambda=0.9",
-        "algo.gae_lambda=1.0",
+        Comparison("lambda", "algo.gae_lambda=0.9", "algo.gae_lambda=1.0"),
         NOT_WORSE,
         "... and as good as 1.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "ppo",
-        "algo.gae_lambda=0.9",
-        "algo.gae_lambda=0.95",
+        Comparison("ppo", "algo.gae_lambda=0.9", "algo.gae_lambda=0.95"),
         NOT_BETTER,
         "In PPO, a lambda of 0.9 is no better than 0.95.",
         TIANSHOU,
     ),
     Claim(
-        "distribution",
-        "policy.std=network",
-        "policy=auto",
+        Comparison("distribution", "policy.std=network", "policy=auto"),
         AS_GOOD,
         "Deviations may be parameters or outputs of the network.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "distribution",
-        "policy=squashed",
-        "policy=auto",
+        Comparison("distribution", "policy=squashed", "policy=auto"),
         A_LITTLE_BETTER,
         "Actions bounded by tanh do a little better than clipped ones.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "distribution",
-        "policy=beta",
-        "arch.log_std_init=-0.7",
+        Comparison("distribution", "policy=beta", "arch.log_std_init=-0.7", "deviation"),
         BETTER,
         "A beta distribution does better than a Gaussian that begins as wide (shown for TRPO and ACER).",
         CHOU,
-        other_choice="deviation",
     ),
     Claim(
-        "deviation",
-        "arch.log_std_init=-0.7",
-        "arch.log_std_init=0.0",
+        Comparison("deviation", "arch.log_std_init=-0.7", "arch.log_std_init=0.0"),
         BETTER,
         "An initial deviation of 0.5 does better than 1 (but in Hopper).",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "deviation",
-        "arch.log_std_init=-0.7",
-        "arch.log_std_init=-2.0",
+        Comparison("deviation", "arch.log_std_init=-0.7", "arch.log_std_init=-2.0"),
         BETTER,
         "An initial deviation of 0.5 does better than a smaller one (but in Hopper).",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "gain",
-        "arch.policy_gain=0.01",
-        "arch.policy_gain=1.0",
+        Comparison("gain", "arch.policy_gain=0.01", "arch.policy_gain=1.0"),
         NEEDED,
         "The policy's last layer has to begin a hundred times smaller.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "activation",
-        "arch.activation=relu",
-        "arch.activation=tanh",
+        Comparison("activation", "arch.activation=relu", "arch.activation=tanh"),
         WORSE,
         "ReLU is worse than tanh.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "width",
-        "arch=separate arch.critic.hidden_sizes=[256,256]",
-        "arch=separate arch.hidden_sizes=[64,64]",
+        Comparison(
+            "width", "arch=separate arch.critic.hidden_sizes=[256,256]", "arch=separate arch.hidden_sizes=[64,64]"
+        ),
         NOT_WORSE,
         "A wide critic has no downside.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "entropy",
-        "algo.entropy_coef=0.0",
-        "algo.entropy_coef=0.01",
+        Comparison("entropy", "algo.entropy_coef=0.0", "algo.entropy_coef=0.01"),
         NOT_WORSE,
         "An entropy bonus does not help (shown for PPO, but not in HalfCheetah).",
         f"{ANDRYCHOWICZ}, {TIANSHOU}",
     ),
     Claim(
-        "annealing",
-        "optim.anneal=linear",
-        "optim.anneal=none",
+        Comparison("annealing", "optim.anneal=linear", "optim.anneal=none"),
         BETTER,
         "A learning rate that falls linearly helps.",
         f"{ANDRYCHOWICZ}, {ENGSTROM}",
     ),
     Claim(
-        "optimizer",
-        "optim.algorithm=adam optim.eps=1e-05",
-        "optim.algorithm=rmsprop optim.eps=1e-05",
+        Comparison("optimizer", "optim.algorithm=adam optim.eps=1e-05", "optim.algorithm=rmsprop optim.eps=1e-05"),
         AS_GOOD,
         "Adam and RMSprop do equally well at the same rate in A2C.",
         TIANSHOU,
     ),
     Claim(
-        "optimizer",
-        "optim.algorithm=adam optim.eps=1e-05",
-        "optim.algorithm=adam optim.eps=1e-08",
+        Comparison("optimizer", "optim.algorithm=adam optim.eps=1e-05", "optim.algorithm=adam optim.eps=1e-08"),
         AS_GOOD,
         "Adam's epsilon does not matter.",
         ANDRYCHOWICZ,
     ),
     Claim(
-        "batch",
-        "algo.n_envs=32",
-        "algo.n_envs=8",
+        Comparison("batch", "algo.n_envs=32", "algo.n_envs=8"),
         WORSE,
         "More environments with shorter rollouts are worse at an equal batch.",
         ANDRYCHOWICZ,
@@ -314,14 +241,14 @@ CLAIMS = (
 
 def contradictions(claim: Claim) -> dict[str, Effect]:
     """Return the effects that contradict a claim, by where."""
-    return {each.where: each for each in claim.tested() if agreement(claim, each) == "no"}
+    return {each.where: each for each in claim.compared.effects() if agreement(claim, each) == "no"}
 
 
 def contradicted(environment: Environment, choice: Choice) -> list[Cell]:
     """Return the cells of claims about a choice that are contradicted in an environment, or over all of them."""
     found: dict[str, Cell] = {}
     for claim in CLAIMS:
-        is_asked = claim.choice == choice.name and choice.concerns(environment)
+        is_asked = claim.compared.choice == choice.name and choice.concerns(environment)
         if is_asked and {environment.title, ALL} & contradictions(claim).keys():
-            found |= {each.first: each for each in claim.cells(environment)}
+            found |= {each.first: each for each in claim.compared.cells(environment)}
     return list(found.values())

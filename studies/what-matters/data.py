@@ -43,16 +43,16 @@ def save(cell: Cell, rows: Sequence[Mapping[str, object]]) -> None:
         return
     path = saved(cell) or path_of(cell.environment, cell.choice, cell.level)
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame([{CELL: cell.first, **row} for row in rows])
+    found = pd.DataFrame([{CELL: cell.first, **row} for row in rows])
     if saved(cell) is not None:
-        table = pd.concat([pd.read_csv(path), table]).drop_duplicates("seed", keep="last").sort_values("seed")
-    write(table, path)
+        found = pd.concat([table(path), found]).drop_duplicates("seed", keep="last").sort_values("seed")
+    write(found, path)
     _by_cell.cache_clear()
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table to a CSV file."""
-    table.to_csv(path, index=False, float_format=DIGITS, lineterminator="\n")
+def write(rows: pd.DataFrame, path: Path) -> None:
+    """Write rows to a CSV file."""
+    rows.to_csv(path, index=False, float_format=DIGITS, lineterminator="\n")
 
 
 def missing(cell: Cell, seeds: Sequence[int]) -> tuple[int, ...]:
@@ -64,10 +64,15 @@ def missing(cell: Cell, seeds: Sequence[int]) -> tuple[int, ...]:
 
 def read(path: Path) -> pd.DataFrame:
     """Return the runs of a cell, by seed."""
+    return table(path).set_index("seed").sort_index()
+
+
+def table(path: Path) -> pd.DataFrame:
+    """Return the rows of a CSV file."""
     return _read(path, path.stat().st_mtime_ns).copy()
 
 
 @cache
 def _read(path: Path, written: int) -> pd.DataFrame:
     """Read a file once for each time at which it was written: tables need the same cells often."""
-    return pd.read_csv(path).set_index("seed").sort_index()
+    return pd.read_csv(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from data import CHANCE, read, saved
+from data import CHANCE, read, saved, table
 from numpy.typing import NDArray
 from plan import (
     ALL_SEEDS,
@@ -101,8 +101,8 @@ def preset(environment: Environment) -> pd.DataFrame | None:
 
 def random_return(environment: Environment) -> float:
     """Return the mean return of random actions."""
-    table = pd.read_csv(CHANCE).set_index("environment")
-    return float(table.loc[environment.name, "mean"])
+    means = table(CHANCE).set_index("environment")["mean"]
+    return float(means[environment.name])
 
 
 def share(

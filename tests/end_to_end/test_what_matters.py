@@ -57,11 +57,11 @@ def test_every_level_of_every_choice_has_a_config_of_its_own(modules: Modules) -
                 assert len(set(firsts)) == len(firsts), (environment.name, choice.name)
 
 
-def test_every_claim_compares_levels_that_are_trained(modules: Modules) -> None:
-    plan, claims = modules("plan"), modules("claims")
-    for claim in claims.CLAIMS:
-        assert claim.level in plan.CHOICES[claim.choice].levels, claim.text
-        assert claim.other in plan.CHOICES[claim.other_choice or claim.choice].levels, claim.text
+def test_claims_and_the_picture_compare_levels_that_are_trained(modules: Modules) -> None:
+    plan, claims, picture = modules("plan"), modules("claims"), modules("picture")
+    for words, compared in (*((claim.text, claim.compared) for claim in claims.CLAIMS), *picture.ROWS):
+        assert compared.level in plan.CHOICES[compared.choice].levels, words
+        assert compared.other in plan.CHOICES[compared.other_choice or compared.choice].levels, words
 
 
 def test_batches_of_all_shapes_are_equally_large(modules: Modules) -> None:
