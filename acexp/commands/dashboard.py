@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -14,6 +13,7 @@ from urllib.parse import urlencode
 from rich.console import Console
 from tensorboard import program
 
+from acexp.commands.arguments import Arguments
 from acexp.commands.screen import relative
 from acexp.core.errors import UserError
 from acexp.metrics.tags import EPISODE_RETURN
@@ -28,7 +28,7 @@ BY_CELL = rf"^(?:{FOLDER}/)?(.*?)(?:,?seed=\d+)?$"
 
 def dashboard(arguments: list[str]) -> int:
     """Write the means over seeds, start TensorBoard, print its address, and wait for Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="acexp dashboard", description="Look at runs in TensorBoard.")
+    parser = Arguments(prog="acexp dashboard", description="Look at runs in TensorBoard.")
     parser.add_argument("directory", type=Path, help="the directory of a sweep or a run, or one that contains several")
     parser.add_argument("--host", default=LOOPBACK, help=f"the address to listen on ({LOOPBACK}: this machine only)")
     parser.add_argument("--port", type=int, help="the port to listen on (6006, or the next free one; 0: any free port)")

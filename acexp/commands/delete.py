@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.arguments import Arguments
 from acexp.commands.screen import console_for_tables, relative
 from acexp.core.errors import UserError
 from acexp.runs.run_directory import KILLED, Status
@@ -19,7 +19,7 @@ DELETABLE = tuple(map(str, (Status.FAILED, Status.DIVERGED, Status.INTERRUPTED, 
 
 def delete(arguments: list[str]) -> int:
     """Delete the runs in or below a directory that have the status that is given, after asking."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="acexp delete",
         description="Delete the directories of the runs that have a status, for example of all that failed.",
     )

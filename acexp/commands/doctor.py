@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from acexp.algorithm.assembly import check
+from acexp.commands.arguments import Arguments
 from acexp.commands.screen import console_for_tables
 from acexp.config import RunConfig, application
 from acexp.engines import ENGINES
@@ -36,9 +36,7 @@ def doctor(arguments: list[str]) -> int:
 
     With overrides, the environment that they choose is checked too; raises UserError if it is faulty.
     """
-    parser = argparse.ArgumentParser(
-        prog="acexp doctor", description="Check this installation, and an environment if one is named."
-    )
+    parser = Arguments(prog="acexp doctor", description="Check this installation, and an environment if one is named.")
     parser.add_argument(
         "overrides", nargs="*", help="overrides that choose an environment: env=gym env.id=module:Id-v0"
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from acexp.algorithm.assembly import check_environments
+from acexp.commands.arguments import Arguments, at_least_one
 from acexp.commands.console import EXIT_INTERRUPTED
-from acexp.commands.numbers import at_least_one
 from acexp.commands.screen import console_for_tables, relative
 from acexp.commands.tables import print_table
 from acexp.commands.which import add_which
@@ -61,7 +60,7 @@ class Evaluated:
 
 def evaluate(arguments: list[str]) -> int:
     """Evaluate the run, or every run of the sweep, in the directory that is given."""
-    parser = argparse.ArgumentParser(prog="acexp eval", description="Evaluate trained runs.")
+    parser = Arguments(prog="acexp eval", description="Evaluate trained runs.")
     parser.add_argument("directory", type=Path, help="the directory of a run or a sweep")
     parser.add_argument("--episodes", type=at_least_one("episode"), default=EPISODES, help="episodes per run (100)")
     add_which(parser)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from acexp.commands.arguments import Arguments
 from acexp.commands.screen import console_for_tables, relative
 from acexp.commands.which import add_which
 from acexp.export import batched
@@ -14,7 +14,7 @@ from acexp.sweeps.sweep_directory import require_one_run
 
 def export(arguments: list[str]) -> int:
     """Export the policy of the run in the directory that is given."""
-    parser = argparse.ArgumentParser(prog="acexp export", description="Write a run's policy as ONNX.")
+    parser = Arguments(prog="acexp export", description="Write a run's policy as ONNX.")
     parser.add_argument("directory", type=Path, help="the directory of a run")
     parser.add_argument("--out", type=Path, help="where to write the files (the run's directory)")
     add_which(parser)

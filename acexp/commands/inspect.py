@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from rich.console import Console
 
+from acexp.commands.arguments import Arguments
 from acexp.config import application
 from acexp.metrics import tags
 from acexp.runs.inspection import ArrayFacts, Examination, examine
@@ -17,9 +17,7 @@ NUMBERS_SHOWN = 8
 
 def inspect(arguments: list[str]) -> int:
     """Build the run that the overrides describe, run one batch through it, and print what was built."""
-    parser = argparse.ArgumentParser(
-        prog="acexp inspect", description="Build a run, put one batch through it, print what was built."
-    )
+    parser = Arguments(prog="acexp inspect", description="Build a run, put one batch through it, print what was built.")
     parser.add_argument("overrides", nargs="*", help="overrides as for training: env=pong optim=dual ...")
     parser.add_argument("--config-dir", help="a folder with your own YAML files")
     options = parser.parse_args(arguments)

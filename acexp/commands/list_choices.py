@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.arguments import Arguments
 from acexp.config import GROUPS, choices
 from acexp.config.groups import NAMED_IN_SETTINGS, config_directory
 from acexp.config.load import import_plugins
@@ -14,7 +14,7 @@ from acexp.config.load import import_plugins
 
 def list_choices(arguments: list[str]) -> int:
     """Print every choice of a group, or of all, one line each; settings that take names are shown too."""
-    parser = argparse.ArgumentParser(prog="acexp list", description="List the choices of config groups, one line each.")
+    parser = Arguments(prog="acexp list", description="List the choices of config groups, one line each.")
     parser.add_argument("group", nargs="?", help=", ".join((*GROUPS, *NAMED_IN_SETTINGS)))
     parser.add_argument("--config-dir", type=Path, help="a folder with your own YAML files")
     parser.add_argument("--plugin", action="append", default=[], help="a module to import first; may be repeated")

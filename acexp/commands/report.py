@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from acexp import report as reports
+from acexp.commands.arguments import Arguments
 from acexp.commands.conclusion import print_answer
 from acexp.commands.evaluate import EvaluateOptions, evaluate_runs
 from acexp.commands.screen import console_for_tables, relative
@@ -32,7 +32,7 @@ LONGEST_NAME = 100
 
 def report(arguments: list[str]) -> int:
     """Write the report of every run in or below the directories that are given, and print its answer."""
-    parser = argparse.ArgumentParser(prog="acexp report", description="Compare runs, with intervals.")
+    parser = Arguments(prog="acexp report", description="Compare runs, with intervals.")
     parser.add_argument(
         "directories",
         metavar="directory",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import re
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.arguments import Arguments
 from acexp.commands.console import conclude, print_outcome
 from acexp.commands.screen import console_for_runs, relative
 from acexp.commands.sweep_view import SweepView
@@ -53,7 +53,7 @@ HARMLESS_KEYS = (
 
 def resume(arguments: list[str]) -> int:
     """Resume the runs of a directory by their own configs, then begin the runs that a sweep had not begun."""
-    parser = argparse.ArgumentParser(prog="acexp resume", description="Go on with a run or a sweep.")
+    parser = Arguments(prog="acexp resume", description="Go on with a run or a sweep.")
     parser.add_argument("directory", type=Path, help="a run's directory, or a sweep's")
     parser.add_argument("--allow-plugins", action="store_true", help="import the modules that its config names")
     parser.add_argument(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from acexp.commands.arguments import Arguments
 from acexp.commands.screen import console_for_tables, relative
 from acexp.commands.tables import print_table
 from acexp.core.errors import UserError
@@ -29,7 +29,7 @@ RUN_HEADINGS = ("run", "status", "steps", "saved at", "resume", "why")
 
 def status(arguments: list[str]) -> int:
     """Print the state of the run or the sweep in the directory that is given, or list what a folder holds."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         prog="acexp status",
         description="List all runs and sweeps in a folder, newest first, or show the runs of one sweep.",
     )

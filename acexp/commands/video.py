@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from acexp.commands.numbers import at_least_one
+from acexp.commands.arguments import Arguments, at_least_one
 from acexp.commands.screen import relative
 from acexp.commands.which import add_which
 from acexp.video import FORMATS, FilmOptions, film, possible_formats
@@ -17,7 +17,7 @@ MOST_SEEDS = 1_000_000
 
 def video(arguments: list[str]) -> int:
     """Record one episode of the run in the directory that is given, and print its return and length."""
-    parser = argparse.ArgumentParser(prog="acexp video", description="Record a video of one episode of a trained run.")
+    parser = Arguments(prog="acexp video", description="Record a video of one episode of a trained run.")
     parser.add_argument("directory", type=Path, help="the directory of a run")
     parser.add_argument("--out", type=Path, help="where to write the videos (the run's directory)")
     parser.add_argument("--format", type=_formats, help=f"some of {','.join(FORMATS)} (all that can be written)")

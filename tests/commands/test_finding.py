@@ -88,6 +88,24 @@ def test_help_shows_the_arguments_of_a_command(acexp: Acexp, name: str) -> None:
     assert f"usage: acexp {name}" in result.stdout or name == "help"
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, command in COMMANDS.items() if command.module not in ("train", "show_help")]
+)
+def test_arguments_that_cannot_be_read_are_answered_with_the_help_of_the_command(acexp: Acexp, name: str) -> None:
+    result = acexp(name, "--no-such-option=1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"acexp: The arguments of acexp {name} cannot be read: ")
+    assert f"`acexp help {name}` lists its arguments" in result.stderr
+    assert "KEY=VALUE" not in result.stderr
+
+
+def test_a_setting_for_a_run_that_exists_is_answered_with_where_settings_belong(acexp: Acexp) -> None:
+    result = acexp("resume", "outputs/mine", "total_steps=1000")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "unrecognized arguments: total_steps=1000" in result.stderr
+    assert "settings, KEY=VALUE, are given to `acexp train` only" in result.stderr
+
+
 def test_help_on_training_is_hydras(acexp: Acexp) -> None:
     result = acexp("help", "train")
     assert (result.returncode, result.stderr) == (0, "")
