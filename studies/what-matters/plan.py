@@ -44,7 +44,7 @@ class Environment:
         has_bounds: whether all of its observations have finite bounds.
         reads: whether its observations are numbers, which can be normalized.
         has_ppo: whether there is a preset of PPO too.
-        compares_ppo: whether more choices than lambda are made around it, which takes twice as long as around A2C's.
+        has_all: whether it has the choices that take longest too: around PPO's preset, and at another learning rate.
         has_trunk: whether its preset has a trunk that actor and critic share.
         batch: the number of slots of a rollout of A2C's preset: environments times steps.
         choices: the names of the choices that are made in it, where all of them would take too long; empty for all.
@@ -59,7 +59,7 @@ class Environment:
     has_bounds: bool = False
     reads: bool = True
     has_ppo: bool = False
-    compares_ppo: bool = False
+    has_all: bool = False
     has_trunk: bool = True
     batch: int = 128
     choices: tuple[str, ...] = ()
@@ -70,14 +70,18 @@ def _mujoco(name: str, title: str, *choices: str) -> Environment:
     return Environment(name, title, preset, rest, has_numbers=True, has_ppo=True, choices=choices)
 
 
+FEW = ("preset", "networks", "clipping", "observations", "rewards", "lambda", "deviation")
+"""The choices that are made in every environment; all of them in all environments would take longer than fifteen hours
+on two cores."""
+
 ENVIRONMENTS = {
     each.name: each
     for each in (
-        replace(_mujoco("halfcheetah", "HalfCheetah"), compares_ppo=True),
+        replace(_mujoco("halfcheetah", "HalfCheetah"), has_all=True),
         _mujoco("hopper", "Hopper"),
-        _mujoco("walker2d", "Walker2d"),
-        # A step of Ant takes four times as long as one of HalfCheetah.
-        _mujoco("ant", "Ant", "preset", "networks", "clipping", "observations", "rewards", "lambda", "deviation"),
+        # Steps of these take two and four times as long as one of HalfCheetah.
+        _mujoco("walker2d", "Walker2d", *FEW),
+        _mujoco("ant", "Ant", *FEW),
         Environment(
             "lunarlander",
             "LunarLander",
@@ -85,7 +89,7 @@ ENVIRONMENTS = {
             "total_steps=1000000 engine=envpool",
             has_bounds=True,
             has_ppo=True,
-            compares_ppo=True,
+            has_all=True,
             batch=1024,
         ),
         Environment(
@@ -242,7 +246,7 @@ CHOICES = {
                 "arch=shared arch.hidden_sizes=[256,256]",
                 "arch=separate arch.actor.hidden_sizes=[256,256]",
             ),
-            needs="counts",
+            needs="has_all",
             rate=0.25,
         ),
         Choice(
@@ -271,7 +275,7 @@ CHOICES = {
                 "arch.activation=relu",
                 "optim.anneal=none",
             ),
-            needs="compares_ppo",
+            needs="has_all",
             preset="ppo",
         ),
     )

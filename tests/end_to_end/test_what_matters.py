@@ -38,8 +38,11 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Modules:
 
 @pytest.fixture
 def empty(modules: Modules, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A folder of data without cells."""
-    data = modules("data")
+    """A folder of data without cells, in a study in which every environment that counts has every choice."""
+    data, environments = modules("data"), modules("plan").ENVIRONMENTS
+    for name, environment in environments.items():
+        changed = replace(environment, choices=(), has_all=environment.counts)
+        monkeypatch.setitem(environments, name, changed)
     monkeypatch.setattr(data, "DATA", tmp_path / "data")
     monkeypatch.setattr(modules("effects"), "CHANCE", tmp_path / "data" / "random.csv")
     data._by_cell.cache_clear()
