@@ -25,9 +25,11 @@ from acexp.report.table import to_markdown
 
 sys.path.append(str(Path(__file__).with_name("what-matters")))
 
-from data import read, saved  # the folder of that study is no package
-from plan import CHOICES, ENVIRONMENTS, cells, settings
+from choices import CHOICES  # the folder of that study is no package
+from data import read, saved
+from environments import ENVIRONMENTS
 from plan import EPISODES as FEW_EPISODES
+from plan import cells, settings
 
 DIGITS = 6
 """The number of digits that are saved of a score."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import interactions
 import logs
 import pandas as pd
+from choices import ALL_SEEDS, CHOICES, OTHER_SEEDS, PRESETS
 from claims import CLAIMS, Claim, agreement, contradictions
 from comparisons import over_all
 from data import write
@@ -26,20 +27,9 @@ from effects import (
     random_return,
     runs_of,
 )
+from environments import ENVIRONMENTS
 from picture import draw
-from plan import (
-    ALL_SEEDS,
-    CHOICES,
-    ENVIRONMENTS,
-    OTHER_SEEDS,
-    PRESETS,
-    Cell,
-    cell,
-    label,
-    label_of,
-    preset_of,
-    settings,
-)
+from plan import Cell, cell, label, label_of, preset_of, settings
 
 from acexp.core.numbers import number
 from acexp.report.inference import ERROR, Mean

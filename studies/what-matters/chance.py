@@ -5,8 +5,10 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pandas as pd
+from choices import CHOICES, SEEDS
 from data import CHANCE
-from plan import CHOICES, ENVIRONMENTS, SEEDS, Environment, config
+from environments import ENVIRONMENTS, Environment
+from plan import config
 
 EPISODES = 100
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from choices import BOUND, UNCLIPPED, Choice
 from comparisons import Comparison
 from effects import ALL, Effect
-from plan import BOUND, UNCLIPPED, Cell, Choice, Environment
+from environments import Environment
+from plan import Cell
 
 ANDRYCHOWICZ, CHOU = "[Andrychowicz et al.][a]", "[Chou et al.][ch]"
 ENGSTROM, TIANSHOU = "[Engstrom et al.][e]", "[Tianshou][tianshou]"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from choices import CHOICES, Choice
 from effects import ALL, SCORE, Effect, effects
-from plan import CHOICES, ENVIRONMENTS, Cell, Choice, Environment, cell, label
+from environments import ENVIRONMENTS, Environment
+from plan import Cell, cell, label
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-from plan import Cell, Choice, Environment
+from choices import Choice
+from environments import Environment
+from plan import Cell
 
 DATA = Path(__file__).with_name("data")
 CHANCE = DATA / "random.csv"

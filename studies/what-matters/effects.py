@@ -9,21 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from choices import ALL_SEEDS, CHOICES, SEEDS, Choice
 from data import CHANCE, read, saved, table
+from environments import ENVIRONMENTS, Environment
 from numpy.typing import NDArray
-from plan import (
-    ALL_SEEDS,
-    CHOICES,
-    ENVIRONMENTS,
-    SEEDS,
-    Cell,
-    Choice,
-    Environment,
-    cell,
-    cells,
-    preset_of,
-    seeds_of,
-)
+from plan import Cell, cell, cells, preset_of, seeds_of
 
 from acexp.report.inference import ERROR, Mean, holm, p_of_equal_means, probability_of_improvement
 from acexp.report.scores import SEED, Estimate

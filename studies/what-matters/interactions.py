@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from choices import BOUND, CHOICES, SEEDS, UNCLIPPED
 from effects import ALL, in_percent, mean_of, preset, runs_of, share
-from plan import BOUND, CHOICES, ENVIRONMENTS, SEEDS, UNCLIPPED, Cell, Environment, cell
+from environments import ENVIRONMENTS, Environment
+from plan import Cell, cell
 
 from acexp.report.inference import Mean
 from acexp.report.scores import Estimate

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from choices import BOUND, BY_MODULE, CHOICES, UNCLIPPED, Choice
 from effects import ALL, Effect, effects, in_percent, of_choice, pairs, preset, runs_of
-from plan import BOUND, BY_MODULE, CHOICES, ENVIRONMENTS, UNCLIPPED, Choice, Environment, cell, label_of
+from environments import ENVIRONMENTS, Environment
+from plan import cell, label_of
 
 from acexp.core.numbers import NOTHING, number
 from acexp.report.inference import ERROR, Mean

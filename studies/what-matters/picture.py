@@ -6,9 +6,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from choices import BOUND, BY_MODULE, UNCLIPPED
 from comparisons import Comparison, over_all
 from effects import ALL, Effect
-from plan import BOUND, BY_MODULE, ENVIRONMENTS, UNCLIPPED
+from environments import ENVIRONMENTS
 
 from acexp.report.traces import colour_of
 

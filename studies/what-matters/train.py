@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from choices import CHOICES, OTHER_SEEDS
 from claims import contradicted
 from data import missing, save
+from environments import ENVIRONMENTS
 from measures import measure
-from plan import CHOICES, ENVIRONMENTS, EPISODES, OTHER_SEEDS, Cell, cells, config, settings
+from plan import EPISODES, Cell, cells, config, settings
 
 from acexp.config.run_identity import identity
 from acexp.report.records import collect

@@ -39,7 +39,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Modules:
 @pytest.fixture
 def empty(modules: Modules, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A folder of data without cells, in a study in which every environment that counts has every choice."""
-    data, environments = modules("data"), modules("plan").ENVIRONMENTS
+    data, environments = modules("data"), modules("environments").ENVIRONMENTS
     for name, environment in environments.items():
         changed = replace(environment, choices=(), has_all=environment.counts)
         monkeypatch.setitem(environments, name, changed)
@@ -52,26 +52,26 @@ def empty(modules: Modules, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_every_level_of_every_choice_has_a_config_of_its_own(modules: Modules) -> None:
     """Two levels of a choice would be one experiment if they had the same identity."""
-    plan = modules("plan")
-    for environment in plan.ENVIRONMENTS.values():
-        for choice in plan.CHOICES.values():
+    choices, environments, plan = modules("choices"), modules("environments"), modules("plan")
+    for environment in environments.ENVIRONMENTS.values():
+        for choice in choices.CHOICES.values():
             if choice.concerns(environment):
                 firsts = [cell.first for cell in plan.cells(environment, choice)]
                 assert len(set(firsts)) == len(firsts), (environment.name, choice.name)
 
 
 def test_claims_and_the_picture_compare_levels_that_are_trained(modules: Modules) -> None:
-    plan, claims, picture = modules("plan"), modules("claims"), modules("picture")
+    choices, claims, picture = modules("choices"), modules("claims"), modules("picture")
     for words, compared in (*((claim.text, claim.compared) for claim in claims.CLAIMS), *picture.ROWS):
-        assert compared.level in plan.CHOICES[compared.choice].levels, words
-        assert compared.other in plan.CHOICES[compared.other_choice or compared.choice].levels, words
+        assert compared.level in choices.CHOICES[compared.choice].levels, words
+        assert compared.other in choices.CHOICES[compared.other_choice or compared.choice].levels, words
 
 
 def test_batches_of_all_shapes_are_equally_large(modules: Modules) -> None:
-    plan = modules("plan")
-    choice = plan.CHOICES["batch"]
-    for environment in plan.ENVIRONMENTS.values():
-        preset = plan.config(environment, plan.CHOICES["preset"], "", 0).algo
+    choices, environments, plan = modules("choices"), modules("environments"), modules("plan")
+    choice = choices.CHOICES["batch"]
+    for environment in environments.ENVIRONMENTS.values():
+        preset = plan.config(environment, choices.CHOICES["preset"], "", 0).algo
         assert preset.n_envs * preset.n_steps == environment.batch
         for level in choice.levels:
             algo = plan.config(environment, choice, level, 0).algo
@@ -79,31 +79,32 @@ def test_batches_of_all_shapes_are_equally_large(modules: Modules) -> None:
 
 
 def test_a_lower_learning_rate_is_a_share_of_each_presets_own(modules: Modules) -> None:
-    plan = modules("plan")
-    choice = plan.CHOICES["rate"]
+    choices, environments, plan = modules("choices"), modules("environments"), modules("plan")
+    choice = choices.CHOICES["rate"]
     for name, preset in (("halfcheetah", 7e-4), ("hopper", 1.4e-3), ("lunarlander", 5e-3)):
         for level in choice.levels:
-            config = plan.config(plan.ENVIRONMENTS[name], choice, level, 0)
+            config = plan.config(environments.ENVIRONMENTS[name], choice, level, 0)
             assert config.optim.learning_rate == pytest.approx(preset / 4)
-    assert not choice.concerns(plan.ENVIRONMENTS["cartpole"])
+    assert not choice.concerns(environments.ENVIRONMENTS["cartpole"])
 
 
 def test_levels_that_differ_in_their_last_value_and_miss_the_same_seeds_share_a_command(
     modules: Modules, empty: Path
 ) -> None:
-    plan, train, data = modules("plan"), modules("train"), modules("data")
-    environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=64")
-    choice = plan.Choice("c", "C", ("clip=none", "clip=norm clip.max_norm=1", "clip=norm clip.max_norm=2"))
+    choices, environments, plan = modules("choices"), modules("environments"), modules("plan")
+    train, data = modules("train"), modules("data")
+    environment = environments.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=64")
+    choice = choices.Choice("c", "C", ("clip=none", "clip=norm clip.max_norm=1", "clip=norm clip.max_norm=2"))
     wanted = plan.cells(environment, choice)
-    one, two = train.sweeps(wanted, plan.SEEDS)
+    one, two = train.sweeps(wanted, choices.SEEDS)
     start, end = "acexp -m experiment=cliffwalking total_steps=64", "seed='range(10)' name=what-matters-cliff-c"
     assert one.command == f"{start} clip=none {end}-0"
     assert two.command == f"{start} clip=norm clip.max_norm=1,2 {end}-1"
     assert (one.cells, two.cells) == ((wanted[0],), (wanted[1], wanted[2]))
     # A sweep is named by its first level, whatever else is missing, and by its first seed.
-    assert [sweep.name for sweep in train.sweeps(wanted[2:], plan.SEEDS)] == ["what-matters-cliff-c-2"]
-    data.save(wanted[1], [{"seed": seed, "score": 1.0} for seed in plan.SEEDS])
-    one, three, two = train.sweeps(wanted, plan.PRESET_SEEDS)
+    assert [sweep.name for sweep in train.sweeps(wanted[2:], choices.SEEDS)] == ["what-matters-cliff-c-2"]
+    data.save(wanted[1], [{"seed": seed, "score": 1.0} for seed in choices.SEEDS])
+    one, three, two = train.sweeps(wanted, choices.PRESET_SEEDS)
     assert (one.seeds, three.seeds, two.seeds) == (tuple(range(30)), tuple(range(10, 30)), tuple(range(30)))
     assert three.command.endswith("clip=norm clip.max_norm=1 seed='range(10,30)' name=what-matters-cliff-c-1-from-10")
 
@@ -111,10 +112,10 @@ def test_levels_that_differ_in_their_last_value_and_miss_the_same_seeds_share_a_
 @pytest.fixture
 def write(modules: Modules, empty: Path) -> Callable[..., None]:
     """Saves a cell as `train.py` does; runs reach in training what their policies score."""
-    plan, data = modules("plan"), modules("data")
+    choices, environments, plan, data = modules("choices"), modules("environments"), modules("plan"), modules("data")
 
     def save(environment: str, choice: str, level: str, scores: Sequence[float | None], **columns: Any) -> None:
-        cell = plan.cell(plan.ENVIRONMENTS[environment], plan.CHOICES[choice], level)
+        cell = plan.cell(environments.ENVIRONMENTS[environment], choices.CHOICES[choice], level)
         first = columns.pop("first", 0)
         measured = (
             (seed, dict.fromkeys(("score", "training", "area"), score)) for seed, score in enumerate(scores, first)
@@ -133,13 +134,13 @@ def chance(folder: Path, **means: float) -> None:
 
 def test_effects_by_hand(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
     """Two environments, whose presets learn 100 and 200 above random actions; the level adds 10 and takes away 40."""
-    plan, effects = modules("plan"), modules("effects")
+    choices, effects = modules("choices"), modules("effects")
     noise = np.linspace(-4.5, 4.5, 10)
     for name, preset, change in (("hopper", 150.0, 10.0), ("walker2d", 250.0, -40.0)):
         write(name, "preset", "", preset + noise)
         write(name, "layer-norm", "arch.layer_norm=true", preset + change + noise[::-1])
     chance(empty, hopper=50.0, walker2d=50.0)
-    choice = replace(plan.CHOICES["layer-norm"], levels=("arch.layer_norm=true",))
+    choice = replace(choices.CHOICES["layer-norm"], levels=("arch.layer_norm=true",))
     hopper, walker, both = effects.of_choice(choice)
     assert [each.where for each in (hopper, walker, both)] == ["Hopper", "Walker2d", "all"]
     assert hopper.difference.value == pytest.approx(10.0)
@@ -171,26 +172,29 @@ def test_a_level_is_compared_with_all_runs_of_the_preset_and_with_itself_not_at_
     modules: Modules, empty: Path, write: Callable[..., None]
 ) -> None:
     """HalfCheetah's preset has a shared trunk and two optimizers, and thirty runs: ten of 90, twenty of 105."""
-    plan, effects, answers = modules("plan"), modules("effects"), modules("answers")
+    choices, effects, answers = modules("choices"), modules("effects"), modules("answers")
     chance(empty, halfcheetah=0.0)
     write("halfcheetah", "preset", "", [90.0] * 10 + [105.0] * 20)
     write("halfcheetah", "networks", "arch=separate optim=dual", [80.0] * 10)
     write("halfcheetah", "networks", "arch=separate optim=dual", [10.0] * 10, first=30)
     write("halfcheetah", "preset", "", [110.0] * 10, first=30)
-    choice = plan.CHOICES["networks"]
+    choice = choices.CHOICES["networks"]
     (separate,) = effects.of_choice(choice)
     assert (separate.n, separate.percent.value) == (10, pytest.approx(-20.0))
     # On the other seeds the preset has 110; what counts as 100% is still what its own seeds learn.
-    (again,) = effects.effects(choice, "arch=separate optim=dual", (choice, "arch=shared optim=dual"), plan.OTHER_SEEDS)
+    (again,) = effects.effects(
+        choice, "arch=separate optim=dual", (choice, "arch=shared optim=dual"), choices.OTHER_SEEDS
+    )
     assert again.percent.value == pytest.approx(-100.0)
-    assert not {*plan.OTHER_SEEDS} & {*plan.PRESET_SEEDS}
+    assert not {*choices.OTHER_SEEDS} & {*choices.PRESET_SEEDS}
     shared = next(line for line in answers.choice("networks").splitlines() if "`arch=shared optim=dual`" in line)
     assert [cell.strip() for cell in shared.split("|")[2:-1]] == ["preset", NOTHING, NOTHING, NOTHING]
 
 
 def test_what_contradicts_a_claim_is_trained_again(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
     """The claim that an entropy bonus does not help is contradicted in Hopper, and not in Walker2d or over both."""
-    plan, claims, answers = modules("plan"), modules("claims"), modules("answers")
+    choices, environments = modules("choices"), modules("environments")
+    claims, answers = modules("claims"), modules("answers")
     chance(empty, hopper=0.0, walker2d=0.0)
     levels = ("algo.entropy_coef=0.0", "algo.entropy_coef=0.01")
     noise = np.linspace(-1.0, 1.0, 10)
@@ -200,7 +204,7 @@ def test_what_contradicts_a_claim_is_trained_again(modules: Modules, empty: Path
             if level != levels[0]:  # which the preset has
                 write(name, "entropy", level, score + noise)
     for name, expected in (("hopper", levels), ("walker2d", ())):
-        cells = claims.contradicted(plan.ENVIRONMENTS[name], plan.CHOICES["entropy"])
+        cells = claims.contradicted(environments.ENVIRONMENTS[name], choices.CHOICES["entropy"])
         assert tuple(cell.level for cell in cells) == expected, name
     assert answers.again() == answers.UNMEASURED
     for name in ("hopper", "walker2d"):
@@ -215,7 +219,7 @@ def test_what_contradicts_a_claim_is_trained_again(modules: Modules, empty: Path
 
 def test_presets_with_different_levels_have_no_mean(modules: Modules, empty: Path, write: Callable[..., None]) -> None:
     """HalfCheetah's preset has a lambda of 0.9 and LunarLander's 0.995: a lambda of 1 is another change in each."""
-    plan, effects, answers = modules("plan"), modules("effects"), modules("answers")
+    choices, effects, answers = modules("choices"), modules("effects"), modules("answers")
     chance(empty, halfcheetah=0.0, lunarlander=0.0)
     low, one = "algo.gae_lambda=0.9", "algo.gae_lambda=1.0"
     for name in ("halfcheetah", "lunarlander"):
@@ -227,10 +231,10 @@ def test_presets_with_different_levels_have_no_mean(modules: Modules, empty: Pat
     shown = [[cell.strip().split(" ")[0] for cell in rows[f"`{level}`"].split("|")[2:6]] for level in (low, one)]
     assert shown == [["preset", "**-30", NOTHING, NOTHING], ["**-20", "**-20", NOTHING, NOTHING]]
     # What compares two levels is the same change in both.
-    choice = plan.CHOICES["lambda"]
+    choice = choices.CHOICES["lambda"]
     assert effects.effects(choice, one, (choice, low))[-1].percent.value == pytest.approx((-20.0 + 10.0) / 2)
     # Both presets begin with a small last layer.
-    over = effects.of_choice(plan.CHOICES["gain"])[-1]
+    over = effects.of_choice(choices.CHOICES["gain"])[-1]
     assert (over.where, over.percent.value, over.n_environments) == ("all", pytest.approx(-10.0), 2)
 
 
@@ -352,11 +356,11 @@ def test_a_run_that_diverged_scores_what_random_actions_do(
     modules: Modules, empty: Path, write: Callable[..., None]
 ) -> None:
     """The preset learns 100 above random actions; four runs of the level lose all of it, the others nothing."""
-    answers, effects, plan = modules("answers"), modules("effects"), modules("plan")
+    choices, answers, effects = modules("choices"), modules("answers"), modules("effects")
     write("hopper", "preset", "", [150.0] * 10)
     write("hopper", "layer-norm", "arch.layer_norm=true", [150.0] * 6 + [None] * 4)
     chance(empty, hopper=50.0)
-    (effect,) = effects.of_choice(replace(plan.CHOICES["layer-norm"], levels=("arch.layer_norm=true",)))
+    (effect,) = effects.of_choice(replace(choices.CHOICES["layer-norm"], levels=("arch.layer_norm=true",)))
     assert (effect.percent.value, effect.n, effect.n_diverged) == (pytest.approx(-40.0), 10, 4)
     assert "-40 [-77, -3], 4 diverged |" in answers.choice("layer-norm")
 
@@ -364,11 +368,11 @@ def test_a_run_that_diverged_scores_what_random_actions_do(
 def test_two_seeds_have_no_interval_and_decide_nothing(
     modules: Modules, empty: Path, write: Callable[..., None]
 ) -> None:
-    plan, effects, claims = modules("plan"), modules("effects"), modules("claims")
+    choices, effects, claims = modules("choices"), modules("effects"), modules("claims")
     write("hopper", "preset", "", [1.0, 2.0])
     write("hopper", "layer-norm", "arch.layer_norm=true", [11.0, 12.5])
     chance(empty, hopper=0.0)
-    (effect,) = effects.of_choice(replace(plan.CHOICES["layer-norm"], levels=("arch.layer_norm=true",)))
+    (effect,) = effects.of_choice(replace(choices.CHOICES["layer-norm"], levels=("arch.layer_norm=true",)))
     assert effect.percent.interval is None
     assert effect.p == 1.0
     assert claims.agreement(claims.CLAIMS[0], effect) == "undecided"
@@ -453,13 +457,14 @@ def test_a_choice_is_trained_once_and_saved_as_its_runs_say(
     modules: Modules, empty: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """By the real commands, in a folder of its own: three seeds of two levels, one of which is the preset's."""
-    plan, train, data = modules("plan"), modules("train"), modules("data")
+    choices, environments, plan = modules("choices"), modules("environments"), modules("plan")
+    train, data = modules("train"), modules("data")
     monkeypatch.setattr(train, "ROOT", tmp_path)
     monkeypatch.setattr(train, "EPISODES", 2)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=1280")
-    choice = plan.Choice("clip", "Clipping", ("clip=none log.every=1", "clip.max_norm=0.5"))
-    train.train(plan.cells(environment, plan.Choice("preset", "The preset", ("",))), (0, 1, 2))
+    environment = environments.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=1280")
+    choice = choices.Choice("clip", "Clipping", ("clip=none log.every=1", "clip.max_norm=0.5"))
+    train.train(plan.cells(environment, choices.Choice("preset", "The preset", ("",))), (0, 1, 2))
     train.train(plan.cells(environment, choice), (0, 1, 2))
     assert sorted(path.name for path in (empty / "cliff").iterdir()) == ["clip,clip=none,log.every=1.csv", "preset.csv"]
     ran: list[str] = []
@@ -485,9 +490,10 @@ def test_a_choice_is_trained_once_and_saved_as_its_runs_say(
 def test_a_run_that_failed_is_left_out_and_tried_again(
     modules: Modules, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, train, data = modules("plan"), modules("train"), modules("data")
-    environment = plan.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=1280")
-    (cell,) = plan.cells(environment, plan.Choice("preset", "The preset", ("",)))
+    choices, environments, plan = modules("choices"), modules("environments"), modules("plan")
+    train, data = modules("train"), modules("data")
+    environment = environments.Environment("cliff", "Cliff", "experiment=cliffwalking", "total_steps=1280")
+    (cell,) = plan.cells(environment, choices.Choice("preset", "The preset", ("",)))
     ran: list[str] = []
     fails = {0, 1, 2}
 
@@ -509,11 +515,11 @@ def test_a_run_that_failed_is_left_out_and_tried_again(
 
 
 def test_the_page_says_what_the_data_say(modules: Modules) -> None:
-    answers = modules("answers")
+    choices, answers = modules("choices"), modules("answers")
     page = answers.PAGE.read_text(encoding="utf-8")
     shown = {name: content.strip() for _, name, content, _ in answers.SECTION.findall(page)}
-    choices = modules("plan").CHOICES.keys() - modules("plan").PRESETS.keys()
-    assert set(shown) == {*answers.TABLES, *choices}
+    of_choices = choices.CHOICES.keys() - choices.PRESETS.keys()
+    assert set(shown) == {*answers.TABLES, *of_choices}
     for name, content in shown.items():
         assert content == answers.section(name).strip(), name
     assert answers.EFFECTS.read_text() == answers.all_effects().to_csv(
