@@ -6,6 +6,7 @@ that acexp adds to it (the launcher, the sweepers, the callback), so that all of
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -168,6 +169,7 @@ def _start(arguments: Sequence[str], task: TaskFunction) -> None:
             if _has_usual_flags(arguments):
                 _start_quickly(arguments, task)
             else:
+                _refuse_unknown_flags(arguments)
                 hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)()
     finally:
         sys.argv = before
@@ -179,6 +181,20 @@ def _has_usual_flags(arguments: Sequence[str]) -> bool:
     flags = MULTIRUN | HELP
     others = [argument.lstrip("+~") for argument in arguments if argument not in flags]
     return not any(argument.startswith(("-", "hydra.mode=", "hydra.searchpath=", "hydra=")) for argument in others)
+
+
+def _refuse_unknown_flags(arguments: Sequence[str]) -> None:
+    """Raise UserError for a flag that Hydra does not have, or whose value is missing or wrong."""
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        unknown = [each for each in parser.parse_known_args(list(arguments))[1] if each.startswith("-")]
+        problem = f"unrecognized arguments: {' '.join(unknown)}" if unknown else ""
+    except argparse.ArgumentError as error:
+        problem = str(error)
+    if problem:
+        remedy = "`acexp train --hydra-help` lists the flags; settings are written KEY=VALUE"
+        raise UserError(f"The arguments of acexp train cannot be read: {problem}.", remedy=remedy)
 
 
 def _start_quickly(arguments: Sequence[str], task: TaskFunction) -> None:

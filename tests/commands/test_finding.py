@@ -99,6 +99,15 @@ def test_arguments_that_cannot_be_read_are_answered_with_the_help_of_the_command
     assert "KEY=VALUE" not in result.stderr
 
 
+@pytest.mark.parametrize("arguments", [("--no-such-flag",), ("-m", "seed=0,1", "--no-such-flag=1"), ("--config-dir",)])
+def test_flags_of_training_that_cannot_be_read_are_answered_alike(acexp: Acexp, arguments: tuple[str, ...]) -> None:
+    result = acexp("env=cliffwalking", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("acexp: The arguments of acexp train cannot be read: ")
+    assert arguments[-1] in result.stderr
+    assert "`acexp train --hydra-help` lists the flags" in result.stderr
+
+
 def test_a_setting_for_a_run_that_exists_is_answered_with_where_settings_belong(acexp: Acexp) -> None:
     result = acexp("resume", "outputs/mine", "total_steps=1000")
     assert (result.returncode, result.stdout) == (2, "")
