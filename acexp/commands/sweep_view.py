@@ -29,12 +29,15 @@ class _Row:
     label: str
     n_members: int
     total_steps: int
-    began: float
     progress: Progress | None = None
 
     @property
+    def restored_steps(self) -> int:
+        return 0 if self.progress is None else self.progress.first_step * self.n_members
+
+    @property
     def steps_done(self) -> int:
-        return 0 if self.progress is None else self.progress.step * self.n_members
+        return 0 if self.progress is None else self.progress.step * self.n_members - self.restored_steps
 
 
 class SweepView:
@@ -53,7 +56,7 @@ class SweepView:
         self._varying = varying_keys(overrides)
         self._rows: dict[int, _Row] = {}
         self._counts: Counter[str] = Counter()
-        self._steps_done = self._skipped_steps = 0
+        self._steps_done = self._earlier_steps = 0
         self._started = self._printed = time.perf_counter()
         # rich's own thread would draw the table while a line is printed here. Each of both moves the cursor up by the
         # lines that it knows of, and where they differ, an old line stays.
@@ -72,7 +75,7 @@ class SweepView:
     def skipped(self, earlier: Mapping[int, Outcome]) -> None:
         """Count and print the runs that are not trained now, because they ended earlier or cannot be resumed."""
         self._counts.update(f"{outcome.status} before" for outcome in earlier.values())
-        self._skipped_steps = sum(self._total_steps[run] for run in earlier)
+        self._earlier_steps = sum(self._total_steps[run] for run in earlier)
         if earlier:
             counts = Counter(str(outcome.status) for outcome in earlier.values())
             self._print(f"left as they are: {', '.join(f'{n} {status}' for status, n in counts.items())}")
@@ -83,7 +86,6 @@ class SweepView:
             label=label([self._overrides[member] for member in members], self._varying),
             n_members=len(members),
             total_steps=self._total_steps[members[0]],
-            began=time.perf_counter(),
         )
 
     def progressed(self, population: int, progress: Progress) -> None:
@@ -99,8 +101,10 @@ class SweepView:
     def ended(self, population: int, outcomes: Mapping[int, Outcome]) -> None:
         """Remove the row of a population and print how its runs ended, also those that failed before it began."""
         self._counts.update(str(outcome.status) for outcome in outcomes.values())
-        self._steps_done += sum(outcome.steps for outcome in outcomes.values())
-        self._rows.pop(population, None)
+        row = self._rows.pop(population, None)
+        restored = row.restored_steps if row else 0
+        self._steps_done += max(sum(outcome.steps for outcome in outcomes.values()) - restored, 0)
+        self._earlier_steps += restored
         if not outcomes:
             return
         name = label([self._overrides[member] for member in outcomes], self._varying)
@@ -137,8 +141,9 @@ class SweepView:
         n_waiting = len(self._overrides) - n_running - self._counts.total()
         counts = [*self._counts.items(), ("running", n_running), ("waiting", n_waiting)]
         done = self._steps_done + sum(row.steps_done for row in self._rows.values())
+        earlier = self._earlier_steps + sum(row.restored_steps for row in self._rows.values())
         seconds = time.perf_counter() - self._started
-        left = seconds * (sum(self._total_steps) - self._skipped_steps - done) / done if done else None
+        left = seconds * (sum(self._total_steps) - earlier - done) / done if done else None
         states = ", ".join(f"{n} {status}" for status, n in counts if n)
         headline = f"{len(self._overrides)} runs: {states}"
         if left is None:

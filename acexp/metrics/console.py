@@ -15,8 +15,8 @@ PLAIN_SECONDS = 10.0
 class Display(Protocol):
     """Interface of a display that shows the progress of training."""
 
-    def start(self, title: str, total_steps: int) -> None:
-        """Begin to show a training that lasts `total_steps` env steps."""
+    def start(self, title: str, total_steps: int, first_step: int) -> None:
+        """Begin to show a training that ends at env step `total_steps`, and begins or is resumed at `first_step`."""
 
     def note(self, line: str) -> None:
         """Show a line about the training, which stays."""
@@ -39,7 +39,7 @@ def _first_line(title: str, total_steps: int) -> str:
 class Silent:
     """A display that shows nothing."""
 
-    def start(self, title: str, total_steps: int) -> None:
+    def start(self, title: str, total_steps: int, first_step: int) -> None:
         pass
 
     def note(self, line: str) -> None:
@@ -67,9 +67,11 @@ class RichDisplay:
         )
         self._task: TaskID | None = None
 
-    def start(self, title: str, total_steps: int) -> None:
+    def start(self, title: str, total_steps: int, first_step: int) -> None:
         self.note(_first_line(title, total_steps))
-        self._task = self._progress.add_task(title, total=total_steps, rate="", recent=_return_text(None))
+        self._task = self._progress.add_task(
+            title, total=total_steps, completed=first_step, rate="", recent=_return_text(None)
+        )
         self._progress.start()
 
     def note(self, line: str) -> None:
@@ -91,12 +93,12 @@ class PlainDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._title = ""
-        self._total = 0
+        self._total = self._first_step = 0
         self._started = self._printed_at = 0.0
         self._printed_step = -1
 
-    def start(self, title: str, total_steps: int) -> None:
-        self._title, self._total = title, total_steps
+    def start(self, title: str, total_steps: int, first_step: int) -> None:
+        self._title, self._total, self._first_step = title, total_steps, first_step
         self._started = self._printed_at = time.perf_counter()
         self._printed_step = -1
         self._print(_first_line(title, total_steps))
@@ -109,7 +111,7 @@ class PlainDisplay:
         if (now - self._printed_at < PLAIN_SECONDS and step < self._total) or step == self._printed_step:
             return
         self._printed_at, self._printed_step = now, step
-        left = (now - self._started) * max(self._total - step, 0) / max(step, 1)
+        left = (now - self._started) * max(self._total - step, 0) / max(step - self._first_step, 1)
         self._print(
             f"{self._title}: {step:,}/{self._total:,} steps, {steps_per_second:,.0f} steps/s, "
             f"{_return_text(mean_return)}, {left:,.0f} s left"

@@ -218,7 +218,7 @@ class _Session:
             notes = [[note for note in (resumption.damage(i), resumption.jump) if note] for i in range(len(runs))]
             for note in dict.fromkeys(itertools.chain(*notes)):
                 display.note(note)
-            display.start(_title(configs), budget.steps)
+            display.start(_title(configs), budget.steps, resumption.step)
             # Handled until everything is written and closed: a late signal must not end what is about to end well.
             self._request = self._request or self._handlers.enter_context(
                 stoppable(None if group_.rank else self._describe_stopping)

@@ -24,11 +24,13 @@ class Progress(NamedTuple):
         step: Env steps of each member.
         steps_per_second: Env steps per second of all members together.
         mean_return: Mean return of the members' recent episodes; None until one has ended.
+        first_step: The env step at which training began or was resumed.
     """
 
     step: int
     steps_per_second: float
     mean_return: float | None
+    first_step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +64,17 @@ class _Reporter:
         self._parent = parent
         self._should_stop = False
         self._asked_at = 0.0
+        self._first_step = 0
 
-    def start(self, title: str, total_steps: int) -> None:
-        pass
+    def start(self, title: str, total_steps: int, first_step: int) -> None:
+        self._first_step = first_step
 
     def note(self, line: str) -> None:
         pass
 
     def update(self, step: int, steps_per_second: float, mean_return: float | None) -> None:
         try:
-            self._parent.report(Progress(step, steps_per_second, mean_return))
+            self._parent.report(Progress(step, steps_per_second, mean_return, self._first_step))
         except OSError:
             self._should_stop = True
 

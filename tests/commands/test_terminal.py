@@ -15,8 +15,10 @@ from rich.console import Console
 
 from acexp.commands.screen import console_for_runs
 from acexp.commands.sweep_view import SweepView
+from acexp.metrics import PlainDisplay
 from acexp.runs.outcome import Outcome
 from acexp.runs.run_directory import Status
+from acexp.sweeps.worker import Progress
 from tests.helpers import in_terminal, screens
 
 Acexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -110,6 +112,34 @@ def test_the_live_table_is_drawn_by_the_thread_that_prints() -> None:
         view.tick()
     assert writers == {threading.get_ident()}
     assert "1 running, 1 waiting" in screen.getvalue()
+
+
+def test_speed_and_time_left_of_a_resumed_sweep_are_those_of_its_new_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds after two of three runs were resumed at 600 of 1,000 steps, each has trained 100 more."""
+    clock = iter([0.0, 10.0, 10.0, 20.0, 20.0])
+    monkeypatch.setattr("acexp.commands.sweep_view.time.perf_counter", lambda: next(clock))
+    screen = io.StringIO()
+    view = SweepView(Console(file=screen, width=100), [["seed=0"], ["seed=1"], ["seed=2"]], [1000, 1000, 1000])
+    view.began(0, [0, 1])
+    view.progressed(0, Progress(700, 20.0, None, first_step=600))
+    view.tick()  # 200 steps in 10 s; 600 of the resumed runs and 1,000 of the third are left
+    view.ended(0, {member: Outcome(Path("run"), Status.DONE, steps=1000) for member in (0, 1)})
+    view.began(1, [2])
+    view.progressed(1, Progress(200, 20.0, None))
+    view.tick()  # 800 and 200 steps in 20 s, 800 are left
+    first, second = (line for line in screen.getvalue().splitlines() if "s left" in line)
+    assert first == "3 runs: 2 running, 1 waiting; 20 steps/s, 80 s left"
+    assert second == "3 runs: 2 done, 1 running; 50 steps/s, 16 s left"
+
+
+def test_time_left_of_a_resumed_run_is_that_of_its_new_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 10.0])
+    monkeypatch.setattr("acexp.metrics.console.time.perf_counter", lambda: next(clock))
+    screen = io.StringIO()
+    display = PlainDisplay(Console(file=screen, width=100))
+    display.start("run", 1000, first_step=600)
+    display.update(700, 10.0, None)
+    assert screen.getvalue().splitlines()[-1] == "run: 700/1,000 steps, 10 steps/s, return -, 30 s left"
 
 
 def test_a_sweep_ends_with_its_answer(trained: tuple[str, list[list[str]]], size: tuple[int, int]) -> None:
