@@ -34,7 +34,8 @@ class Cell:
 def settings(environment: Environment, choice: Choice, level: str) -> list[str]:
     """Return the overrides of a cell's runs, without their seed."""
     preset = "_".join(filter(None, (environment.preset, choice.preset)))
-    given = " ".join((preset, environment.rest, level)).split()
+    earlier = "" if choice.preset else environment.earlier
+    given = " ".join((preset, environment.rest, earlier, level)).split()
     if choice.keeps_batch:
         n_envs = int(given[-1].partition("=")[2])
         given.insert(-1, f"algo.n_steps={environment.batch // n_envs}")
