@@ -169,7 +169,7 @@ def _start(arguments: Sequence[str], task: TaskFunction) -> None:
             if _has_usual_flags(arguments):
                 _start_quickly(arguments, task)
             else:
-                _refuse_unknown_flags(arguments)
+                sys.argv[1:] = _readable(arguments)
                 hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)()
     finally:
         sys.argv = before
@@ -183,18 +183,43 @@ def _has_usual_flags(arguments: Sequence[str]) -> bool:
     return not any(argument.startswith(("-", "hydra.mode=", "hydra.searchpath=", "hydra=")) for argument in others)
 
 
-def _refuse_unknown_flags(arguments: Sequence[str]) -> None:
-    """Raise UserError for a flag that Hydra does not have, or whose value is missing or wrong."""
+def _readable(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with its flags before its overrides: Hydra reads no overrides on both sides of a flag.
+
+    Raises UserError for a flag that Hydra does not have, whose value is missing or wrong, or that another one excludes.
+    """
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        unknown = [each for each in parser.parse_known_args(list(arguments))[1] if each.startswith("-")]
-        problem = f"unrecognized arguments: {' '.join(unknown)}" if unknown else ""
+        parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
     except argparse.ArgumentError as error:
-        problem = str(error)
-    if problem:
-        remedy = "`acexp train --hydra-help` lists the flags; settings are written KEY=VALUE"
-        raise UserError(f"The arguments of acexp train cannot be read: {problem}.", remedy=remedy)
+        raise _unreadable(str(error)) from None
+    if problem := f"unrecognized arguments: {' '.join(unknown)}" if unknown else _contradiction(parsed):
+        raise _unreadable(problem)
+    flags = list(arguments)
+    for override in parsed.overrides:
+        flags.remove(override)
+    return [*flags, *parsed.overrides]
+
+
+def _contradiction(parsed: argparse.Namespace) -> str:
+    """Return why flags cannot be given as they are; Hydra fails with a traceback, or ignores one of them."""
+    modes = [each for each in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(parsed, each)]
+    if len(modes) > 1:
+        names = (f"--{each.replace('_', '-')}" for each in modes)
+        return f"only one of {', '.join(names)} can be given"
+    if parsed.resolve and not (parsed.cfg or parsed.help):
+        return "--resolve needs --cfg or --help"
+    if parsed.package and not parsed.cfg:
+        return "--package needs --cfg"
+    if parsed.experimental_rerun:
+        return "--experimental-rerun is none of acexp's; `acexp resume RUN` continues a run"
+    return ""
+
+
+def _unreadable(problem: str) -> UserError:
+    remedy = "`acexp train --hydra-help` lists the flags; settings are written KEY=VALUE"
+    return UserError(f"The arguments of acexp train cannot be read: {problem}.", remedy=remedy)
 
 
 def _start_quickly(arguments: Sequence[str], task: TaskFunction) -> None:

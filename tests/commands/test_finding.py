@@ -99,13 +99,30 @@ def test_arguments_that_cannot_be_read_are_answered_with_the_help_of_the_command
     assert "KEY=VALUE" not in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--no-such-flag",), ("-m", "seed=0,1", "--no-such-flag=1"), ("--config-dir",)])
-def test_flags_of_training_that_cannot_be_read_are_answered_alike(acexp: Acexp, arguments: tuple[str, ...]) -> None:
-    result = acexp("env=cliffwalking", *arguments)
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("--no-such-flag", "--no-such-flag"),
+        ("-m seed=0,1 --no-such-flag=1", "--no-such-flag=1"),
+        ("--config-dir", "--config-dir"),
+        ("--cfg job -m seed=0,1", "only one of --multirun, --cfg can be given"),
+        ("--run seed=1 --info=plugins", "only one of --run, --info can be given"),
+        ("--resolve", "--resolve needs --cfg"),
+        ("--package algo", "--package needs --cfg"),
+        ("--experimental-rerun config.pickle", "`acexp resume RUN`"),
+    ],
+)
+def test_flags_of_training_that_cannot_be_read_are_answered_alike(acexp: Acexp, arguments: str, named: str) -> None:
+    result = acexp("env=cliffwalking", *arguments.split())
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("acexp: The arguments of acexp train cannot be read: ")
-    assert arguments[-1] in result.stderr
+    assert named in result.stderr
     assert "`acexp train --hydra-help` lists the flags" in result.stderr
+
+
+def test_settings_may_stand_on_both_sides_of_a_flag(acexp: Acexp) -> None:
+    result = acexp("env=cliffwalking", "--cfg", "job", "seed=7", "--package", "seed", "total_steps=64")
+    assert (result.returncode, result.stdout.split()) == (0, ["7"])
 
 
 def test_a_setting_for_a_run_that_exists_is_answered_with_where_settings_belong(acexp: Acexp) -> None:
