@@ -17,7 +17,6 @@ from acexp.report.inference import ERROR, Mean
 from acexp.report.scores import Estimate
 from acexp.report.table import Value, to_markdown
 
-CLIPPING = CHOICES["clipping-and-optimizers"]
 MODULES = ("actor", "critic", "trunk")
 OPTIMIZERS = {"single": "one optimizer", "dual": "two optimizers"}
 SEPARATE, SHARED = "arch=separate optim=dual", "arch=shared optim=dual"
@@ -25,9 +24,10 @@ SEPARATE, SHARED = "arch=separate optim=dual", "arch=shared optim=dual"
 
 def shared_bound() -> str:
     """Return a table of what a bound of 0.5 changes where actor and critic share it, and what one for each module."""
+    clipping = CHOICES["clipping-and-optimizers"]
     compared = {"a bound for each optimizer": (BOUND, UNCLIPPED), "one for each module instead": (BY_MODULE, BOUND)}
     by_layout = {
-        f"{title}: {what}": effects(CLIPPING, f"optim={optim} {clip}", (CLIPPING, f"optim={optim} {other}"))
+        f"{title}: {what}": effects(clipping, f"optim={optim} {clip}", (clipping, f"optim={optim} {other}"))
         for optim, title in OPTIMIZERS.items()
         for what, (clip, other) in compared.items()
     }
@@ -46,13 +46,18 @@ def _by_environment(found: dict[str, list[Effect]]) -> str:
 
 
 def heavy_tails() -> str:
-    """Return a table of the tails of two optimizers' gradients without clipping, and of what a bound does there."""
-    clipped, unclipped = f"optim=dual {BOUND}", f"optim=dual {UNCLIPPED}"
-    by_place = {effect.where: effect for effect in effects(CLIPPING, clipped, (CLIPPING, unclipped))}
+    """Return a table of the tails of two optimizers' gradients without clipping, and of what a bound does there.
+
+    Presets with one optimizer have no row: its gradient has no part that is the actor's alone.
+    """
+    clipping = CHOICES["clipping"]
+    by_place = {effect.where: effect for effect in effects(clipping, BOUND, (clipping, UNCLIPPED))}
     rows: list[list[Value]] = []
-    for environment, values in _measured(CLIPPING, unclipped, "kurtosis optim_actor", "kurtosis optim_critic"):
+    for environment, values in _measured(clipping, UNCLIPPED, "kurtosis optim_actor", "kurtosis optim_critic"):
+        if not any(values):
+            continue
         effect = by_place.get(environment.title)
-        shares = next(iter(_of(environment, CLIPPING, clipped, "clipped optim_actor", "clipped optim_critic")), None)
+        shares = next(iter(_of(environment, clipping, BOUND, "clipped optim_actor", "clipped optim_critic")), None)
         shown = [None if each is None else each.value for each in (shares[1] if shares else (None, None))]
         rows.append([environment.title, *values, *shown, in_percent(effect.percent) if effect else None])
     columns = ("kurtosis, actor", "kurtosis, critic", "clipped, actor", "clipped, critic", "effect of the bound")
