@@ -6,7 +6,6 @@ that acexp adds to it (the launcher, the sweepers, the callback), so that all of
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from acexp.config.command_line import has_usual_flags, with_flags_first
 from acexp.config.groups import CONFIG_NAME, GROUPS, PACKAGE, config_directory
 from acexp.config.hydra_internals import ConfigLoader, Hydra, create_config_search_path, get_args_parser
 from acexp.config.keys import PLAIN, former_override
@@ -35,7 +35,7 @@ from acexp.config.schema import RunConfig
 from acexp.config.search import Search
 from acexp.config.sweep import SweepJobs, SweepRun
 from acexp.core.errors import UserError
-from acexp.core.flags import HELP, MULTIRUN
+from acexp.core.flags import MULTIRUN
 
 ENVIRONMENT_KEYS = frozenset({"env", "env.id", "experiment"})
 """The keys that choose the environment: a sweep over one of them is not called by an environment."""
@@ -166,60 +166,14 @@ def _start(arguments: Sequence[str], task: TaskFunction) -> None:
     try:
         with explained(arguments):
             _register(arguments)
-            if _has_usual_flags(arguments):
+            if has_usual_flags(arguments):
                 _start_quickly(arguments, task)
             else:
-                sys.argv[1:] = _readable(arguments)
+                sys.argv[1:] = with_flags_first(arguments)
                 hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)(task)()
     finally:
         sys.argv = before
         GlobalHydra.instance().clear()
-
-
-def _has_usual_flags(arguments: Sequence[str]) -> bool:
-    """Return True if a command line has overrides and the flags -m and -h only, and none that can set `hydra.mode`."""
-    flags = MULTIRUN | HELP
-    others = [argument.lstrip("+~") for argument in arguments if argument not in flags]
-    return not any(argument.startswith(("-", "hydra.mode=", "hydra.searchpath=", "hydra=")) for argument in others)
-
-
-def _readable(arguments: Sequence[str]) -> list[str]:
-    """Return a command line with its flags before its overrides: Hydra reads no overrides on both sides of a flag.
-
-    Raises UserError for a flag that Hydra does not have, whose value is missing or wrong, or that another one excludes.
-    """
-    parser = get_args_parser()
-    parser.exit_on_error = False
-    try:
-        parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
-    except argparse.ArgumentError as error:
-        raise _unreadable(str(error)) from None
-    if problem := f"unrecognized arguments: {' '.join(unknown)}" if unknown else _contradiction(parsed):
-        raise _unreadable(problem)
-    flags = list(arguments)
-    for override in parsed.overrides:
-        flags.remove(override)
-    return [*flags, *parsed.overrides]
-
-
-def _contradiction(parsed: argparse.Namespace) -> str:
-    """Return why flags cannot be given as they are; Hydra fails with a traceback, or ignores one of them."""
-    modes = [each for each in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(parsed, each)]
-    if len(modes) > 1:
-        names = (f"--{each.replace('_', '-')}" for each in modes)
-        return f"only one of {', '.join(names)} can be given"
-    if parsed.resolve and not (parsed.cfg or parsed.help):
-        return "--resolve needs --cfg or --help"
-    if parsed.package and not parsed.cfg:
-        return "--package needs --cfg"
-    if parsed.experimental_rerun:
-        return "--experimental-rerun is none of acexp's; `acexp resume RUN` continues a run"
-    return ""
-
-
-def _unreadable(problem: str) -> UserError:
-    remedy = "`acexp train --hydra-help` lists the flags; settings are written KEY=VALUE"
-    return UserError(f"The arguments of acexp train cannot be read: {problem}.", remedy=remedy)
 
 
 def _start_quickly(arguments: Sequence[str], task: TaskFunction) -> None:

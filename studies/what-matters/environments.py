@@ -53,7 +53,7 @@ on two cores."""
 
 EARLIER = "clip.max_norm=5.0 arch.layer_norm=false"
 """What the A2C presets of Hopper and Walker2d had until the study found that a tighter bound and layer normalization
-did well in Hopper; all of its runs keep it, so that they can be compared."""
+did well in Hopper; the study's runs of these two keep it, so that all of them can be compared."""
 
 ENVIRONMENTS = {
     each.name: each
