@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +28,10 @@ PAGES = (DOCS / "results.md", DOCS.parent / "README.md")
 PICTURES = DOCS / "results"
 SECTION = re.compile(r"(<!-- measured: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
-LOWEST_SHOWN = {"cliffwalking": -200.0, "lunarlander": -400.0}
-"""The lower end of the vertical axis, on environments where a random policy's returns would flatten all curves."""
+SHOWN = {"cliffwalking": (-200.0, 0.0), "lunarlander": (-400.0, None)}
+"""The ends of the vertical axis, where a random policy's returns and their intervals would flatten all curves."""
+
+PANELS_IN_ROW = 4
 
 # The lowest and the highest; docs/results.md lists every figure with its source.
 PUBLISHED = {
@@ -171,13 +174,17 @@ def _first_run(study: Study, cell: Cell) -> tuple[int, str]:
 
 
 def curves(question: str, studies: Sequence[Study]) -> str:
-    """Draw learning curves with a panel for each environment, and return the path of the picture.
+    """Draw learning curves with a panel for each environment, in rows, and return the path of the picture.
 
     A band is the interval of the mean at each step. Studies of which only the means were kept have none.
     """
-    width = max(4.2 * len(studies), 5.0)
-    figure, panels = plt.subplots(1, len(studies), figsize=(width, 3.6), layout="constrained", squeeze=False)
-    for axis, study in zip(panels[0], studies, strict=True):
+    n_columns = min(len(studies), PANELS_IN_ROW)
+    n_rows = math.ceil(len(studies) / n_columns)
+    size = (max(4.2 * n_columns, 5.0), 3.6 * n_rows)
+    figure, panels = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
+    for axis in panels.flat[len(studies) :]:
+        axis.set_axis_off()
+    for axis, study in zip(panels.flat, studies, strict=False):
         for i, (name, cell) in enumerate(load(study, "curves").groupby("experiment", sort=False)):
             steps, colour = cell["step"] / 1e3, colour_of(i)
             values = cell.drop(columns=["environment", "experiment", "step"]).dropna(axis=1, how="all").to_numpy().T
@@ -188,8 +195,9 @@ def curves(question: str, studies: Sequence[Study]) -> str:
         axis.set_xlabel("thousand env steps")
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False, fontsize=6)
-        axis.set_ylim(bottom=LOWEST_SHOWN.get(study.environment))
-    panels[0][0].set_ylabel("return of training episodes")
+        axis.set_ylim(*SHOWN.get(study.environment, (None, None)))
+    for first in panels[:, 0]:
+        first.set_ylabel("return of training episodes")
     PICTURES.mkdir(exist_ok=True)
     path = PICTURES / f"{question}.svg"
     figure.savefig(path, metadata={"Date": None})
