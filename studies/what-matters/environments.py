@@ -48,8 +48,8 @@ def _mujoco(name: str, title: str, *choices: str) -> Environment:
 
 
 EVERYWHERE = ("preset", "networks", "clipping", "observations", "rewards")
-"""The choices that are made in every environment; all of them in all environments would take more than a day on two
-cores."""
+"""The choices that are made in every environment; all of them in all environments would take more than twenty
+hours on two cores."""
 
 EARLIER = "clip.max_norm=5.0 arch.layer_norm=false"
 """What the A2C presets of Hopper and Walker2d had until the study found that a tighter bound and layer normalization
@@ -60,7 +60,7 @@ ENVIRONMENTS = {
     for each in (
         replace(_mujoco("halfcheetah", "HalfCheetah"), has_all=True),
         replace(_mujoco("hopper", "Hopper"), earlier=EARLIER),
-        # Steps of these take two and five times as long as one of HalfCheetah.
+        # Steps of these take three and seven times as long as one of HalfCheetah.
         replace(_mujoco("walker2d", "Walker2d", *EVERYWHERE, "lambda", "deviation"), earlier=EARLIER),
         _mujoco("ant", "Ant", *EVERYWHERE),
         Environment(
