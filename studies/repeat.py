@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from scored import EPISODES, factors, has, load
 
 from acexp.core.numbers import number
 from acexp.report.table import to_markdown
+from acexp.system.cores import available_cores
 
 sys.path.append(str(Path(__file__).with_name("what-matters")))
 
@@ -81,11 +83,13 @@ def of_what_matters() -> Iterator[Repeat]:
             yield Repeat(name, overrides, int(scores.index[0]), FEW_EPISODES, True, scores)
 
 
-def repeated(run: Repeat, directory: Path) -> float:
+def repeated(run: Repeat) -> float:
     """Train and evaluate a run again, and return its score."""
-    _acexp(*run.overrides, f"seed={run.seed}", f"hydra.run.dir={directory}")
-    _acexp("eval", str(directory), "--episodes", str(run.n_episodes), *([] if run.deterministic else ["--stochastic"]))
-    return float(json.loads((directory / "eval.json").read_text())["return"]["mean"])
+    with tempfile.TemporaryDirectory() as directory:
+        _acexp(*run.overrides, f"seed={run.seed}", f"hydra.run.dir={directory}/run")
+        sampled = [] if run.deterministic else ["--stochastic"]
+        _acexp("eval", f"{directory}/run", "--episodes", str(run.n_episodes), *sampled)
+        return float(json.loads(Path(directory, "run", "eval.json").read_text())["return"]["mean"])
 
 
 def _acexp(*arguments: str) -> None:
@@ -109,13 +113,18 @@ def main(names: Sequence[str] | None = None) -> None:
     known = [*(of_study(study) for study in STUDIES.values() if has(study, "runs")), *of_what_matters()]
     if unknown := [name for name in names if not any(run.study.startswith(name) for run in known)]:
         parser.error(f"there is no study {unknown[0]!r}: {', '.join(run.study for run in known)}")
+    runs = [
+        run
+        for run in known
+        if any(run.study.startswith(name) for name in names) or (not names and not run.study.startswith("pong"))
+    ]
+    # A single run computes with one thread, so that each core can train one.
+    with ThreadPoolExecutor(available_cores()) as pool:
+        scores = list(pool.map(repeated, runs))
     rows = []
-    for run in known:
-        if any(run.study.startswith(name) for name in names) or (not names and not run.study.startswith("pong")):
-            with tempfile.TemporaryDirectory() as folder:
-                score = repeated(run, Path(folder) / "run")
-            seeds = f"{number(run.scores.min())} to {number(run.scores.max())}"
-            rows.append([run.study, str(run.seed), float(run.scores[run.seed]), score, seeds, verdict(run, score)])
+    for run, score in zip(runs, scores, strict=True):
+        seeds = f"{number(run.scores.min())} to {number(run.scores.max())}"
+        rows.append([run.study, str(run.seed), float(run.scores[run.seed]), score, seeds, verdict(run, score)])
     columns = ("study", "seed", "saved score", "repeated", "its cell's seeds", "")
     sys.stdout.write(to_markdown(columns, rows) + "\n")
 

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -589,11 +590,29 @@ def test_the_run_that_is_repeated_is_one_of_the_saved_ones(repeat: ModuleType, c
     assert n_known > 3
 
 
-def test_a_run_is_repeated_as_it_was(repeat: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_core_repeats_a_run(
+    repeat: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On two cores, each of two runs is repeated while the other one is; the table has the order of the studies."""
+    both = threading.Barrier(2)
+
+    def repeated(run: Any) -> float:
+        both.wait(timeout=60)
+        return float(run.scores[run.seed])
+
+    monkeypatch.setattr(repeat, "available_cores", lambda: 2)
+    monkeypatch.setattr(repeat, "repeated", repeated)
+    repeat.main(["cliffwalking-clipping", "cliffwalking-networks"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| cliffwalking-networks", "| cliffwalking-clipping"]
+    assert [row[-1] for row in rows] == ["equal |", "equal |"]
+
+
+def test_a_run_is_repeated_as_it_was(repeat: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real commands: a short run, twice."""
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     overrides = ("experiment=cliffwalking", "total_steps=1280")
     run = repeat.Repeat("study", overrides, 0, 2, True, pd.Series([0.0], index=[0]))
-    score = repeat.repeated(run, tmp_path / "one")
+    score = repeat.repeated(run)
     again = replace(run, scores=pd.Series([score], index=[0]))
-    assert repeat.verdict(again, repeat.repeated(again, tmp_path / "two")) == "equal"
+    assert repeat.verdict(again, repeat.repeated(again)) == "equal"
