@@ -1,7 +1,7 @@
 """Train one run of each study again and compare its score with the saved one: `repeat.py [NAME ...]`, half an hour.
 
-The run is the first seed of the study's first cell. With the engine and the versions that the study was made with, the
-scores are equal; with others, they differ as much as seeds do.
+The run is the first seed of the study's first cell. With the engine, the versions and the type of processor that the
+study was made with, the scores are equal; with others, they differ as much as seeds do.
 """
 
 from __future__ import annotations

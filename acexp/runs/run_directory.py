@@ -15,6 +15,7 @@ from acexp.core.errors import UserError
 from acexp.system.files import now, read_json, replace_files, to_json, unwritable, write_json
 from acexp.system.lock import is_locked
 from acexp.system.packages import versions
+from acexp.system.processor import processor
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -77,7 +78,7 @@ def is_claimed(directory: Path) -> bool:
 
 
 def begin(directory: Path, config: str, identity: str, torch_threads: int) -> None:
-    """Write what is needed to repeat the run: config, command, versions, threads."""
+    """Write what is needed to repeat the run: config, command, versions, threads, processor."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         status = {
@@ -86,6 +87,7 @@ def begin(directory: Path, config: str, identity: str, torch_threads: int) -> No
             "started": now(),
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "torch_threads": torch_threads,
+            "processor": processor(),
             "versions": versions(recorded_packages()),
         }
         # The first file makes the directory the run's own, wherever the process is killed after it.
