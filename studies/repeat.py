@@ -118,7 +118,7 @@ def main(names: Sequence[str] | None = None) -> None:
         for run in known
         if any(run.study.startswith(name) for name in names) or (not names and not run.study.startswith("pong"))
     ]
-    # A single run computes with one thread, so that each core can train one.
+    # The networks of a single run compute with one thread, so that each core can train one.
     with ThreadPoolExecutor(available_cores()) as pool:
         scores = list(pool.map(repeated, runs))
     rows = []
