@@ -18,6 +18,7 @@ from workload import Training
 
 from acexp.config import CheckpointConfig
 from acexp.runs.checkpointer import Checkpointer
+from acexp.runs.run import Run
 
 SAVES = 10
 WORK = {
@@ -34,10 +35,10 @@ def seconds_of_saves(environment: str, n_members: int) -> list[float]:
     training = Training(environment, n_members, 1)
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        directories = [Path(folder, str(m)) for m in range(n_members)]
-        for directory in directories:
-            directory.mkdir()
-        checkpointer = Checkpointer(training.population, training.recorder, training.configs, directories)
+        runs = [Run(config, Path(folder, str(m))) for m, config in enumerate(training.configs)]
+        for run in runs:
+            run.directory.mkdir()
+        checkpointer = Checkpointer(training.population, training.recorder, runs)
         for _ in range(SAVES):
             for _ in range(10):
                 training()

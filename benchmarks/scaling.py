@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tables import ENVIRONMENTS, save, table
 from workload import Training
 
 SECONDS = 2.0
 REPEATS = 3
-AXES = {
+AXES: dict[str, tuple[list[int], Callable[[int], tuple[int, Sequence[str]]]]] = {
     "members": ([1, 2, 4, 8, 16, 32, 64], lambda n: (n, ())),
     "environments": ([1, 4, 16, 64, 256], lambda n: (1, (f"algo.n_envs={n}",))),
     "width": ([16, 64, 256, 512], lambda n: (1, (f"arch.hidden_sizes=[{n},{n}]",))),

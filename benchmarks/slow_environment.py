@@ -34,4 +34,4 @@ class Slow(gym.Env[Any, Any]):
         return np.zeros(4, np.float32), float(action), False, self.t == 100, {}
 
 
-gym.register("Slow-v0", Slow)
+gym.register("Slow-v0", f"{__name__}:Slow")

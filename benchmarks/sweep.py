@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=REPEATS)
     options = parser.parse_args()
-    kinds = {(10, options.steps): [], (16, options.steps // 10): []}
+    kinds: dict[tuple[int, int], list[tuple[float, float]]] = {(10, options.steps): [], (16, options.steps // 10): []}
     for _ in range(options.repeats):
         for (n_runs, steps), found in kinds.items():
             found.append(measure(n_runs, steps))

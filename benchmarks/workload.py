@@ -155,7 +155,7 @@ class Training:
         self._done = 0
         self.seconds = dict.fromkeys(("engine", "acting", "estimate", "update", "record"), 0.0)
         self._engine_step = self.population.collector.engine.step
-        self.population.collector.engine.step = self._timed_step
+        self.population.collector.engine.step = self._timed_step  # type: ignore[method-assign]
 
     def _timed_step(self, actions: Any) -> Any:
         start = time.perf_counter()
@@ -194,7 +194,7 @@ def sb3_work(work: str, n_members: int, cores: int) -> Callable[[], int]:
     import gymnasium as gym
     from stable_baselines3 import A2C
     from stable_baselines3.common.env_util import make_atari_env, make_vec_env
-    from stable_baselines3.common.vec_env import VecFrameStack
+    from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
     from acexp.config.application import compose
     from acexp.engines.environment import prepare_libraries
@@ -203,6 +203,7 @@ def sb3_work(work: str, n_members: int, cores: int) -> Callable[[], int]:
     prepare_libraries(IDS[environment])
     gym.register_envs(ale_py)
     torch.set_num_threads(cores if environment == "pong" else 1)
+    vector: VecEnv
     if environment == "pong":
         vector = VecFrameStack(make_atari_env(IDS[environment], n_envs=16), n_stack=4)
         model = A2C("CnnPolicy", vector, n_steps=5, device="cpu")

@@ -42,7 +42,7 @@ def _code(group: Group, names: Sequence[str]) -> str | None:
     """Return the module that defines all choices of a group, or else their package; None if they are values only."""
     registry = registries().get(group.name)
     if registry is not None:
-        modules = {registry[name].build.__module__ for name in names if name in registry.names}
+        modules = {str(registry[name].build.__module__) for name in names if name in registry.names}
     elif group.name in PLAIN:
         modules = {PLAIN[group.name].__module__}
     else:

@@ -22,7 +22,7 @@ from questions import STUDIES, Study
 from scored import EPISODES, factors, has, load
 
 from acexp.core.numbers import number
-from acexp.report.table import to_markdown
+from acexp.report.table import Value, to_markdown
 from acexp.system.cores import available_cores
 
 sys.path.append(str(Path(__file__).with_name("what-matters")))
@@ -121,7 +121,7 @@ def main(names: Sequence[str] | None = None) -> None:
     # The networks of a single run compute with one thread, so that each core can train one.
     with ThreadPoolExecutor(available_cores()) as pool:
         scores = list(pool.map(repeated, runs))
-    rows = []
+    rows: list[list[Value]] = []
     for run, score in zip(runs, scores, strict=True):
         seeds = f"{number(run.scores.min())} to {number(run.scores.max())}"
         rows.append([run.study, str(run.seed), float(run.scores[run.seed]), score, seeds, verdict(run, score)])

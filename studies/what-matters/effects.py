@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -109,7 +109,7 @@ def share(
     base, base_seeds = preset_of(environment), seeds if seeds == ALL_SEEDS else None
     learned = _mean_of(base, base_seeds, measure).value - random_return(environment)
     means = {(term.first, seeds): _mean_of(term, seeds, measure) for term, _ in terms}
-    weights: Counter[tuple[str, Sequence[int] | None]] = Counter()
+    weights: defaultdict[tuple[str, Sequence[int] | None], float] = defaultdict(float)
     for term, weight in terms:
         weights[term.first, seeds] += weight * 100.0 / learned
     percent = math.fsum(weights[key] * mean.value for key, mean in means.items())
