@@ -158,19 +158,26 @@ def _shown(effect: Effect | None) -> str | None:
 
 
 def measures() -> str:
-    """Return a table of the levels that certainly change one of the measures, with what they change in each."""
+    """Return a table of the levels that certainly change one of the measures, with what they change in each.
+
+    A sentence below says in how many rows not all of the measures show it.
+    """
     rows: list[list[Value]] = []
+    n_mixed = 0
     by_measure = {name: [of_choice(each, measure) for measure in MEASURES] for name, each in CHOICES.items()}
     for environment in (each for each in ENVIRONMENTS.values() if each.counts):
         by_cell: dict[str, list[Value]] = {}  # some choices share a cell
         for name, by in by_measure.items():
             for found in zip(*([each for each in by_ if each.where == environment.title] for by_ in by), strict=True):
-                if any(each.p < ERROR for each in found):
-                    changed = cell(environment, CHOICES[name], found[0].level)
+                are_bold = {each.p < ERROR for each in found}
+                changed = cell(environment, CHOICES[name], found[0].level)
+                if True in are_bold and changed.first not in by_cell:
                     shown = (label_of(changed.choice, changed.level), *map(bold, found), _range(changed))
-                    by_cell.setdefault(changed.first, [environment.title, *shown])
+                    by_cell[changed.first] = [environment.title, *shown]
+                    n_mixed += False in are_bold
         rows += by_cell.values()
-    return to_markdown(("", "level", *MEASURES.values(), "scores: lowest, median, highest"), rows)
+    table = to_markdown(("", "level", *MEASURES.values(), "scores: lowest, median, highest"), rows)
+    return f"{table}\n\nIn {n_mixed} of these {len(rows)} rows, not all of the three measures are bold."
 
 
 def _range(chosen: Cell) -> str:

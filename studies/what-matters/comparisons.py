@@ -20,12 +20,14 @@ class Comparison:
         level: the level.
         other: what it replaces: a level of the same choice, or of the one that `other_choice` names.
         other_choice: the name of the other level's choice, if it is another one.
+        without: the title of an environment that is left out, since a claim excepts it; empty if there is none.
     """
 
     choice: str
     level: str
     other: str
     other_choice: str = ""
+    without: str = ""
 
     @property
     def title(self) -> str:
@@ -36,7 +38,8 @@ class Comparison:
 
     def effects(self, seeds: Sequence[int] | None = None, measure: str = SCORE) -> list[Effect]:
         """Return the effect in each environment, and over all, on the seeds that decide unless others are given."""
-        return effects(CHOICES[self.choice], self.level, (self._other_choice, self.other), seeds, measure)
+        against = (self._other_choice, self.other)
+        return effects(CHOICES[self.choice], self.level, against, seeds, measure, self.without)
 
     def cells(self, environment: Environment) -> list[Cell]:
         """Return the cells of both levels in an environment."""

@@ -125,12 +125,16 @@ def _mean_of(chosen: Cell, seeds: Sequence[int] | None, measure: str) -> Mean:
 
 
 def pairs(
-    choice: Choice, level: str, against: tuple[Choice, str], seeds: Sequence[int] | None = None
+    choice: Choice, level: str, against: tuple[Choice, str], seeds: Sequence[int] | None = None, without: str = ""
 ) -> Iterator[tuple[Cell, Cell]]:
-    """Yield the cells of both levels in each environment that has both, and where they differ."""
+    """Yield the cells of both levels in each environment that has both, and where they differ.
+
+    `without`: the title of an environment that is left out.
+    """
     other_choice, other_level = against
     for environment in ENVIRONMENTS.values():
-        if not (choice.concerns(environment) and other_choice.concerns(environment)) or preset(environment) is None:
+        is_asked = choice.concerns(environment) and other_choice.concerns(environment) and environment.title != without
+        if not is_asked or preset(environment) is None:
             continue
         one, other = cell(environment, choice, level), cell(environment, other_choice, other_level)
         if one.first != other.first and runs_of(one, seeds) is not None and runs_of(other, seeds) is not None:
@@ -143,14 +147,15 @@ def effects(
     against: tuple[Choice, str],
     seeds: Sequence[int] | None = None,
     measure: str = SCORE,
+    without: str = "",
 ) -> list[Effect]:
-    """Return the effect in each environment, and in their mean if there are several that count.
+    """Return the effect in each environment but the one `without`, and in their mean if several count.
 
     Runs are not paired by seed: with different settings, those of one seed soon have little in common.
     """
     found: list[Effect] = []
     counted: list[tuple[Effect, Mean]] = []
-    for one, other in pairs(choice, level, against, seeds):
+    for one, other in pairs(choice, level, against, seeds, without):
         runs, others = runs_of(one, seeds), runs_of(other, seeds)
         assert runs is not None
         assert others is not None
