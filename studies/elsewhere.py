@@ -15,8 +15,8 @@ import pandas as pd
 from scored import DATA, read
 
 from acexp.config.saved import read_settings
-from acexp.report.inference import Mean
-from acexp.report.scores import Estimate
+from acexp.report.inference import Mean, holm, p_of_equal_means
+from acexp.report.scores import SEED, Estimate
 from acexp.report.table import Value, to_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,22 +69,22 @@ def save(sweep: Path) -> None:
 
 
 def section() -> str:
-    """Return the commands, and a table of the means with their intervals: a row for each environment."""
+    """Return the commands, and a table with a row for each environment: means, and `running` compared with `none`."""
     runs = read(RUNS)
     chosen = ("none", "bounds", "running")
     rows: list[list[Value]] = []
+    p_values: list[float] = []
     for environment, bounds in RANGES.items():
         mine = runs[runs["environment"] == environment]
-        scores = [mine[mine["normalizer"] == name]["training"] for name in chosen]
-        engine = mine["engine"].iloc[0]
-        rows.append([environment, engine, bounds, *(_estimate(each) if len(each) else "refused" for each in scores)])
-    columns = ("environment", "engine", "range", *chosen)
+        none, by_bounds, running = (mine[mine["normalizer"] == name].set_index("seed")["training"] for name in chosen)
+        assert list(none.index) == list(running.index)
+        means = [Estimate.of_mean(Mean.of(each)) if len(each) else "refused" for each in (none, by_bounds, running)]
+        added = Estimate.of_mean(Mean.of_difference(running, none, paired=True))
+        rows.append([environment, mine["engine"].iloc[0], bounds, *means, added])
+        p_values.append(p_of_equal_means(running, none, SEED, paired=True))
+    rows = [[*row, p] for row, p in zip(rows, holm(p_values), strict=True)]
+    columns = ("environment", "engine", "range", *chosen, "running - none", "p, corrected")
     return "\n\n".join(["\n".join(f"    {command}" for command in COMMANDS), to_markdown(columns, rows)])
-
-
-def _estimate(scores: pd.Series) -> Estimate:
-    mean = Mean.of(scores)
-    return Estimate(mean.value, mean.interval)
 
 
 def main() -> None:

@@ -36,14 +36,14 @@ PANELS_IN_ROW = 4
 # The lowest and the highest; docs/results.md lists every figure with its source.
 PUBLISHED = {
     "cliffwalking": ("none found; -13 is the optimum", "none found"),
-    "lunarlander": ("27 (v3, 300k) to 156 (v2, 200k)", "183 (v3, 300k) to 242 (v2, 1M)"),
-    "halfcheetah": ("1,830 to 3,041 (v3, 1M)", "1,443 (v4) to 5,819 (v3) (1M), 6,241 (v5, 10M)"),
-    "hopper": ("734 (v3, one run) to 1,224 (v3)", "2,383 (v4) to 2,609 (v3) (1M), 1,654 (v5, 4M)"),
-    "walker2d": ("578 (v3, one run) to 1,219 (v3)", "2,288 (v4) to 3,588 (v3) (1M), 4,379 (v5, 10M)"),
-    "ant": ("-16 (v3, one run) to 3,532 (v3)", "1,327 (v3, one run) to 3,258 (v3)"),
-    "pong": ("17.3 to 19.7 (10M)", "20.7 to 21.0 (10M)"),
+    "lunarlander": ("27 (v3, 300k) to 156 (v2, 200k, one run)", "183 (v3, 300k) to 242 (v2, 1M, one run)"),
+    "halfcheetah": ("1,830 (v3) to 3,041 (v3, one run)", "1,443 (v4) to 5,819 (v3, one run), 6,241 (v5, 10M)"),
+    "hopper": ("734 (v3, one run) to 1,224 (v3)", "2,383 (v4) to 2,609 (v3), 1,654 (v5, 4M)"),
+    "walker2d": ("578 (v3, one run) to 1,219 (v3)", "2,288 (v4) to 3,588 (v3), 4,379 (v5, 10M)"),
+    "ant": ("-16 (v3, one run) to 3,532 (v3)", "1,327 (v3, one run) to 3,258 (v3), 2,138 (v5, 10M)"),
+    "pong": ("17.3 (10M, one run) to 19.7 (10M)", "20.7 (10M) to 21.0 (10M, one run)"),
 }
-"""The published results of A2C and of PPO, with the environment's version and the env steps."""
+"""The published results of A2C and of PPO, with the environment's version, and the env steps if not a million."""
 
 REACHED = DOCS.parent / "acexp" / "commands" / "reached.json"
 
@@ -111,7 +111,8 @@ def summary() -> str:
         by_ppo = STUDIES.get(f"{study.environment}-{PPO}")
         here = "" if by_ppo is None or not has(by_ppo, "runs") else next(iter(scored(by_ppo))).mean
         rows.append([TITLES[study.environment], preset.total_steps, mine.mean, seeds, a2c, here, ppo])
-    columns = ("", "env steps", "acexp's A2C, mean", "over", "A2C elsewhere", "acexp's PPO, mean (1M)", "PPO elsewhere")
+    elsewhere_ = [f"{name} elsewhere (1M, or as said)" for name in ("A2C", "PPO")]
+    columns = ("", "env steps", "acexp's A2C, mean", "over", elsewhere_[0], "acexp's PPO, mean (1M)", elsewhere_[1])
     return to_markdown(columns, rows)
 
 
