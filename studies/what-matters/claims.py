@@ -270,9 +270,9 @@ def contradicted(environment: Environment, choice: Choice) -> list[Cell]:
 
     An environment that does not count contradicts no claim.
     """
-    found: dict[str, Cell] = {}
     if not environment.counts:
         return []
+    found: dict[str, Cell] = {}
     for claim in CLAIMS:
         is_excepted = claim.compared.without == environment.title
         is_asked = claim.compared.choice == choice.name and choice.concerns(environment) and not is_excepted

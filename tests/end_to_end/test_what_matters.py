@@ -207,6 +207,8 @@ def test_what_contradicts_a_claim_is_trained_again(modules: Modules, empty: Path
     for name, expected in (("hopper", levels), ("walker2d", ())):
         cells = claims.contradicted(environments.ENVIRONMENTS[name], choices.CHOICES["entropy"])
         assert tuple(cell.level for cell in cells) == expected, name
+    sanity = replace(environments.ENVIRONMENTS["hopper"], counts=False)
+    assert not claims.contradicted(sanity, choices.CHOICES["entropy"])
     assert answers.again() == answers.UNMEASURED
     for name in ("hopper", "walker2d"):
         write(name, "preset", "", 70.0 + noise, first=30)
