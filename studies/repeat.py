@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from questions import STUDIES, Study
+from questions import STUDIES, Study, values
 from scored import EPISODES, factors, has, load
 
 from acexp.core.numbers import number
@@ -60,8 +60,8 @@ class Repeat:
 
 def of_study(study: Study) -> Repeat:
     """Return the first run of a study's first cell."""
-    chosen = dict(part.partition("=")[::2] for part in shlex.split(study.sweeps[0]) if not part.startswith("seed="))
-    chosen = {key: value.split(",")[0] for key, value in chosen.items()}
+    given = dict(values(override) for override in shlex.split(study.sweeps[0]) if not override.startswith("seed="))
+    chosen = {key: first for key, (first, *_) in given.items()}
     runs = load(study, "runs")
     for factor in factors(runs):
         if factor in chosen:

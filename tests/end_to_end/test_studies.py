@@ -33,13 +33,14 @@ def test_every_run_of_every_study_has_a_config(
     studies: Callable[[str], ModuleType], config: Callable[..., RunConfig]
 ) -> None:
     """With each value of a list in its turn."""
-    for each in studies("questions").STUDIES.values():
+    questions = studies("questions")
+    for each in questions.STUDIES.values():
         for command in each.commands[: len(each.sweeps)]:
             program, multirun, *overrides = shlex.split(command)
             assert (program, multirun) == ("acexp", "-m")
-            lists = [override.partition("=")[::2] for override in overrides if "seed=" not in override]
-            for i in range(max(len(values.split(",")) for _, values in lists)):
-                chosen = [f"{key}={values.split(',')[i % len(values.split(','))]}" for key, values in lists]
+            lists = [questions.values(override) for override in overrides if "seed=" not in override]
+            for i in range(max(len(values) for _, values in lists)):
+                chosen = [f"{key}={values[i % len(values)]}" for key, values in lists]
                 assert config(*chosen).name == each.name
 
 
