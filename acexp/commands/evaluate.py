@@ -15,9 +15,11 @@ from acexp.commands.tables import print_table
 from acexp.commands.which import add_which
 from acexp.config import structure
 from acexp.core.errors import UserError
+from acexp.core.stopping import never
 from acexp.engines import AUTO
 from acexp.metrics import tags
 from acexp.runs import evaluation
+from acexp.runs.awaiting import Patience
 from acexp.runs.run import Run
 from acexp.runs.saved_policy import Which, saved_run
 from acexp.runs.writers import add_to_logs
@@ -144,7 +146,10 @@ def _evaluate(runs: Sequence[Run], options: EvaluateOptions, evaluated: Evaluate
     """Evaluate runs together and write the results, or one by one if that fails, so that only some of them fail."""
     try:
         deterministic = runs[0].config.eval.deterministic if options.deterministic is None else options.deterministic
-        results = evaluation.evaluate_together(runs, options.n_episodes, deterministic, options.which)
+        each = f"{options.n_episodes} episodes"
+        line = f"1 run plays {each}" if len(runs) == 1 else f"{len(runs)} runs play {each} each"
+        waiting = Patience(never, note, f"evaluation: {line}")
+        results = evaluation.evaluate_together(runs, options.n_episodes, deterministic, options.which, waiting)
         for run, found in zip(runs, results, strict=True):
             _write(run, found, note)
     except UserError as error:

@@ -13,7 +13,7 @@ from acexp.algorithm.policy import play
 from acexp.algorithm.population import Population
 from acexp.config import essence, to_yaml
 from acexp.core.estimators import Summary, summarize
-from acexp.core.stopping import ShouldStop, StopRequestedError
+from acexp.core.stopping import ShouldStop, StopRequestedError, never
 from acexp.engines import FaultyEnvironmentError
 from acexp.metrics import Recorder, read_series, tags
 from acexp.runs import run_directory
@@ -81,12 +81,17 @@ def evaluate(
 
 
 def evaluate_together(
-    runs: Sequence[Run], n_episodes: int, deterministic: bool, which: Which = Which.LAST
+    runs: Sequence[Run],
+    n_episodes: int,
+    deterministic: bool,
+    which: Which = Which.LAST,
+    should_stop: ShouldStop = never,
 ) -> list[Evaluation]:
     """Evaluate runs of equal structure side by side; each plays the episodes that it would have played alone.
 
     The best policies, which evaluations during training have chosen, play in environments with other seeds than those:
-    the score by which a policy is chosen from many is too high on average.
+    the score by which a policy is chosen from many is too high on average. StopRequestedError is raised once
+    `should_stop` returns True.
     """
     again = which is Which.BEST
     configs = [run.config for run in runs]
@@ -97,6 +102,7 @@ def evaluate_together(
         compute_threads(useful_threads(saved.policy, available_cores())),
     ):
         noise = None if deterministic else evaluation_noise(configs, again=again)
+        saved.engine.should_stop = should_stop
         played = play(saved.policy, saved.engine, n_episodes, noise)
     return [
         Evaluation(

@@ -24,7 +24,7 @@ from acexp.core.errors import UserError
 from acexp.core.estimators import iqm, summarize
 from acexp.core.seeding import environment_seeds, streams
 from acexp.metrics import Recorder
-from acexp.runs import evaluation, runner
+from acexp.runs import awaiting, evaluation, runner
 from acexp.runs.outcome import Outcome
 from acexp.runs.run import Run
 from acexp.runs.run_directory import Status
@@ -256,3 +256,19 @@ def test_an_interrupted_evaluation_says_what_it_has_written(
     assert evaluate([str(tmp_path / "sweep"), "--episodes", "2"]) == 130
     assert "interrupted: 1 runs were evaluated and 1 were not" in capsys.readouterr().out
     assert len(list(tmp_path.glob("sweep/*/eval.json"))) == 1
+
+
+def test_a_long_evaluation_says_that_it_is_played(
+    config: Config, train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ("env=cliffwalking", "algo.n_envs=2", "algo.n_steps=4", "total_steps=80")
+    train(*(config(*small, f"seed={seed}") for seed in range(2)), name="sweep/seed=")
+    runs = sorted(tmp_path.glob("sweep/*"))
+    monkeypatch.setattr(awaiting, "PATIENCE_SECONDS", float("inf"))
+    assert evaluate([str(tmp_path / "sweep"), "--episodes", "3"]) == 0
+    assert "evaluation" not in capsys.readouterr().out, "it is short"
+    monkeypatch.setattr(awaiting, "PATIENCE_SECONDS", 0.0)
+    assert evaluate([str(tmp_path / "sweep"), "--episodes", "3"]) == 0
+    assert "evaluation: 2 runs play 3 episodes each" in capsys.readouterr().out
+    assert evaluate([str(runs[0]), "--episodes", "3"]) == 0
+    assert "evaluation: 1 run plays 3 episodes" in capsys.readouterr().out
