@@ -114,8 +114,11 @@ def evaluate_runs(directories: Sequence[Path], options: EvaluateOptions, note: C
         groups = _groups(directories, options, evaluated.failures)
         for remark in _remarks(groups):
             note(f"{remark} The episodes may be played in another environment than that of training.")
+        n_runs, each = sum(map(len, groups)), f"{options.n_episodes} episodes"
+        line = f"1 run plays {each}" if n_runs == 1 else f"{n_runs} runs play {each} each"
+        waiting = Patience(never, note, f"evaluation: {line}")
         for group in groups:
-            _evaluate(group, options, evaluated, note)
+            _evaluate(group, options, evaluated, note, waiting)
     except KeyboardInterrupt:
         evaluated.is_stopped = True
     return evaluated
@@ -142,13 +145,16 @@ def _remarks(groups: Sequence[Sequence[Run]]) -> tuple[str, ...]:
     return ()
 
 
-def _evaluate(runs: Sequence[Run], options: EvaluateOptions, evaluated: Evaluated, note: Callable[[str], None]) -> None:
+def _evaluate(
+    runs: Sequence[Run],
+    options: EvaluateOptions,
+    evaluated: Evaluated,
+    note: Callable[[str], None],
+    waiting: Patience,
+) -> None:
     """Evaluate runs together and write the results, or one by one if that fails, so that only some of them fail."""
     try:
         deterministic = runs[0].config.eval.deterministic if options.deterministic is None else options.deterministic
-        each = f"{options.n_episodes} episodes"
-        line = f"1 run plays {each}" if len(runs) == 1 else f"{len(runs)} runs play {each} each"
-        waiting = Patience(never, note, f"evaluation: {line}")
         results = evaluation.evaluate_together(runs, options.n_episodes, deterministic, options.which, waiting)
         for run, found in zip(runs, results, strict=True):
             _write(run, found, note)
@@ -157,7 +163,7 @@ def _evaluate(runs: Sequence[Run], options: EvaluateOptions, evaluated: Evaluate
             evaluated.failures[runs[0].directory] = error
             return
         for run in runs:
-            _evaluate([run], options, evaluated, note)
+            _evaluate([run], options, evaluated, note, waiting)
         return
     evaluated.found |= {run.directory: found for run, found in zip(runs, results, strict=True)}
 

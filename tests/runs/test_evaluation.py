@@ -269,6 +269,9 @@ def test_a_long_evaluation_says_that_it_is_played(
     assert "evaluation" not in capsys.readouterr().out, "it is short"
     monkeypatch.setattr(awaiting, "PATIENCE_SECONDS", 0.0)
     assert evaluate([str(tmp_path / "sweep"), "--episodes", "3"]) == 0
-    assert "evaluation: 2 runs play 3 episodes each" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("evaluation: 2 runs play 3 episodes each") == 1
+    train(config(*small, "arch.hidden_sizes=[4]"), name="sweep/narrow-")
+    assert evaluate([str(tmp_path / "sweep"), "--episodes", "3"]) == 0
+    assert capsys.readouterr().out.count("evaluation:") == 1, "once, although two networks differ in their shapes"
     assert evaluate([str(runs[0]), "--episodes", "3"]) == 0
     assert "evaluation: 1 run plays 3 episodes" in capsys.readouterr().out
